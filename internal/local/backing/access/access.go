@@ -3,6 +3,7 @@
 package access
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -44,6 +45,8 @@ type Signer struct {
 	Key, Secret, Session string
 	// Principal is the ARN of the assumed role, with the task.
 	Principal string
+	// Task is the id of the task, and Service the service that the role's tag names, or else the role.
+	Task, Service string
 
 	access *Access
 	role   *model.Role
@@ -131,6 +134,7 @@ func (a *Access) signer(task string, role *model.Role) *Signer {
 	s := a.As(role)
 	s.Key, s.Secret, s.Session = "ASIA"+rand.Text()[:16], rand.Text()+rand.Text()[:14], rand.Text()
 	s.Principal += "/" + task
+	s.Task = task
 	a.signers[s.Key], a.tasks[task] = s, s.Key
 	return s
 }
@@ -158,6 +162,7 @@ func (a *Access) As(role *model.Role) *Signer {
 			}
 		}
 	}
+	s.Service = cmp.Or(s.values["aws:principaltag/service"], name)
 	return s
 }
 

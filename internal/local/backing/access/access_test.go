@@ -156,6 +156,9 @@ func TestResourcePolicy(t *testing.T) {
 		"Own": resource("AWS::IAM::ManagedPolicy", object{"PolicyDocument": object{"Statement": object{"Effect": "Allow", "Action": "dynamodb:DeleteItem", "Resource": "*"}}}),
 	})
 	s := a.As(m.Roles[0])
+	if s.Service != "users" {
+		t.Errorf("the role is that of %s", s.Service)
+	}
 	statement := func(effect string, principal any, tag string) model.Statement {
 		return model.Statement{Effect: effect, Actions: []any{"dynamodb:*"}, Resources: []any{"*"}, Principals: map[string][]any{"AWS": {principal}},
 			Condition: map[string]map[string][]any{"StringEquals": {"aws:PrincipalTag/service": {tag}}}}
@@ -230,7 +233,7 @@ func TestVariables(t *testing.T) {
 		t.Errorf("without a role: %v", got)
 	}
 	s, ok := a.Signer(first["AWS_ACCESS_KEY_ID"])
-	if !ok || s.Secret != first["AWS_SECRET_ACCESS_KEY"] || s.Session != first["AWS_SESSION_TOKEN"] || s.Principal != "arn:aws:sts::000000000000:assumed-role/Role/1" {
+	if !ok || s.Secret != first["AWS_SECRET_ACCESS_KEY"] || s.Session != first["AWS_SESSION_TOKEN"] || s.Principal != "arn:aws:sts::000000000000:assumed-role/Role/1" || s.Task != "1" || s.Service != "Role" {
 		t.Errorf("the signer is %+v", s)
 	}
 	a.Forget("1")

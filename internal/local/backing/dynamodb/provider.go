@@ -51,8 +51,8 @@ type Provider struct {
 func New(dir string, access *access.Access, tell func(provider.Event)) *Provider {
 	p := &Provider{dir: filepath.Join(dir, "dynamodb"), access: access, tell: tell, proxy: newProxy(), tables: map[string]*table{}}
 	p.proxy.signers, p.proxy.upstream, p.proxy.policy = access.Signer, p.upstream, p.policy
-	p.proxy.refused = func(task string, r *refusal) {
-		tell(provider.Event{Kind: "store", Subject: "DynamoDB", State: provider.Warning, Message: r.message})
+	p.proxy.refused = func(by *access.Signer, r *refusal) {
+		tell(provider.Event{Kind: "store", Subject: by.Service, Task: by.Task, State: provider.Warning, Message: r.message})
 	}
 	access.Offer(p.variables)
 	return p
