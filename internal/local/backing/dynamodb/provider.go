@@ -48,13 +48,13 @@ type Provider struct {
 }
 
 // New returns a provider without tables. It keeps data in a directory.
-func New(dir string, access *access.Access, tell func(provider.Event)) *Provider {
-	p := &Provider{dir: filepath.Join(dir, "dynamodb"), access: access, tell: tell, proxy: newProxy(), tables: map[string]*table{}}
-	p.proxy.signers, p.proxy.upstream, p.proxy.policy = access.Signer, p.upstream, p.policy
+func New(dir string, roles *access.Access, tell func(provider.Event)) *Provider {
+	p := &Provider{dir: filepath.Join(dir, "dynamodb"), access: roles, tell: tell, proxy: newProxy(), tables: map[string]*table{}}
+	p.proxy.signers, p.proxy.upstream, p.proxy.policy = roles.Signer, p.upstream, p.policy
 	p.proxy.refused = func(by *access.Signer, r *refusal) {
 		tell(provider.Event{Kind: "store", Subject: by.Service, Task: by.Task, State: provider.Warning, Message: r.message})
 	}
-	access.Offer(p.variables)
+	roles.Offer(p.variables)
 	return p
 }
 
