@@ -22,6 +22,7 @@ func TestTables(t *testing.T) {
 				{"Region": {"Ref": "AWS::Region"}, "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": true}, "DeletionProtectionEnabled": true,
 				 "ResourcePolicy": {"PolicyDocument": {"Statement": [{"Effect": "Deny", "Action": "dynamodb:*", "Principal": "*", "Resource": "*"}]}}},
 				{"Region": "eu-west-1", "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": true}}]}},
+		"Half": {"Type": "AWS::DynamoDB::GlobalTable", "Properties": {"Replicas": [{"Region": "a"}, {"Region": "b", "DeletionProtectionEnabled": true, "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": true}}]}},
 		"Plain": {"Type": "AWS::DynamoDB::Table", "Properties": {"KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}], "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "B"}],
 			"PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": true}, "DeletionProtectionEnabled": true, "TimeToLiveSpecification": {"AttributeName": "ttl", "Enabled": false},
 			"GlobalSecondaryIndexes": [{"IndexName": "g"}], "LocalSecondaryIndexes": [{"IndexName": "l"}],
@@ -36,6 +37,7 @@ func TestTables(t *testing.T) {
 		`S/Least Least keys [{id }] demand false ttl "" stream "" in [] pitr false protected false policy []`,
 		`S/Plain Plain keys [{id B}] demand false ttl "" stream "" in [] pitr true protected true policy [{Allow [dynamodb:GetItem] [*] map[AWS:[*]] map[]}]`,
 		`S/Global dev-users keys [{pk S} {sk N}] demand true ttl "ttl" stream "NEW_IMAGE" in ["" "eu-west-1"] pitr true protected false policy [{Deny [dynamodb:*] [*] map[AWS:[*]] map[]}]`,
+		`S/Half Half keys [] demand false ttl "" stream "" in ["a" "b"] pitr false protected false policy []`,
 	}, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
