@@ -66,7 +66,7 @@ func (r *reader) settings(d Deployment, getenv func(string) string) Settings {
 	s.LogRetentionDays = r.number("logRetentionDays", 1, math.MaxInt32)
 	s.Retain = r.oneOf("removalPolicy", "retain", "destroy") == "retain"
 
-	s.DatabaseCapacity = r.capacity(d)
+	s.DatabaseCapacity = r.capacity(d, s.Alarms)
 	s.DataProtection = r.onOff("dataProtection")
 
 	s.Position = r.position(&d)

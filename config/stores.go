@@ -107,10 +107,12 @@ const leastMaxACU, mostACU = 1, 256
 
 var capacityFormat = regexp.MustCompile(`^([0-9]{1,3}(?:\.[05])?)-([0-9]{1,3}(?:\.[05])?)$`)
 
-// capacity reads the fewest and the most ACUs, as in 0.5-8.
-func (r *reader) capacity(d Deployment) (c Capacity) {
+// capacity reads the fewest and the most ACUs, as in 0.5-8. The first requests after a pause are answered with
+// 503 until the database is back. They would set off alarms, those of a canary among them.
+func (r *reader) capacity(d Deployment, alarms bool) (c Capacity) {
 	const key = "databaseCapacity"
-	if r.set(key) && len(StoresIn[AuroraPostgreSQL](d)) == 0 {
+	used := len(StoresIn[AuroraPostgreSQL](d)) > 0
+	if r.set(key) && !used {
 		r.refuse("%s: no service keeps its records in Aurora PostgreSQL: remove the setting, or set store to postgres", key)
 	}
 	text := r.text(key)
@@ -121,6 +123,8 @@ func (r *reader) capacity(d Deployment) (c Capacity) {
 	if c.Max < leastMaxACU || c.Max > mostACU || c.Min > c.Max {
 		r.refuse("%s: %q is not the fewest and the most Aurora capacity units: it looks like %q, in steps of 0.5, and the most is from %d to %d",
 			key, text, fallback(key, production), leastMaxACU, mostACU)
+	} else if used && alarms && c.Min == 0 {
+		r.refuse("%s: %s lets the database pause, and the first requests after a pause set off alarms: set the fewest to 0.5 or more, as in \"0.5-2\", or alarms to off", key, text)
 	}
 	return c
 }

@@ -66,6 +66,8 @@ func TestMistakesInStores(t *testing.T) {
 			want: `databaseCapacity: no service keeps its records in Aurora PostgreSQL: remove the setting, or set store to postgres`},
 		capacity("2"), capacity("0-0.5"), capacity("0-256.5"), capacity("0-257"), capacity("4-2"), capacity("0.25-2"), capacity("0-2.2"), capacity("-1-2"), capacity("NaN-2"), capacity("0 - 2"), capacity("0-"),
 		{name: "capacity that is no text", context: context{"store": "postgres", "databaseCapacity": 2.0}, want: `databaseCapacity: 2 is not a string`},
+		{name: "pauses with alarms", context: context{"store": "postgres", "alarms": "on"},
+			want: `databaseCapacity: 0-2 lets the database pause, and the first requests after a pause set off alarms: set the fewest to 0.5 or more, as in "0.5-2", or alarms to off`},
 		{name: "data protection", context: context{"dataProtection": "yes"}, want: `dataProtection: "yes" is unknown: choose one of on, off`},
 		{name: "variables of a table", context: context{"store": "dynamodb"}, change: func(d *config.Deployment) { environment(&d.Services[0], "USERS_TABLE", "AWS_REGION") },
 			want: "service \"users\": Store: Environment has AWS_REGION, which is the region of the stores: remove it there\n" +

@@ -34,7 +34,7 @@ var table = []Setting{
 	{Key: "store", Default: "file",
 		Meaning: "where services keep their records, if the list names no store for them: `file` (read-only), `dynamodb` or `postgres`"},
 	{Key: "databaseCapacity", Default: "0-2", Production: "0.5-8",
-		Meaning: "fewest and most Aurora capacity units of the databases, each 2 GiB of memory; with 0 they pause after 5 minutes without a connection, otherwise they stand in two zones"},
+		Meaning: "fewest and most Aurora capacity units of the databases, each 2 GiB of memory; with 0 they pause after 5 minutes without a connection, which `alarms` do not allow; otherwise they stand in two zones"},
 	{Key: "dataProtection", Default: "on",
 		Meaning: "`off` lets tables and databases be deleted: with their stack, or if their service goes or changes its store"},
 	{Key: "env", Default: "dev",

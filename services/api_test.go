@@ -76,8 +76,10 @@ func TestAPI(t *testing.T) {
 	for name, together := range map[string]bool{"monolith": true, "microservices": false} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			rows := apitest.Test(t, serveStores(t, withStores(), together))
+			addresses := serveStores(t, withStores(), together)
+			rows := apitest.Test(t, addresses)
 			golden.Compare(t, "apitest/statuses.md", []byte(apitest.Table(rows)))
+			checkOpenAPI(t, rows, addresses)
 		})
 	}
 }

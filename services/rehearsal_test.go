@@ -197,9 +197,8 @@ type blind struct {
 }
 
 func (s blind) Write(ctx context.Context, changes ...store.Change) error {
-	select { // others write meanwhile
-	case <-time.After(20 * time.Millisecond):
-	case <-ctx.Done():
+	if s.wrong.Load() {
+		time.Sleep(200 * time.Millisecond) // others write meanwhile
 	}
 	for {
 		var conflict *store.Conflict

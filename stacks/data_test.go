@@ -90,6 +90,8 @@ func TestWhoUsesStores(t *testing.T) {
 			equal(t, fmt.Sprint(service, " waits for its store in ", test.phase), grants[service] != nil, slices.Contains(stack.DependsOn, a.Stack("dev-Data")))
 		}
 		equal(t, fmt.Sprint(test.store, " grants in ", test.phase), wantGrants, grants)
+		equal(t, fmt.Sprint(test.store, ": who reaches what is not its own in ", test.phase), []string(nil),
+			isolated(t, a).Trespasses(func(service, _ string) bool { return service == "api" && test.monolith != nil }))
 		equal(t, fmt.Sprint(test.store, " variables in ", test.phase), wantVariables, variables)
 		for _, table := range a.Resources("AWS::DynamoDB::GlobalTable") {
 			owner := strings.TrimPrefix(table.Properties["TableName"].(string), "dev-")

@@ -11,6 +11,8 @@
 //	Routing              load balancer, listeners, rules,     Gate, Network
 //	                     target groups
 //	Routing…             the same of a further load balancer  Gate, Network
+//	Data                 tables and databases of services,    Gate, Network; with alarms the
+//	                     if there are any                     first Routing
 //	Api, Users, …        one per service                      Cluster, Registry, its Routing;
 //	                                                          the monolith's all of them
 //	Phase, Phase…        the phase that is deployed, and      every service
@@ -25,7 +27,7 @@
 //   - accessLogs: each Routing has a bucket for the load balancer's access logs;
 //   - alarms: the first Routing has the topic of all alarms, and each service's stack
 //     its alarms. Some alarms compare the service with the monolith, and roll a
-//     deployment of the service back.
+//     deployment of the service back. The alarm of the database is in Data.
 //
 // Watch is there unless its setting is off.
 //

@@ -80,7 +80,8 @@ type Variable struct {
 	// has a value that leads to a domain of a load balancer.
 	Value string
 	Parts assembly.Text `json:"-"`
-	// Here says that the value has the address of something on this machine, as in "http://localhost:8000".
+	// Here says that the value has the address of something on this machine, as in "http://localhost:8000", or
+	// is the path of a file of this machine.
 	Here bool `json:"-"`
 }
 

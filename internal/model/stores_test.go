@@ -119,3 +119,25 @@ func TestKeeps(t *testing.T) {
 		}
 	}
 }
+
+// A container uses a table whose name it has, and a database whose URL it has.
+func TestUses(t *testing.T) {
+	m := read(t, `
+		"Users": {"Type": "AWS::DynamoDB::Table", "Properties": {"TableName": "dev-users"}}, "Made": {"Type": "AWS::DynamoDB::GlobalTable"},
+		"Cluster": {"Type": "AWS::RDS::DBCluster"}, "Other": {"Type": "AWS::SSM::Parameter"},
+		"D": {"Type": "AWS::ECS::TaskDefinition", "Properties": {"ContainerDefinitions": [{"Name": "c", "Image": "i", "Environment": [
+			{"Name": "USERS_TABLE", "Value": "dev-users"}, {"Name": "AGAIN", "Value": "dev-users"}, {"Name": "NEARLY", "Value": "dev-users2"}, {"Name": "OTHER", "Value": {"Ref": "Other"}},
+			{"Name": "MADE", "Value": {"Ref": "Made"}}, {"Name": "HOST", "Value": {"Fn::GetAtt": ["Cluster", "Endpoint.Address"]}},
+			{"Name": "URL", "Value": {"Fn::Join": ["", ["postgresql://a@", {"Fn::GetAtt": ["Cluster", "Endpoint.Address"]}, ":", {"Fn::GetAtt": ["Cluster", "Endpoint.Port"]}, "/order_items?sslmode=verify-full"]]}},
+			{"Name": "FOREIGN", "Value": {"Fn::Join": ["", ["postgresql://a@", {"Ref": "Other"}, "/order_items"]]}}]},
+			{"Name": "side", "Image": "i", "Environment": [{"Name": "PLAIN", "Value": {"Fn::Join": ["", ["postgresql://", {"Fn::GetAtt": ["Cluster", "Endpoint.Address"]}, "/b"]]}}]}]}}`)
+	var got []string
+	for _, use := range m.Uses(m.TaskDefinitions[0]) {
+		got = append(got, fmt.Sprintf("%s: %s, %s", use.Variable, use, use.Key()))
+	}
+	if diff := cmp.Diff([]string{
+		"PLAIN: database b, S/Cluster b", "URL: database order_items, S/Cluster order_items", "MADE: table Made, S/Made", "USERS_TABLE: table dev-users, S/Users",
+	}, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}

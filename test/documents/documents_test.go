@@ -87,16 +87,17 @@ func parts(t *testing.T) map[string]string {
 	one := func(a *assembly.Assembly) string { t.Helper(); return requests(diagram.Layer{Assembly: a}) }
 
 	all := map[string]string{
-		"settings":         settingsTable(),
-		"environments":     environmentsTable(),
-		"steps":            stepTables(),
-		"growth":           growthTable(),
-		"store costs":      cost.StoreTable(storeBody),
-		"statuses":         statuses(t),
-		"stacks":           chart(diagram.Stacks(deployed(t, migration.Monolith.String()))),
-		"requests, canary": one(deployed(t, golden.Canary)),
-		"requests, places": one(deployed(t, golden.Places)),
-		"requests, prod":   one(deployed(t, golden.Production)),
+		"settings":           settingsTable(),
+		"environments":       environmentsTable(),
+		"steps":              stepTables(),
+		"growth":             growthTable(),
+		"costs of requests":  cost.StoreTable(1900), // with its keys, a record has 2 KB
+		"statuses":           statuses(t),
+		"stacks":             chart(diagram.Stacks(deployed(t, migration.Monolith.String()))),
+		"requests, dynamodb": one(golden.Read(t, root, golden.DynamoDB)),
+		"requests, canary":   one(deployed(t, golden.Canary)),
+		"requests, places":   one(deployed(t, golden.Places)),
+		"requests, prod":     one(deployed(t, golden.Production)),
 	}
 	var layers []diagram.Layer
 	for _, phase := range migration.Phases() {

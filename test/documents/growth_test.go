@@ -36,9 +36,6 @@ const (
 	rounds = 25 // chances to split partitions
 )
 
-// storeBody is how long the body of a record is, in bytes, where a document says what records cost.
-const storeBody = 1500
-
 // statuses is the table that the contract of the API writes, from the answers of all stores.
 func statuses(t *testing.T) string {
 	t.Helper()

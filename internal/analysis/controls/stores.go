@@ -43,7 +43,7 @@ var rds = []Control{
 	}, "PubliclyAccessible")),
 	optional(aDatabase, "RDS.3", model.RDSInstance, "is encrypted", inCluster(func(c *model.DatabaseCluster) bool { return c.Encrypted }, "is not encrypted", "StorageEncrypted")),
 	argued("RDS.5", model.RDSInstance, "is in several zones", ofTheOne+": RDS.15 asks the cluster"),
-	optional(aDatabase, "RDS.6", model.RDSInstance, "has Enhanced Monitoring", instances(func(i *model.DatabaseInstance) string {
+	ifNeverPaused("RDS.6", model.RDSInstance, "has Enhanced Monitoring", "what measures the machine takes capacity, and a database that pauses has none", instances(func(i *model.DatabaseInstance) string {
 		return unless(i.Monitoring > 0 || i.Cluster != nil && i.Cluster.Monitoring > 0, "has no Enhanced Monitoring")
 	}, "MonitoringInterval")),
 	optional(aDatabase, "RDS.7", model.RDSCluster, "is protected from being deleted", clusters(func(c *model.DatabaseCluster) bool { return c.DeletionProtection }, "is not protected from being deleted", "DeletionProtection")),
@@ -56,9 +56,9 @@ var rds = []Control{
 		return unless(i.MinorUpgrades, "does not upgrade itself")
 	}, "AutoMinorVersionUpgrade")),
 	argued("RDS.14", model.RDSCluster, "can go back in time", ofMySQL+"; a cluster is restored to a point in time instead"),
-	{ID: "RDS.15", Type: model.RDSCluster, Title: "is in several zones", Optional: aDatabase, Setting: "databaseCapacity", Reason: "a second instance costs as much as the first, and never pauses before it", check: clusters(func(c *model.DatabaseCluster) bool {
+	ifNeverPaused("RDS.15", model.RDSCluster, "is in several zones", "a second instance costs as much as the first one", clusters(func(c *model.DatabaseCluster) bool {
 		return len(c.Instances) > 1 && oneZone(c.Subnets) == ""
-	}, "has instances in one zone", "DBSubnetGroupName")},
+	}, "has instances in one zone", "DBSubnetGroupName")),
 	optional(aDatabase, "RDS.16", model.RDSCluster, "copies its tags to snapshots", clusters(func(c *model.DatabaseCluster) bool { return c.CopyTags }, "does not copy its tags to snapshots", "CopyTagsToSnapshot")),
 	argued("RDS.17", model.RDSInstance, "copies its tags to snapshots", ofTheOne+": RDS.16 asks the cluster"),
 	optional(aDatabase, "RDS.18", model.RDSInstance, "is in a VPC", inCluster(func(c *model.DatabaseCluster) bool { return len(c.Subnets) > 0 }, "names no subnets", "DBSubnetGroupName")),
@@ -107,6 +107,11 @@ var secretsManager = []Control{
 	argued("SecretsManager.5", model.SecretsManagerSecret, "has a tag", "not met: "+ownRotation+"; no template gives it tags"),
 }
 
+// ifNeverPaused is a control that a cluster meets if it has capacity all the time, as in production.
+func ifNeverPaused(id, resourceType, title, reason string, check check) Control {
+	return Control{ID: id, Title: title, Type: resourceType, Setting: "databaseCapacity", Reason: reason, Optional: aDatabase, check: check}
+}
+
 func clusters(condition func(*model.DatabaseCluster) bool, problem string, properties ...string) check {
 	return every(model.RDSCluster, needs(condition, problem), properties...)
 }
@@ -137,7 +142,7 @@ func ownAdministrator(c *model.DatabaseCluster) bool {
 // events is a control of subscriptions to events of RDS. One that exists has to tell of these categories;
 // Security Hub accepts none at all.
 func events(id, source string, categories ...string) Control {
-	return optional(aDatabase, id, model.RDSEventSubscription, fmt.Sprintf("tells of each %s, if it is about a %s", strings.Join(categories, " and "), source), func(r *report) {
+	return optional(aDatabase, id, model.RDSEventSubscription, fmt.Sprintf("tells of %s, if it is about a %s", strings.Join(categories, ", "), source), func(r *report) {
 		for _, s := range some[*model.EventSubscription](r, model.RDSEventSubscription) {
 			problem := ""
 			for _, category := range categories {

@@ -29,7 +29,7 @@ type Layer struct {
 
 // Requests draws the way of a request: the client, the listeners with their rules in order, the
 // target groups, the services with their tasks and sidecars, their instances or Fargate, whom they call, the
-// repositories or names of the images, and the file systems.
+// repositories or names of the images, the file systems, and the tables and databases.
 //
 // Of one layer or more it draws everything, and says where they differ. The error is that of
 // [rules.Build], or names a service that cannot be drawn.
@@ -174,6 +174,7 @@ func (d *drawing) read(a *assembly.Assembly) error {
 				n.with = append(n.with, "on Fargate Spot, too")
 			}
 			d.task(s)
+			d.stores(m, s)
 		}
 	}
 	d.calls(m, table)
@@ -223,6 +224,16 @@ func (d *drawing) task(s *model.Service) {
 		}
 		d.add(stack, v.EFS.FileSystem, name, "[(", ")]")
 		d.connect(s.Key(), v.EFS.FileSystem, "volume "+v.Name).dotted = true
+	}
+}
+
+// stores adds the tables and databases whose addresses a service's tasks have.
+func (d *drawing) stores(m *model.Model, s *model.Service) {
+	for _, use := range m.Uses(s.TaskDefinition) {
+		stack, _, _ := strings.Cut(use.Key(), "/")
+		d.add(stack, use.Key(), use.String(), "[(", ")]")
+		e := d.connect(s.Key(), use.Key(), "records")
+		e.facts = append(e.facts, fact{d.layer, "", 1})
 	}
 }
 

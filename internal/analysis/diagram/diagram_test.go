@@ -310,3 +310,29 @@ func TestCalls(t *testing.T) {
 		}
 	}
 }
+
+// Services have arrows to their tables and databases. Two that share one lead to the same box, and an arrow
+// that not all layers have says where it is.
+func TestStores(t *testing.T) {
+	variables := func(table string) string {
+		return `"Environment": [{"Name": "T", "Value": "` + table + `"}, {"Name": "U", "Value": {"Fn::Join": ["", ["postgresql://", {"Fn::GetAtt": ["DB", "Endpoint.Address"]}, "/users"]]}}], "Name": "c"`
+	}
+	of := func(table string) *assembly.Assembly {
+		text := strings.Replace(shop("25", "75", "2"), `"Name": "c"`, variables(table), 1)
+		return read(t, text+`, "DB": {"Type": "AWS::RDS::DBCluster"}, "Table": {"Type": "AWS::DynamoDB::Table", "Properties": {"TableName": "dev-users"}},
+			"Second": {"Type": "AWS::ECS::Service", "Properties": {"ServiceName": "second", "Cluster": {"Ref": "Cluster"}, "TaskDefinition": {"Ref": "Tasks"}}}`)
+	}
+	text, err := Requests(Layer{"one", of("dev-users")}, Layer{"two", of("")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		`databaseusers_1[("database users")]`, `tabledevusers_1[("table dev-users")]`,
+		`new_3 -->|"records"| databaseusers_1`, `second_1 -->|"records"| databaseusers_1`,
+		`new_3 -->|"records<br>in one"| tabledevusers_1`, `second_1 -->|"records<br>in one"| tabledevusers_1`,
+	} {
+		if strings.Count(text, want) != 1 {
+			t.Errorf("%d times %s in\n%s", strings.Count(text, want), want, text)
+		}
+	}
+}

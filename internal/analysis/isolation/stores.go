@@ -82,13 +82,9 @@ func (r *reader) databases(c *model.DatabaseCluster) []string {
 		}
 	}
 	for _, d := range r.TaskDefinitions {
-		for _, container := range d.Containers {
-			for _, v := range container.Environment {
-				whole := text(v.Parts)
-				leads := slices.ContainsFunc(v.Parts, func(part any) bool { ref, ok := part.(assembly.Ref); return ok && ref.Resource == c.Resource })
-				if url, _, _ := strings.Cut(whole, "?"); leads && strings.Contains(url, "://") {
-					users = append(users, url[strings.LastIndexByte(url, '/')+1:])
-				}
+		for _, use := range r.Uses(d) {
+			if use.Cluster == c {
+				users = append(users, use.Database)
 			}
 		}
 	}

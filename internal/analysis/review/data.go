@@ -204,21 +204,15 @@ func serviceOf(d *model.TaskDefinition) string {
 	return cmp.Or(model.Tag(d.Resource, "service"), d.Family)
 }
 
-// ownStores are the stores of services, in words, by their names. A service has its own store in a
-// variable with its name, as package config has it.
+// ownStores are the stores of services, in words, by the services' names. A table that belongs to a service has
+// the service's tag, and a database its name, with underscores for hyphens.
 func ownStores(m *model.Model) map[string]string {
 	stores := map[string]string{}
 	for _, d := range m.TaskDefinitions {
 		service := serviceOf(d)
-		prefix := strings.ToUpper(strings.ReplaceAll(service, "-", "_"))
-		for _, c := range d.Containers {
-			for _, v := range c.Environment {
-				switch v.Name {
-				case prefix + "_TABLE":
-					stores[service] = "the table " + cmp.Or(v.Value, v.Parts.String())
-				case prefix + "_DATABASE_URL":
-					stores[service] = "a database of PostgreSQL"
-				}
+		for _, use := range m.Uses(d) {
+			if use.Table != nil && model.Tag(use.Table.Resource, "service") == service || use.Database == strings.ReplaceAll(service, "-", "_") {
+				stores[service] = "the " + use.String()
 			}
 		}
 	}

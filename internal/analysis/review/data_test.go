@@ -12,8 +12,9 @@ import (
 	"cutover/internal/assembly"
 )
 
-// stores is an assembly with a stack of stores, which is protected or not, and one with services.
-func stores(t *testing.T, protected bool, data, services string) *assembly.Assembly {
+// stores is an assembly with a stack of stores, which is protected or not, and another one. Without stores
+// it has the other one alone.
+func stores(t *testing.T, protected bool, data string) *assembly.Assembly {
 	t.Helper()
 	dir := t.TempDir()
 	stack := func(name string, protected bool) string {
@@ -23,7 +24,7 @@ func stores(t *testing.T, protected bool, data, services string) *assembly.Assem
 		}
 		return text + "}}"
 	}
-	files := map[string]string{"dev-Users.json": `{"Resources": {` + services + `}}`}
+	files := map[string]string{"dev-Users.json": `{"Resources": {}}`}
 	stacks := []string{stack("dev-Users", false)}
 	if data != "" {
 		files["dev-Data.json"] = `{"Conditions": {"Never": {"Fn::Equals": ["a", "b"]}}, "Resources": {` + data + `}}`
@@ -128,7 +129,7 @@ func TestLosses(t *testing.T) {
 			for _, line := range test.want {
 				want = append(want, line+" [parallel]")
 			}
-			if diff := cmp.Diff(want, losses(review.Pair{Name: "parallel", Before: stores(t, false, test.before, ""), After: stores(t, false, test.after, "")})); diff != "" {
+			if diff := cmp.Diff(want, losses(review.Pair{Name: "parallel", Before: stores(t, false, test.before), After: stores(t, false, test.after)})); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
@@ -139,7 +140,7 @@ func TestLosses(t *testing.T) {
 func TestProtectionOfTheStack(t *testing.T) {
 	table := tableOf("Table", "", "")
 	pair := func(before, after bool, data string) review.Pair {
-		return review.Pair{Name: "prod", Before: stores(t, before, data, ""), After: stores(t, after, data, "")}
+		return review.Pair{Name: "prod", Before: stores(t, before, data), After: stores(t, after, data)}
 	}
 	if got, want := losses(pair(true, false, table)), []string{"dev-Data loses its termination protection: one command can delete the stack, and what it keeps [prod]"}; !cmp.Equal(got, want) {
 		t.Errorf("got %q", got)
@@ -156,26 +157,33 @@ func TestChangedStores(t *testing.T) {
 	definition := func(id, service, variables string) string {
 		return `"` + id + `": {"Type": "AWS::ECS::TaskDefinition", "Properties": {"Family": "` + service + `-fargate", "Tags": [{"Key": "service", "Value": "` + service + `"}], "ContainerDefinitions": [{"Name": "c", "Image": "i", "Environment": [` + variables + `]}]}}`
 	}
-	variable := func(name, value string) string { return `{"Name": "` + name + `", "Value": ` + value + `}` }
-	const url = `{"Fn::Join": ["", ["postgresql://order_items@", {"Ref": "X"}, "/order_items"]]}`
-	table, database, file := definition("A", "order-items", variable("ORDER_ITEMS_TABLE", `"dev-order-items"`)), definition("A", "order-items", variable("ORDER_ITEMS_DATABASE_URL", url)), definition("A", "order-items", "")
-	const what = ": what is in the old store is not moved, and no longer read or written [monolith]"
+	table := func(id, name, service string) string {
+		return `"` + id + `": {"Type": "AWS::DynamoDB::Table", "Properties": {"TableName": "` + name + `", "Tags": [{"Key": "service", "Value": "` + service + `"}]}}`
+	}
+	const (
+		onTable    = `{"Name": "TABLE", "Value": "dev-order-items"}`
+		onAnother  = `{"Name": "TABLE", "Value": "dev-orders"}`
+		onForeign  = `{"Name": "TABLE", "Value": "dev-users"}`
+		onDatabase = `{"Name": "URL", "Value": {"Fn::Join": ["", ["postgresql://order_items@", {"Ref": "C"}, "/order_items"]]}}`
+		what       = ": what is in the old store is not moved, and no longer read or written [monolith]"
+	)
+	all := strings.Join([]string{table("T", "dev-order-items", "order-items"), table("A", "dev-orders", "order-items"), table("U", "dev-users", "users"), clusterOf("", "")}, ", ")
+	mine := func(variables string) string { return definition("D", "order-items", variables) }
 	for _, test := range []struct {
 		name, before, after string
 		want                []string
 	}{
-		{"the same", table, table, nil},
-		{"from a file", file, table, nil},
-		{"to a file", table, file, []string{"order-items has its records in a file of its image instead of the table dev-order-items" + what}},
-		{"to a database", table, database, []string{"order-items has its records in a database of PostgreSQL instead of the table dev-order-items" + what}},
-		{"back", database, table, []string{"order-items has its records in the table dev-order-items instead of a database of PostgreSQL" + what}},
-		{"another table", table, strings.ReplaceAll(table, "dev-order-items", "dev-orders"), []string{"order-items has its records in the table dev-orders instead of the table dev-order-items" + what}},
-		{"the service goes", table, definition("B", "users", ""), nil}, // its table may go: that is told of
-		{"a monolith is retired", definition("A", "api", variable("ORDER_ITEMS_TABLE", `"dev-order-items"`)), definition("A", "api", ""), nil},
-		{"another variable", definition("A", "users", variable("ORDER_ITEMS_TABLE", `"a"`)), definition("A", "users", variable("ORDER_ITEMS_TABLE", `"b"`)), nil},
+		{"the same", mine(onTable), mine(onTable), nil},
+		{"from a file", mine(""), mine(onTable), nil},
+		{"to a file", mine(onTable), mine(""), []string{"order-items has its records in a file of its image instead of the table dev-order-items" + what}},
+		{"to a database", mine(onTable), mine(onDatabase), []string{"order-items has its records in the database order_items instead of the table dev-order-items" + what}},
+		{"back", mine(onDatabase), mine(onTable), []string{"order-items has its records in the table dev-order-items instead of the database order_items" + what}},
+		{"another table", mine(onTable), mine(onAnother), []string{"order-items has its records in the table dev-orders instead of the table dev-order-items" + what}},
+		{"the service goes", mine(onTable), definition("B", "users", ""), nil}, // its table may go: that is told of
+		{"a monolith is retired", definition("D", "api", onTable+", "+onDatabase), definition("D", "api", ""), nil},
+		{"a table of another service", mine(onForeign), mine(""), nil},
 	} {
-		const parameter = `, "X": {"Type": "AWS::SSM::Parameter"}`
-		pair := review.Pair{Name: "monolith", Before: stores(t, false, "", test.before+parameter), After: stores(t, false, "", test.after+parameter)}
+		pair := review.Pair{Name: "monolith", Before: stores(t, false, all+", "+test.before), After: stores(t, false, all+", "+test.after)}
 		if diff := cmp.Diff(test.want, losses(pair)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", test.name, diff)
 		}
@@ -187,9 +195,9 @@ func TestReportOfData(t *testing.T) {
 	before, after := tableOf("Table", "", shield)+", "+clusterOf(keep, ""), clusterOf(keep, "")
 	protected := tableOf("Table", "", "") + ", " + clusterOf(keep, "")
 	pairs := []review.Pair{
-		{Name: "monolith", Before: stores(t, false, before, ""), After: stores(t, false, protected, "")},
-		{Name: "parallel", Before: stores(t, false, before, ""), After: stores(t, false, after, "")},
-		{Name: "switched", Before: stores(t, false, before, ""), After: stores(t, false, after, "")},
+		{Name: "monolith", Before: stores(t, false, before), After: stores(t, false, protected)},
+		{Name: "parallel", Before: stores(t, false, before), After: stores(t, false, after)},
+		{Name: "switched", Before: stores(t, false, before), After: stores(t, false, after)},
 	}
 	r := review.Report{Head: "`a`", Base: "`b`", Phases: []string{"monolith", "parallel", "switched"}, Deployment: "monolith", Move: review.NoMove("monolith"), Data: review.Losses(pairs)}
 	text := r.Markdown()

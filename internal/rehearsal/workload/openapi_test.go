@@ -205,3 +205,19 @@ func TestSerialize(t *testing.T) {
 		t.Error("a number that lost digits is taken")
 	}
 }
+
+// The rehearsal takes the document of the forum's API, with an example for each value.
+func TestForumAPI(t *testing.T) {
+	w, err := loaded(t, Options{Writes: true}, "../../../api/openapi.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(w.Gaps) != 1 || !strings.Contains(w.Gaps[0], "3 requests left out (what was deleted cannot be deleted again") {
+		t.Errorf("gaps: %q", w.Gaps)
+	}
+	for _, want := range []string{"/api/posts/in-thread/1 x1", `POST /api/threads x1 map[Content-Type:[application/json]] {"createdBy":1,"title":"The best loom"}`, "PUT /api/posts/1 x1 map[Content-Type:[application/json] If-Match:[*]]"} {
+		if !strings.Contains(sent(w), want) {
+			t.Errorf("%s is not sent:\n%s", want, sent(w))
+		}
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -30,6 +31,9 @@ const (
 	// grows to megabytes for a client that sends requests and does not read the answers.
 	receiveBuffer = 32 << 10
 	sendBuffer    = 16 << 10
+	// Those of a connection with a body that is larger than its buffer. With one segment at a time, a
+	// delayed acknowledgement of 40 ms comes after each. How much large bodies take is bounded elsewhere.
+	largeBuffer = 256 << 10
 	// The shortest time between two warnings about closed connections.
 	warnPeriod = time.Minute
 	// The longest delay of a deadline. A connection changes its deadlines seven times in a request.
@@ -61,6 +65,8 @@ type connection struct {
 
 	inRequest   bool // after the head of a request, before the end of its answer
 	headerLines int
+	bodyBytes   int         // of the request, that were read
+	large       atomic.Bool // has large buffers
 
 	mu          sync.Mutex
 	reading     bool
@@ -86,15 +92,12 @@ func (cs *connections) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if tcp, ok := conn.(*net.TCPConn); ok {
-		tcp.SetReadBuffer(receiveBuffer)
-		tcp.SetWriteBuffer(sendBuffer)
-	}
 	cs.awaitRoom()
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	cs.now = time.Now()
 	c := &connection{Conn: conn, began: cs.now, used: cs.now}
+	c.setBuffers(receiveBuffer, sendBuffer)
 	c.place = cs.open.PushBack(c)
 	return c, nil
 }
@@ -147,8 +150,11 @@ func (cs *connections) changed(conn net.Conn, state http.ConnState) {
 	defer cs.mu.Unlock()
 	switch state {
 	case http.StateActive, http.StateIdle:
-		c.inRequest, c.headerLines = state == http.StateActive, 0
+		c.inRequest, c.headerLines, c.bodyBytes = state == http.StateActive, 0, 0
 		c.used = cs.now
+		if c.large.CompareAndSwap(true, false) {
+			c.setBuffers(receiveBuffer, sendBuffer)
+		}
 		cs.open.MoveToBack(c.place)
 		if c.inRequest { // the server takes it away after the answer
 			_ = c.SetWriteDeadline(cs.now.Add(cs.writeTimeout))
@@ -244,7 +250,11 @@ func (d *deadline) set(t time.Time, passed, underWay bool, tell func(time.Time) 
 // Read fails after too many lines of a request's head. The server then answers with status 400.
 func (c *connection) Read(p []byte) (int, error) {
 	if c.inRequest {
-		return c.readInTime(p)
+		n, err := c.readInTime(p)
+		if c.bodyBytes += n; c.bodyBytes > receiveBuffer {
+			c.enlarge()
+		}
+		return n, err
 	}
 	if c.headerLines > maxHeaderLines {
 		return 0, errHeaderLines
@@ -252,6 +262,31 @@ func (c *connection) Read(p []byte) (int, error) {
 	n, err := c.readInTime(p[:min(len(p), maxHeadRead)])
 	c.headerLines += bytes.Count(p[:n], []byte("\n"))
 	return n, err
+}
+
+// Write sends a part of an answer.
+func (c *connection) Write(p []byte) (int, error) {
+	if len(p) > sendBuffer {
+		c.enlarge()
+	}
+	return c.Conn.Write(p)
+}
+
+// enlarge gives the connection large buffers until the end of the request.
+func (c *connection) enlarge() {
+	if c.large.CompareAndSwap(false, true) {
+		c.setBuffers(largeBuffer, largeBuffer)
+	}
+}
+
+func (c *connection) setBuffers(receive, send int) {
+	if conn, ok := c.Conn.(interface {
+		SetReadBuffer(bytes int) error
+		SetWriteBuffer(bytes int) error
+	}); ok {
+		_ = conn.SetReadBuffer(receive)
+		_ = conn.SetWriteBuffer(send)
+	}
 }
 
 // readInTime fails if the deadline has passed, or when it passes.

@@ -45,6 +45,10 @@ const (
 	// Bytes of the bodies that all requests together may have while they are answered. A handler takes
 	// about three times as much.
 	maxBodies = 16 << 20
+	// Bytes of the large answers from stores that clients may be reading at the same time, and from which
+	// size on an answer is large.
+	maxAnswers  = 64 << 20
+	largeAnswer = 64 << 10
 	// From this size of the heap in bytes on, the garbage collector works harder. GOMEMLIMIT in the
 	// environment takes precedence. See maxConnections for the content of the heap.
 	memoryLimit = 128 << 20
@@ -265,6 +269,7 @@ type application struct {
 	draining  atomic.Bool
 	active    atomic.Int64 // requests
 	bodies    atomic.Int64 // bytes of the bodies that handlers have or get
+	answers   atomic.Int64 // bytes of the large answers from stores that are being sent
 }
 
 func (a *application) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -281,6 +286,12 @@ func (a *application) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var failure []slog.Attr
 	if response == nil {
 		response, failure = a.respond(r)
+	}
+	if n := int64(len(response.body)); n > largeAnswer && response.header != nil {
+		defer a.answers.Add(-n)
+		if a.answers.Add(n) > maxAnswers {
+			response = Unavailable("Too many clients read large answers.", errAnswers)
+		}
 	}
 	if err != nil {
 		// The time to write may be over, too. net/http reads on for a while, so that a client that is
@@ -362,7 +373,10 @@ type body struct {
 	held  *atomic.Int64 // by all bodies
 }
 
-var errBodies = errors.New("the bodies of all requests are too large together")
+var (
+	errBodies  = errors.New("the bodies of all requests are too large together")
+	errAnswers = errors.New("the answers to all requests are too large together")
+)
 
 func (b *body) Write(p []byte) (int, error) {
 	if b.held.Add(int64(len(p))) > maxBodies {

@@ -34,7 +34,7 @@ func accountOf(getenv func(string) string) (account, error) {
 		a.CredentialsProvider = credentials.NewStaticCredentialsProvider(id, secret, getenv("AWS_SESSION_TOKEN"))
 	case uri != "":
 		a.CredentialsProvider = aws.NewCredentialsCache(
-			endpointcreds.New("http://169.254.170.2"+uri, func(o *endpointcreds.Options) { o.HTTPClient = &http.Client{Timeout: limit} }),
+			endpointcreds.New("http://169.254.170.2"+uri, func(o *endpointcreds.Options) { o.HTTPClient = &http.Client{Timeout: time.Duration(defaultPatience)} }),
 			func(o *aws.CredentialsCacheOptions) { o.ExpiryWindow = 5 * time.Minute })
 	default:
 		return a, errors.New("no credentials: give the task a role, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")

@@ -31,6 +31,7 @@ type dynamoDB struct {
 	client *dynamodb.Client
 	table  string
 	http   *http.Client
+	patience
 }
 
 // network is the transport to DynamoDB.
@@ -52,13 +53,17 @@ func newDynamoDB(table string, getenv func(string) string, transport http.RoundT
 	if err != nil {
 		return nil, err
 	}
+	patience, err := patienceOf(getenv)
+	if err != nil {
+		return nil, err
+	}
 	embedRoots()
 	client := &http.Client{Transport: transport}
 	options := dynamodb.Options{
 		Region:      account.region,
 		Credentials: account,
 		HTTPClient:  client,
-		Retryer:     aws.NopRetryer{}, // patiently knows which errors leave a write undone
+		Retryer:     aws.NopRetryer{}, // the methods know which errors leave a write undone
 		// The endpoint of the region, which the gateway endpoint of a VPC and the resolver of the VPC know.
 		AccountIDEndpointMode: aws.AccountIDEndpointModeDisabled,
 	}
@@ -69,7 +74,7 @@ func newDynamoDB(table string, getenv func(string) string, transport http.RoundT
 		}
 		options.BaseEndpoint = &endpoint
 	}
-	return &dynamoDB{dynamodb.New(options), table, client}, nil
+	return &dynamoDB{dynamodb.New(options), table, client, patience}, nil
 }
 
 // Get implements [Store].
@@ -85,7 +90,7 @@ func (d *dynamoDB) Get(ctx context.Context, keys ...Key) ([]Item, error) {
 			left.Keys = append(left.Keys, k.attributes())
 		}
 		for len(left.Keys) > 0 {
-			err := patiently(ctx, func(ctx context.Context) error {
+			err := d.call(ctx, func(ctx context.Context) error {
 				out, err := d.client.BatchGetItem(ctx, &dynamodb.BatchGetItemInput{RequestItems: map[string]types.KeysAndAttributes{d.table: left}})
 				if err != nil {
 					return readError(err)
@@ -139,7 +144,7 @@ func (d *dynamoDB) List(ctx context.Context, list, after string, limit int) ([]I
 			in.Limit = aws.Int32(int32(min(limit-len(items), 1<<20))) //nolint:gosec // at most 1<<20
 		}
 		var out *dynamodb.QueryOutput
-		err := patiently(ctx, func(ctx context.Context) (err error) {
+		err := d.call(ctx, func(ctx context.Context) (err error) {
 			if out, err = d.client.Query(ctx, in); err != nil {
 				return readError(err)
 			}
@@ -173,7 +178,7 @@ func (d *dynamoDB) Write(ctx context.Context, changes ...Change) error {
 	if len(changes) > 1 {
 		write = d.transaction(rand.Text())
 	}
-	err := patiently(ctx, func(ctx context.Context) error {
+	err := d.call(ctx, func(ctx context.Context) error {
 		err := write(ctx, changes)
 		switch {
 		case err == nil, errors.As(err, new(*Conflict)):

@@ -8,25 +8,39 @@ import (
 	"time"
 )
 
-// A service answers within 10 seconds. So a store gives up before: no attempt begins later than patience after
-// the first one, and each has a limit.
+// patience is how long one attempt of a call may take. A call is tried again until twice as much time is over.
+// So a call takes at most three times as much. The variable STORE_TIMEOUT has the patience, such as 500ms.
+// Default: 2s, as a service has to answer within 10 seconds.
+type patience time.Duration
+
 const (
-	patience = 4 * time.Second
-	limit    = 2 * time.Second
+	defaultPatience = patience(2 * time.Second)
 	// The pause between two attempts doubles from the first to the last. Half of it is random, so that writers
 	// that met do not meet again.
 	firstPause = 10 * time.Millisecond
 	lastPause  = 400 * time.Millisecond
 )
 
-// patiently repeats what wraps [ErrBusy], until patience or the context ends.
-func patiently(ctx context.Context, attempt func(context.Context) error) error {
+func patienceOf(getenv func(string) string) (patience, error) {
+	text := getenv("STORE_TIMEOUT")
+	if text == "" {
+		return defaultPatience, nil
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d < 10*time.Millisecond || d > time.Hour {
+		return 0, fmt.Errorf("STORE_TIMEOUT is %q: give a duration from 10ms to 1h, such as 2s", text)
+	}
+	return patience(d), nil
+}
+
+// call repeats what wraps [ErrBusy].
+func (p patience) call(ctx context.Context, attempt func(context.Context) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	end := time.Now().Add(patience)
+	end := time.Now().Add(2 * time.Duration(p))
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
-		limited, cancel := context.WithTimeout(ctx, limit)
+		limited, cancel := context.WithTimeout(ctx, time.Duration(p))
 		err := attempt(limited)
 		cancel()
 		if !errors.Is(err, ErrBusy) || time.Now().After(end) {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"maps"
@@ -31,6 +32,10 @@ var schema = []string{
 	`create index if not exists items_expires on items (expires) where expires is not null`,
 }
 
+// schemaDone says whether the last statement of the schema is done. Another start takes no lock then, for which
+// all writers would have to wait.
+const schemaDone = "select to_regclass('items_expires') is not null"
+
 // schemaLock is the advisory lock under which a process makes the schema. The number means nothing.
 const schemaLock = 7236837
 
@@ -41,7 +46,8 @@ const schemaLock = 7236837
 // (https://www.postgresql.org/docs/current/transaction-iso.html). The statements of a write are in the order of
 // their keys, so that two writes never wait for each other.
 type postgreSQL struct {
-	pool   *pgxpool.Pool
+	pool *pgxpool.Pool
+	patience
 	schema sync.Mutex
 	ready  bool         // the schema is there
 	purged atomic.Int64 // the second of the last removal of expired items
@@ -50,11 +56,10 @@ type postgreSQL struct {
 // defaults are parameters that the URL of a database gets if it has none of its own. Connections that nobody
 // uses are closed, so that Aurora can pause. A connection to a paused Aurora is there after about 15 seconds,
 // and the next caller finds it
-// (https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/aurora-serverless-v2-auto-pause.html). The server
-// ends the transaction of a client that went away, which would hold its locks.
+// (https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/aurora-serverless-v2-auto-pause.html).
 var defaults = map[string]string{
 	"pool_max_conns": "4", "pool_max_conn_idle_time": "30s", "pool_health_check_period": "10s", "pool_max_conn_lifetime": "15m",
-	"pool_ping_timeout": "1s", "connect_timeout": "20", "statement_timeout": "8000", "idle_in_transaction_session_timeout": "8000",
+	"pool_ping_timeout": "1s", "connect_timeout": "20",
 	"default_transaction_isolation": "read committed",
 }
 
@@ -67,8 +72,15 @@ func newPostgreSQL(module, address string, getenv func(string) string) (*postgre
 	if err != nil || u.Scheme != "postgresql" && u.Scheme != "postgres" || u.Hostname() == "" || u.User.Username() == "" || len(u.Path) < 2 {
 		return nil, errors.New("give a URL such as postgresql://USER@HOST:PORT/DATABASE?sslmode=verify-full") // and say no password
 	}
+	patience, err := patienceOf(getenv)
+	if err != nil {
+		return nil, err
+	}
 	parameters := maps.Clone(defaults)
 	parameters["application_name"] = module
+	// The server ends what the service does not wait for any more, and gives its locks free.
+	parameters["statement_timeout"] = strconv.FormatInt(4*time.Duration(patience).Milliseconds(), 10)
+	parameters["idle_in_transaction_session_timeout"] = parameters["statement_timeout"]
 	if file := getenv("PGSSLROOTCERT"); file != "" {
 		parameters["sslrootcert"] = file
 	}
@@ -85,10 +97,11 @@ func newPostgreSQL(module, address string, getenv func(string) string) (*postgre
 	}
 	to := config.ConnConfig
 	verified := to.TLSConfig != nil && !to.TLSConfig.InsecureSkipVerify
-	if verified && to.TLSConfig.RootCAs == nil {
+	embedded := verified && to.TLSConfig.RootCAs == nil
+	if embedded {
 		to.TLSConfig.RootCAs = rdsRoots()
 	}
-	p := &postgreSQL{}
+	p := &postgreSQL{patience: patience}
 	config.AfterConnect = p.prepare
 	if _, ok := u.User.Password(); !ok {
 		if !verified || len(to.Fallbacks) > 0 {
@@ -97,6 +110,9 @@ func newPostgreSQL(module, address string, getenv func(string) string) (*postgre
 		account, err := accountOf(getenv)
 		if err != nil {
 			return nil, err
+		}
+		if embedded && !hasRoots(account.region) {
+			return nil, fmt.Errorf("the certificates of Amazon RDS in %s are not in this program: set PGSSLROOTCERT to a file that has them", account.region)
 		}
 		config.BeforeConnect = func(ctx context.Context, to *pgx.ConnConfig) (err error) {
 			endpoint := net.JoinHostPort(to.Host, strconv.Itoa(int(to.Port)))
@@ -124,6 +140,9 @@ func (p *postgreSQL) prepare(ctx context.Context, conn *pgx.Conn) error {
 	defer p.schema.Unlock()
 	if p.ready {
 		return nil
+	}
+	if err := conn.QueryRow(ctx, schemaDone).Scan(&p.ready); err != nil || p.ready {
+		return err
 	}
 	err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, "select pg_advisory_xact_lock($1)", schemaLock); err != nil {
@@ -189,7 +208,7 @@ func (p *postgreSQL) List(ctx context.Context, list, after string, limit int) ([
 
 // read returns the items that a statement selects.
 func (p *postgreSQL) read(ctx context.Context, statement string, arguments ...any) (items []Item, err error) {
-	err = p.patiently(ctx, func(ctx context.Context, conn *pgxpool.Conn) error {
+	err = p.connected(ctx, func(ctx context.Context, conn *pgxpool.Conn) error {
 		rows, err := conn.Query(ctx, statement, arguments...)
 		if err != nil {
 			return notDone(err)
@@ -208,7 +227,7 @@ func (p *postgreSQL) Write(ctx context.Context, changes ...Change) error {
 		return err
 	}
 	changes = slices.SortedFunc(slices.Values(changes), func(a, b Change) int { return compareKeys(a.Key, b.Key) })
-	err := p.patiently(ctx, func(ctx context.Context, conn *pgxpool.Conn) error { return write(ctx, conn, changes) })
+	err := p.connected(ctx, func(ctx context.Context, conn *pgxpool.Conn) error { return write(ctx, conn, changes) })
 	if err == nil {
 		p.purge()
 	}
@@ -291,16 +310,16 @@ func (p *postgreSQL) purge() {
 		return
 	}
 	go func() {
-		ctx, cancel := context.WithTimeout(context.Background(), limit)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Duration(p.patience))
 		defer cancel()
 		_, _ = p.pool.Exec(ctx, `delete from items where (list, id) in
 			(select list, id from items where expires < now() order by expires limit 1000 for update skip locked)`) // the next minute tries again
 	}()
 }
 
-// patiently calls a function with a connection, and repeats what wraps [ErrBusy].
-func (p *postgreSQL) patiently(ctx context.Context, attempt func(context.Context, *pgxpool.Conn) error) error {
-	return patiently(ctx, func(ctx context.Context) error {
+// connected calls a function with a connection, and repeats what wraps [ErrBusy].
+func (p *postgreSQL) connected(ctx context.Context, attempt func(context.Context, *pgxpool.Conn) error) error {
+	return p.call(ctx, func(ctx context.Context) error {
 		conn, err := p.pool.Acquire(ctx)
 		if err != nil {
 			return notDone(err)
@@ -313,6 +332,9 @@ func (p *postgreSQL) patiently(ctx context.Context, attempt func(context.Context
 // notDone is the error of what the server did not do, or what may be done twice: busy unless the statement is
 // refused for good. The codes are those of https://www.postgresql.org/docs/current/errcodes-appendix.html.
 func notDone(err error) error {
+	if errors.As(err, new(*tls.CertificateVerificationError)) {
+		return err // another server, or an authority that is not known
+	}
 	var answer *pgconn.PgError
 	if !errors.As(err, &answer) {
 		return busy(err) // the connection failed

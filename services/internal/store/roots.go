@@ -1,8 +1,10 @@
 package store
 
 import (
+	"bytes"
 	"crypto/x509"
 	_ "embed"
+	"encoding/pem"
 	"sync"
 
 	"golang.org/x/crypto/x509roots/fallback/bundle"
@@ -21,6 +23,19 @@ var rdsRoots = sync.OnceValue(func() *x509.CertPool {
 	roots.AppendCertsFromPEM(rds)
 	return roots
 })
+
+// hasRoots says whether rds has the authorities of a region. Regions are added from time to time.
+func hasRoots(region string) bool {
+	for rest := rds; ; {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			return false
+		}
+		if bytes.Contains(block.Bytes, []byte("Amazon RDS "+region+" Root CA")) { // a name in a certificate is text
+			return true
+		}
+	}
+}
 
 // embedRoots lets the program trust the public authorities if its image has no certificates, as an image from
 // scratch has none. It takes milliseconds, so that only a service with a table calls it.

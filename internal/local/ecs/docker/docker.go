@@ -19,6 +19,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -163,7 +164,8 @@ func (d *Driver) Clean(task string) error {
 }
 
 // mounts are those of a container. The engine makes the volumes of a task. It fills an empty one with
-// what the image has there, and with its owner and rights, as on an instance.
+// what the image has there, and with its owner and rights, as on an instance. A variable that names a file of
+// this machine has the file there too.
 func (d *Driver) mounts(ctx context.Context, r ecs.StartRequest) (all []mount.Mount, err error) {
 	for _, m := range r.Definition.Mounts {
 		v := r.TaskDefinition.Volume(m)
@@ -180,6 +182,11 @@ func (d *Driver) mounts(ctx context.Context, r ecs.StartRequest) (all []mount.Mo
 			return nil, fmt.Errorf("its volume %s cannot be made: %w", v.Name, err)
 		}
 		all = append(all, one)
+	}
+	for _, v := range r.Definition.Environment {
+		if v.Here && filepath.IsAbs(v.Value) {
+			all = append(all, mount.Mount{Type: mount.TypeBind, Source: v.Value, Target: v.Value, ReadOnly: true})
+		}
 	}
 	return all, nil
 }

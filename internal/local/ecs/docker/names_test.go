@@ -167,3 +167,13 @@ func TestEquip(t *testing.T) {
 		t.Errorf("the container reaches %s", got)
 	}
 }
+
+// A file of this machine that a variable names is there in the container, to be read.
+func TestFileOfThisMachine(t *testing.T) {
+	got, err := (&Driver{}).mounts(t.Context(), ecs.StartRequest{Definition: model.Container{Environment: []model.Variable{
+		{Name: "PGSSLROOTCERT", Value: "/state/roots.pem", Here: true}, {Name: "STORE", Value: "http://localhost:8000", Here: true}, {Name: "OWN", Value: "/data"},
+	}}})
+	if text := fmt.Sprint(got); err != nil || len(got) != 1 || !strings.Contains(text, "bind /state/roots.pem /state/roots.pem true") {
+		t.Errorf("the mounts are %s, %v", text, err)
+	}
+}

@@ -140,7 +140,7 @@ func Test(t *testing.T, open func(t *testing.T) store.Store) {
 		}
 	})
 	t.Run("bad reads", func(t *testing.T) {
-		for _, k := range []store.Key{{}, {List: "a"}, {ID: "1"}, {List: "a", ID: "\x00"}, {List: "a\xff", ID: "1"}, {List: "a", ID: strings.Repeat("b", 1000)}} {
+		for _, k := range []store.Key{{}, {List: "a"}, {List: "a", ID: "\x00"}, {List: "a\xff", ID: "1"}, {List: "a", ID: strings.Repeat("b", 1000)}} {
 			if items, err := s.Get(ctx, k); err == nil || errors.Is(err, store.ErrBusy) {
 				t.Errorf("%q: %v, %v", k, items, err)
 			}
@@ -151,9 +151,9 @@ func Test(t *testing.T, open func(t *testing.T) store.Store) {
 				t.Errorf("%q: %v, %v", k, items, err)
 			}
 		}
-		longest := store.Key{List: run + "#longest", ID: strings.Repeat("b", 1000-len(run+"#longest"))}
-		write(t, put(longest, 0, "x"))
-		if got := get(t, longest); got.Version != 1 {
+		long := store.Key{List: run + "#long", ID: strings.Repeat("b", 900)}
+		write(t, put(long, 0, "x"))
+		if got := get(t, long); got.Version != 1 {
 			t.Error(got)
 		}
 	})

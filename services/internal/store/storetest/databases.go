@@ -16,12 +16,16 @@ import (
 	"cutover/services/internal/store"
 )
 
+// busyMachine is how long an attempt may take in tests.
+const busyMachine = "1m"
+
 // DynamoDB starts DynamoDB Local with a table for each module, until the test ends. The variables open their
 // stores.
 func DynamoDB(t testing.TB, modules ...string) (getenv func(string) string) {
 	t.Helper()
 	variables := map[string]string{
-		"AWS_REGION": "eu-central-1", "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret",
+		"STORE_TIMEOUT": busyMachine,
+		"AWS_REGION":    "eu-central-1", "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret",
 		"AWS_ENDPOINT_URL_DYNAMODB": programstest.DynamoDB(t).URL,
 	}
 	client := dynamodb.New(dynamodb.Options{
@@ -58,7 +62,7 @@ func PostgreSQL(t testing.TB, modules ...string) (getenv func(string) string) {
 		t.Fatal(err)
 	}
 	defer func() { _ = conn.Close(t.Context()) }()
-	variables := map[string]string{}
+	variables := map[string]string{"STORE_TIMEOUT": busyMachine}
 	for _, module := range modules {
 		database := strings.ReplaceAll(module, "-", "_")
 		if _, err := conn.Exec(t.Context(), "create database "+pgx.Identifier{database}.Sanitize()); err != nil {

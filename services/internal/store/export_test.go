@@ -1,0 +1,8 @@
+package store
+
+// What the tests with real databases call.
+var (
+	TestLostAnswers = testLostAnswers
+	TestPurge       = testPurge
+	TestSchema      = testSchema
+)
