@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -23,6 +24,7 @@ import (
 // Statuses of a service, and of net/http for bytes that it cannot read as a request.
 var (
 	answers  = []int{200, 204, 400, 404, 405, 413, 501, 505}
+	written  = append([]int{201, 304, 409, 412, 415, 422, 428}, answers...) // by a service with a store
 	refusals = []int{400, 417, 431, 501, 505}
 )
 
@@ -59,18 +61,52 @@ func FuzzServices(f *testing.F) {
 	})
 }
 
+// A service with stores answers each request with a status that the API has, and a refusal says why. What was
+// written is there.
+func FuzzStores(f *testing.F) {
+	for _, attack := range attacks() {
+		f.Add([]byte(attack.Raw))
+	}
+	request := func(head, body string) []byte {
+		return fmt.Appendf(nil, "%s HTTP/1.1\r\nHost: forum\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", head, len(body), body)
+	}
+	f.Add(slices.Concat(request("POST /api/users", aUser), request("PUT /api/users/1", aUser), request("GET /api/users/1", ""), request("DELETE /api/users/1", "")))
+	f.Add(request("POST /api/posts?limit=1", `{"thread":1,"text":"\ud83c\udf7d\u0000<&>","user":1,"id":null}`))
+	f.Add([]byte("POST /api/threads HTTP/1.1\r\nHost: a\r\nIdempotency-Key: \"k\"\r\nContent-Type: application/json;charset=UTF-8\r\nTransfer-Encoding: chunked\r\n\r\n1d\r\n{\"title\":\"t\",\"createdBy\":1e0}\r\n0\r\n\r\n"))
+	f.Add([]byte("GET /api/posts/by-user/1?limit=200&after=YnktdXNlciMwMDAwMDAwMDAwMDAwMDAxLzAwMDAwMDAwMDAwMDAwMDE HTTP/1.1\r\nHost: a\r\nIf-None-Match: W/\"1\", *\r\nAccept: application/vnd.cutover.v2+json;q=0.0\r\n\r\n"))
+	all, _ := seeded(f)
+	monolith := serve(f, all["users"], all["threads"], all["posts"])
+	monolith.answers = written
+
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		for _, a := range monolith.exchange(t, raw) {
+			isProblem := a.header.Get("Content-Type") == "application/problem+json"
+			if slices.Contains([]int{409, 412, 415, 422, 428}, a.status) && !isProblem || isProblem && a.body != "" && !json.Valid([]byte(a.body)) {
+				t.Errorf("%.500q: answered %v", raw, a)
+			}
+			if location := a.header.Get("Location"); a.status == 201 {
+				got := monolith.exchange(t, fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: forum\r\n\r\n", location))
+				if len(got) != 1 || got[0].status != 200 && got[0].status != 204 {
+					t.Errorf("%q: %s is answered with %v", raw, location, got)
+				}
+			}
+		}
+	})
+}
+
 // service is a service in this process, with one connection at a time.
 type service struct {
 	connections chan net.Conn
 	closed      chan struct{}
 	closeOnce   sync.Once
+	answers     []int
 
 	mu  sync.Mutex
 	log bytes.Buffer
 }
 
 func serve(f *testing.F, modules ...server.Module) *service {
-	s := &service{connections: make(chan net.Conn), closed: make(chan struct{})}
+	s := &service{connections: make(chan net.Conn), closed: make(chan struct{}), answers: answers}
 	ctx := f.Context()
 	go func() {
 		if err := server.Serve(ctx, s, s, modules...); err != nil {
@@ -130,7 +166,7 @@ func (s *service) exchange(t *testing.T, raw []byte) []answer {
 		}
 		_, hasType := a.header["Content-Type"]
 		_, hasLength := a.header["Content-Length"]
-		if !slices.Contains(answers, a.status) || hasType != (a.status != 204) || hasLength != hasType {
+		if !slices.Contains(s.answers, a.status) || hasType != (a.status != 204 && a.status != 304) || hasLength != hasType {
 			t.Fatalf("%q: answered %v", raw, a)
 		}
 		got = append(got, a)

@@ -45,7 +45,7 @@ func fetch(t *testing.T, url string, header ...string) answer {
 }
 
 // seeded are modules with stores that have the first records.
-func seeded(t *testing.T) (modules map[string]server.Module, stores map[string]*store.Memory) {
+func seeded(t testing.TB) (modules map[string]server.Module, stores map[string]*store.Memory) {
 	t.Helper()
 	stores = map[string]*store.Memory{"users": store.NewMemory(), "threads": store.NewMemory(), "posts": store.NewMemory()}
 	modules = map[string]server.Module{

@@ -216,6 +216,9 @@ func TestLint(t *testing.T) {
 	assemblies := []*assembly.Assembly{
 		synthPress(t), synthScaled(t, settings{"phase": "parallel"}), synthOwn(t), synthDiscovered(t), synthComputes(t), synthDeployment(t, shop.Shop, nil),
 	}
+	for _, name := range []string{golden.DynamoDB, golden.PostgreSQL, golden.ProductionPostgreSQL} {
+		assemblies = append(assemblies, synth(t, goldenContext(deployment.Forum, name)))
+	}
 	for _, context := range contexts {
 		assemblies = append(assemblies, synthApp(t, context))
 	}

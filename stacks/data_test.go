@@ -2,6 +2,7 @@ package stacks_test
 
 import (
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	"cutover/deployment"
 	"cutover/internal/assembly"
 	"cutover/internal/golden"
+	"cutover/internal/nightly"
 	"cutover/migration"
 )
 
@@ -383,4 +385,27 @@ func TestAlarmsOfStores(t *testing.T) {
 	}
 	slices.Sort(events)
 	equal(t, "events", []string{"db-cluster [maintenance failure]", "db-instance [maintenance configuration change failure]", "db-parameter-group [configuration change]"}, events)
+}
+
+// TestNagOfStores reads what cdk-nag says of tables and databases: what is suppressed is needed.
+func TestNagOfStores(t *testing.T) {
+	nightly.Test(t, "cdk-nag writes reports")
+	d := changed(first, func(s *config.Service) { s.Store, s.StoreCalls = config.DynamoDB{}, nil })
+	for name, context := range map[string]settings{
+		"kept":   {"env": "prod", "certificateArn": certificate, "domain": "api.example.com", "phase": "parallel", "store": "postgres"},
+		"passed": {"phase": "parallel", "store": "postgres", "dataProtection": "off"},
+	} {
+		dir := filepath.Join(scratch, "nag-of-stores-"+name)
+		if err := synthTo(d, cdkContext(t, context), dir, true); err != nil {
+			t.Fatal(err)
+		}
+		a, err := assembly.Read(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkNag(t, name, a)
+		if name == "kept" {
+			meetsControls(t, a)
+		}
+	}
 }

@@ -141,7 +141,7 @@ func (o *run) there(cmd *cobra.Command, name string, command []string) (exit int
 	}
 	i := slices.Index(names, name)
 	if i < 0 {
-		return 0, fmt.Errorf("there is no service %q: %s", name, words.Choice(names))
+		return 0, fmt.Errorf("there is no service %q: %s", name, words.Choice(slices.Sorted(slices.Values(names))))
 	}
 	if len(command) == 0 {
 		return 0, noCommand(name)

@@ -223,6 +223,9 @@ func (p *parameterStore) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.by = append(p.by, r.Header.Get("Authorization"))
+	if commandsOnAWS(w, r) {
+		return
+	}
 	if operation, ok := strings.CutPrefix(r.Header.Get("X-Amz-Target"), "GraniteServiceVersion20100801."); ok {
 		p.cloudWatch.answer(w, r, operation)
 		return

@@ -34,7 +34,7 @@ type Command struct {
 	// Warn is called if the logs cannot be read. The command goes on.
 	Warn func(error)
 
-	poll time.Duration // between two questions; default: two seconds
+	poll time.Duration // between two questions; default: one second
 }
 
 // lateLogs is how many questions for lines must have none after the task has stopped. CloudWatch Logs may get
@@ -48,7 +48,7 @@ const stopTimeout = 10 * time.Second
 // network, and the capacity of the service. If the context ends, Run stops the task.
 // https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html
 func (c Command) Run(ctx context.Context, getenv func(string) string) (exit int, err error) {
-	c.poll = cmp.Or(c.poll, 2*time.Second)
+	c.poll = cmp.Or(c.poll, time.Second)
 	config, err := Config(ctx, getenv, "ECS")
 	if err != nil {
 		return 0, fmt.Errorf("AWS was not asked: %w", err)

@@ -10,6 +10,7 @@ import (
 	"cutover/internal/analysis/controls"
 	"cutover/internal/analysis/cost"
 	"cutover/internal/analysis/criticalpath"
+	"cutover/internal/analysis/review"
 	"cutover/internal/golden"
 	"cutover/internal/model"
 )
@@ -111,5 +112,36 @@ func TestCriticalPathsOfStores(t *testing.T) {
 				t.Errorf("%s: %s waits for the stores: %t", name, s.Name, waits)
 			}
 		}
+	}
+}
+
+// TestLossesOfStores: by default nothing deletes records, and a review says where they stay.
+func TestLossesOfStores(t *testing.T) {
+	of := func(from, to string) (lines []string) {
+		for _, l := range review.Losses([]review.Pair{{Name: to, Before: golden.Read(t, root, from), After: golden.Read(t, root, to)}}) {
+			if l.Deletes {
+				t.Errorf("from %s to %s: %s %s", from, to, l.Of, l.Does)
+			}
+			lines = append(lines, l.Of+" "+l.Does)
+		}
+		return lines
+	}
+	const gone, first = "stays with its data, and belongs to no stack: none can be created that is called ", "posts has its records in "
+	const unread = ": what is in the old store is not moved, and no longer read or written"
+	for _, test := range []struct {
+		from, to string
+		want     []string // of posts, or of all databases
+	}{
+		{"parallel", golden.DynamoDB, nil},
+		{golden.DynamoDB, golden.DynamoDB, nil},
+		{golden.DynamoDB, golden.PostgreSQL, []string{"dev-Data/PostsTable " + gone + "dev-posts, too", first + "the database posts instead of the table dev-posts" + unread}},
+		{golden.PostgreSQL, golden.DynamoDB, []string{"dev-Data/Database " + gone + "dev, too", first + "the table dev-posts instead of the database posts" + unread}},
+		{golden.DynamoDB, "parallel", []string{"dev-Data/PostsTable stays, and nothing deploys its stack any more; if you delete the stack, it " + gone + "dev-posts, too",
+			first + "a file of its image instead of the table dev-posts" + unread}},
+	} {
+		got := slices.DeleteFunc(of(test.from, test.to), func(line string) bool {
+			return strings.Contains(line, "Threads") || strings.Contains(line, "Users") || strings.HasPrefix(line, "threads") || strings.HasPrefix(line, "users")
+		})
+		equal(t, "from "+test.from+" to "+test.to, test.want, got)
 	}
 }

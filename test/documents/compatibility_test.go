@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"cutover/internal/local/alb"
+	"cutover/internal/local/backing/dynamodb"
+	"cutover/internal/local/backing/postgres"
 	"cutover/internal/local/discovery"
 	"cutover/internal/local/ecs"
 	"cutover/internal/local/eventbridge"
@@ -25,7 +27,7 @@ func compatibilityTables() map[string]string {
 		return b.String()
 	}
 	var run []string
-	for _, p := range []provider.Provider{&alb.Provider{}, &ecs.Provider{}, &eventbridge.Provider{}, ssm.New(), &discovery.Provider{}} {
+	for _, p := range []provider.Provider{&alb.Provider{}, &ecs.Provider{}, &eventbridge.Provider{}, ssm.New(), &discovery.Provider{}, &dynamodb.Provider{}, &postgres.Provider{}} {
 		run = append(run, p.Types()...)
 	}
 	slices.Sort(run)
@@ -44,5 +46,6 @@ func compatibilityTables() map[string]string {
 		"compatibility, load balancers": table(alb.Compatibility()),
 		"compatibility, names":          table(discovery.Compatibility()),
 		"compatibility, schedules":      table(eventbridge.Compatibility()),
+		"compatibility, tables":         table(dynamodb.Compatibility()),
 	}
 }

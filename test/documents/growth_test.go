@@ -6,7 +6,6 @@ import (
 	"maps"
 	"math"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -35,16 +34,6 @@ const (
 	sample = 4000
 	rounds = 25 // chances to split partitions
 )
-
-// statuses is the table that the contract of the API writes, from the answers of all stores.
-func statuses(t *testing.T) string {
-	t.Helper()
-	text, err := os.ReadFile(root + "/services/apitest/statuses.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
-}
 
 // place is where an item is: lists are spread by a hash, and the items of a list are in the order of their ids.
 type place struct {

@@ -16,7 +16,7 @@ import (
 // of its pairs.
 type Loss struct {
 	In []string `json:"in"`
-	// Of is a table, a database cluster or a file system as "stack/logical id", a stack, or a service.
+	// Of is a table, a database cluster or a file system by its construct path, a stack, or a service.
 	Of string `json:"of"`
 	// Does is in words what happens. Deletes says that data are gone afterwards, unless AWS refuses it.
 	Does    string `json:"does"`
@@ -56,7 +56,7 @@ func lossesOf(pair Pair) (all []Loss) {
 			}
 			keeps = true
 			if then == nil {
-				all = append(all, Loss{Of: was.String(), Does: "stays, and nothing deploys its stack any more; if you delete the stack, it " + left(was, leavingPolicy(before, was))})
+				all = append(all, Loss{Of: place(was), Does: "stays, and nothing deploys its stack any more; if you delete the stack, it " + left(was, leavingPolicy(before, was))})
 				continue
 			}
 			is := then.Resource(was.LogicalID)
@@ -81,25 +81,25 @@ func exists(a *assembly.Assembly, r *assembly.Resource) bool {
 func fateOf(before, after *model.Model, was, is *assembly.Resource) []Loss {
 	if is == nil {
 		policy := leavingPolicy(before, was)
-		return []Loss{{Of: was.String(), Does: left(was, policy), Deletes: policy.deletes()}}
+		return []Loss{{Of: place(was), Does: left(was, policy), Deletes: policy.deletes()}}
 	}
 	if is.Type != was.Type {
 		policy := leavingPolicy(before, was)
-		return []Loss{{Of: was.String(), Does: fmt.Sprintf("becomes an %s, without the data: the old one %s", is.Type, left(was, policy)), Deletes: policy.deletes()}}
+		return []Loss{{Of: place(was), Does: fmt.Sprintf("becomes an %s, without the data: the old one %s", is.Type, left(was, policy)), Deletes: policy.deletes()}}
 	}
 	if changed := replacing(was.Type, changedKeys(was.Properties, is.Properties)); len(changed) > 0 {
 		policy := exchangedPolicy(before, was, is)
 		does := fmt.Sprintf("is replaced by an empty one, because %s changes: the old one %s", strings.Join(changed, ", "), left(was, policy))
-		for _, property := range []string{"TableName", "DBClusterIdentifier", "DBInstanceIdentifier"} {
-			if name, ok := is.Properties[property].(string); ok && !slices.Contains(changed, property) {
-				// https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-name.html
-				does += fmt.Sprintf("; the deployment fails if the new one is called %s, too", name)
-			}
+		if name := physical(is); name != "" && name == physical(was) {
+			does += fmt.Sprintf("; the deployment fails if the new one is called %s, too", name)
 		}
-		return []Loss{{Of: was.String(), Does: does, Deletes: policy.deletes()}}
+		return []Loss{{Of: place(was), Does: does, Deletes: policy.deletes()}}
 	}
 	return unprotected(before, after, was, is)
 }
+
+// place is the construct's path, or the logical id, with the stack.
+func place(r *assembly.Resource) string { return r.Stack.Name + "/" + r.Name() }
 
 // policy is what happens to a resource that leaves its template.
 type policy struct {
@@ -128,6 +128,8 @@ func exchangedPolicy(m *model.Model, was, is *assembly.Resource) policy {
 // left says what is left of a resource by its policy.
 func left(r *assembly.Resource, p policy) string {
 	switch {
+	case !p.deletes() && physical(r) != "":
+		return fmt.Sprintf("stays with its data, and belongs to no stack: none can be created that is called %s, too", physical(r))
 	case !p.deletes():
 		return "stays with its data, and belongs to no stack"
 	case p.protected:
@@ -136,6 +138,18 @@ func left(r *assembly.Resource, p policy) string {
 		return "is deleted with its data, and a snapshot stays"
 	}
 	return "is deleted with its data"
+}
+
+// physical is the name that the template gives a resource. AWS has one resource of a name at a time, and
+// CloudFormation replaces none that keeps its name
+// (https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-name.html).
+func physical(r *assembly.Resource) string {
+	for _, property := range []string{"TableName", "DBClusterIdentifier", "DBInstanceIdentifier"} {
+		if name, ok := r.Properties[property].(string); ok {
+			return name
+		}
+	}
+	return ""
 }
 
 func protected(m *model.Model, r *assembly.Resource) bool {
@@ -153,7 +167,7 @@ func protected(m *model.Model, r *assembly.Resource) bool {
 // unprotected says what no longer keeps the data of a resource that stays.
 func unprotected(before, after *model.Model, was, is *assembly.Resource) (all []Loss) {
 	add := func(format string, args ...any) {
-		all = append(all, Loss{Of: was.String(), Does: fmt.Sprintf(format, args...)})
+		all = append(all, Loss{Of: place(was), Does: fmt.Sprintf(format, args...)})
 	}
 	if protected(before, was) && !protected(after, is) {
 		add("loses its deletion protection: AWS would delete it from now on")

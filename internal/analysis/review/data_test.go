@@ -99,8 +99,8 @@ func TestLosses(t *testing.T) {
 
 		{"another key", table("", `"KeySchema": [1]`), table("", `"KeySchema": [2]`), []string{"DELETES " + theTable + "is replaced by an empty one, because KeySchema changes: the old one " + gone}},
 		{"another key and the same name", table(keep, `"KeySchema": [1], "TableName": "a"`), table(keep, `"KeySchema": [2], "TableName": "a"`),
-			[]string{theTable + "is replaced by an empty one, because KeySchema changes: the old one " + let + "; the deployment fails if the new one is called a, too"}},
-		{"another name", table(keep, `"TableName": "a"`), table(keep, `"TableName": "b"`), []string{theTable + "is replaced by an empty one, because TableName changes: the old one " + let}},
+			[]string{theTable + "is replaced by an empty one, because KeySchema changes: the old one " + let + ": none can be created that is called a, too; the deployment fails if the new one is called a, too"}},
+		{"another name", table(keep, `"TableName": "a"`), table(keep, `"TableName": "b"`), []string{theTable + "is replaced by an empty one, because TableName changes: the old one " + let + ": none can be created that is called a, too"}},
 		{"a name that is new", table("", ""), table("", `"TableName": "b"`), []string{"DELETES " + theTable + "is replaced by an empty one, because TableName changes: the old one " + gone}},
 		{"a policy of the deployed template alone", table(keep, `"TableName": "a"`), table("", `"TableName": "b"`), []string{"DELETES " + theTable + "is replaced by an empty one, because TableName changes: the old one " + gone}},
 		{"a policy of the new template alone", table("", `"TableName": "a"`), table(keep, `"TableName": "b"`), []string{"DELETES " + theTable + "is replaced by an empty one, because TableName changes: the old one " + gone}},

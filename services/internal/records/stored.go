@@ -90,7 +90,8 @@ type stored struct {
 // answer turns a function into a handler. Its error is a refusal, or of the store or of another service.
 func (s *stored) answer(do func(*http.Request) (*server.Response, error)) server.Handler {
 	return func(r *http.Request) *server.Response {
-		ctx, cancel := context.WithTimeout(r.Context(), answerTime)
+		// A client that has sent its request may close its side of the connection, and still gets an answer.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), answerTime)
 		defer cancel()
 		response, err := do(r.WithContext(ctx))
 		var refused refusal

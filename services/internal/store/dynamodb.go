@@ -90,7 +90,7 @@ func (d *dynamoDB) Get(ctx context.Context, keys ...Key) ([]Item, error) {
 			left.Keys = append(left.Keys, k.attributes())
 		}
 		for len(left.Keys) > 0 {
-			err := d.call(ctx, func(ctx context.Context) error {
+			err := d.attempts(ctx, func(ctx context.Context) error {
 				out, err := d.client.BatchGetItem(ctx, &dynamodb.BatchGetItemInput{RequestItems: map[string]types.KeysAndAttributes{d.table: left}})
 				if err != nil {
 					return readError(err)
@@ -144,7 +144,7 @@ func (d *dynamoDB) List(ctx context.Context, list, after string, limit int) ([]I
 			in.Limit = aws.Int32(int32(min(limit-len(items), 1<<20))) //nolint:gosec // at most 1<<20
 		}
 		var out *dynamodb.QueryOutput
-		err := d.call(ctx, func(ctx context.Context) (err error) {
+		err := d.attempts(ctx, func(ctx context.Context) (err error) {
 			if out, err = d.client.Query(ctx, in); err != nil {
 				return readError(err)
 			}
@@ -178,7 +178,7 @@ func (d *dynamoDB) Write(ctx context.Context, changes ...Change) error {
 	if len(changes) > 1 {
 		write = d.transaction(rand.Text())
 	}
-	err := d.call(ctx, func(ctx context.Context) error {
+	err := d.attempts(ctx, func(ctx context.Context) error {
 		err := write(ctx, changes)
 		switch {
 		case err == nil, errors.As(err, new(*Conflict)):
@@ -252,6 +252,18 @@ func (d *dynamoDB) action(c Change) types.TransactWriteItem {
 	return types.TransactWriteItem{Put: &types.Put{
 		TableName: &d.table, Item: c.written().attributes(), ConditionExpression: &condition, ExpressionAttributeNames: names, ExpressionAttributeValues: values,
 	}}
+}
+
+// attempts repeats what wraps [ErrBusy]. If there was no answer, the connections that wait may be as dead as the
+// one that was used: the next attempt takes a new one.
+func (d *dynamoDB) attempts(ctx context.Context, attempt func(context.Context) error) error {
+	return d.call(ctx, func(ctx context.Context) error {
+		err := attempt(ctx)
+		if err != nil && !errors.As(err, new(smithy.APIError)) {
+			d.http.CloseIdleConnections()
+		}
+		return err
+	})
 }
 
 // Close implements [Store].

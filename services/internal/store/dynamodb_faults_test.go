@@ -21,13 +21,17 @@ type fake struct {
 	mu      sync.Mutex
 	answers []func(*http.Request) (*http.Response, error) // the last one stays
 	asked   []map[string]any                              // the requests, with their operation
+	closed  int                                           // how often idle connections were closed
 }
+
+func (f *fake) CloseIdleConnections() { f.closed++ }
 
 func (f *fake) RoundTrip(r *http.Request) (*http.Response, error) {
 	body, _ := io.ReadAll(r.Body)
 	request := map[string]any{}
 	_ = json.Unmarshal(body, &request)
 	request["operation"] = strings.TrimPrefix(r.Header.Get("X-Amz-Target"), "DynamoDB_20120810.")
+	request["url"], request["authorization"] = r.URL.String(), r.Header.Get("Authorization")
 	f.mu.Lock()
 	f.asked = append(f.asked, request)
 	answer := f.answers[min(len(f.asked), len(f.answers))-1]
@@ -176,7 +180,7 @@ func TestDynamoDBWrites(t *testing.T) {
 	}
 }
 
-// Two writes have two tokens: the second would else be taken for the first.
+// Two writes have two tokens: the second would else be taken for the first. They go to the region, signed.
 func TestDynamoDBTokens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d, f := fakeStore(t, done)
@@ -187,6 +191,10 @@ func TestDynamoDBTokens(t *testing.T) {
 		}
 		if f.asked[0]["ClientRequestToken"] == f.asked[1]["ClientRequestToken"] {
 			t.Error(f.asked)
+		}
+		signed, _ := f.asked[0]["authorization"].(string)
+		if f.asked[0]["url"] != "https://dynamodb.eu-central-1.amazonaws.com/" || !strings.HasPrefix(signed, "AWS4-HMAC-SHA256 Credential=a/") || !strings.Contains(signed, "/eu-central-1/dynamodb/aws4_request") {
+			t.Error(f.asked[0]["url"], signed)
 		}
 	})
 }
@@ -282,6 +290,19 @@ func TestDynamoDBReads(t *testing.T) {
 			})
 		})
 	}
+}
+
+// After an attempt without an answer, no old connection is used again.
+func TestDynamoDBConnections(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, f := fakeStore(t, throttled, broken, lost, says(200, `{}`))
+		if _, err := d.List(t.Context(), "l", "", 0); err != nil || f.closed != 1 {
+			t.Error(err, f.closed)
+		}
+		if _ = d.Close(); f.closed != 2 {
+			t.Error(f.closed)
+		}
+	})
 }
 
 // The context of a request ends a call that waits.

@@ -56,11 +56,12 @@ type postgreSQL struct {
 // defaults are parameters that the URL of a database gets if it has none of its own. Connections that nobody
 // uses are closed, so that Aurora can pause. A connection to a paused Aurora is there after about 15 seconds,
 // and the next caller finds it
-// (https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/aurora-serverless-v2-auto-pause.html).
+// (https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/aurora-serverless-v2-auto-pause.html). After a
+// failover, the name may lead to the former writer for a while: nobody keeps a connection to it.
 var defaults = map[string]string{
 	"pool_max_conns": "4", "pool_max_conn_idle_time": "30s", "pool_health_check_period": "10s", "pool_max_conn_lifetime": "15m",
 	"pool_ping_timeout": "1s", "connect_timeout": "20",
-	"default_transaction_isolation": "read committed",
+	"default_transaction_isolation": "read committed", "target_session_attrs": "read-write",
 }
 
 // newPostgreSQL returns the store of a database's URL. If the URL has no password, each new connection gets a
@@ -141,6 +142,8 @@ func (p *postgreSQL) prepare(ctx context.Context, conn *pgx.Conn) error {
 	if p.ready {
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, 4*time.Duration(p.patience)) // others wait for it
+	defer cancel()
 	if err := conn.QueryRow(ctx, schemaDone).Scan(&p.ready); err != nil || p.ready {
 		return err
 	}

@@ -449,7 +449,7 @@ func testSchema(t *testing.T, address string) {
 	if err := row.Scan(&name, &level, &idle, &statement); err != nil || name != "users" || level != "read committed" || idle != "8s" || statement != "8s" {
 		t.Error(name, level, idle, statement, err)
 	}
-	if c := s.pool.Config(); c.MaxConns != 4 || c.MinConns != 0 || c.MinIdleConns != 0 || c.MaxConnIdleTime > time.Minute || c.HealthCheckPeriod > 30*time.Second || c.ConnConfig.ConnectTimeout < 15*time.Second {
+	if c := s.pool.Config(); c.MaxConns != 4 || c.MinConns != 0 || c.MinIdleConns != 0 || c.MaxConnIdleTime > time.Minute || c.HealthCheckPeriod > 30*time.Second || c.ConnConfig.ConnectTimeout < 15*time.Second || c.ConnConfig.ValidateConnect == nil {
 		t.Error("connections are open too long for Aurora to pause, or are given up before it resumes")
 	}
 }

@@ -159,7 +159,18 @@ func (a *Access) As(role *model.Role) *Signer {
 
 // Plan implements [provider.Provider].
 func (a *Access) Plan(m *model.Model, text provider.Text) provider.Plan {
-	next := plan{a, provider.Resources[*grant]{}}
+	return plan{a, grants(m, text)}
+}
+
+// Of returns an Access that knows the roles of an assembly, and no task.
+func Of(m *model.Model, text provider.Text) *Access {
+	a := New()
+	a.grants = grants(m, text)
+	return a
+}
+
+func grants(m *model.Model, text provider.Text) provider.Resources[*grant] {
+	all := provider.Resources[*grant]{}
 	for _, role := range m.Roles {
 		g := &grant{[]string{role.Key()}, slices.Clone(role.Statements), text}
 		for _, managed := range role.Managed {
@@ -170,16 +181,16 @@ func (a *Access) Plan(m *model.Model, text provider.Text) provider.Plan {
 			}
 			g.statements = append(g.statements, awsManaged(managed)...)
 		}
-		next.wanted[role.Key()] = g
+		all[role.Key()] = g
 	}
 	for _, policy := range m.Policies {
 		g := &grant{nil, policy.Statements, text}
 		for _, role := range policy.Roles {
 			g.roles = append(g.roles, role.Key())
 		}
-		next.wanted[policy.Key()] = g
+		all[policy.Key()] = g
 	}
-	return next
+	return all
 }
 
 // awsManaged are the statements of a policy that AWS maintains, as far as they are about stores.

@@ -204,22 +204,53 @@ func (p *Provider) Status() any {
 }
 
 // Plan implements [provider.Provider].
-func (p *Provider) Plan(m *model.Model, _ provider.Text) provider.Plan {
-	next := plan{Provider: p, model: m, wanted: provider.Resources[*table]{}}
+func (p *Provider) Plan(m *model.Model, text provider.Text) provider.Plan {
+	next := &plan{Provider: p, model: m, all: provider.Resources[*table]{}}
 	for _, of := range m.Tables {
-		t, err := read(m.Assembly, of)
-		next.wanted[of.Key()] = t
-		next.errs = append(next.errs, err)
+		next.all[of.Key()] = read(m.Assembly, of)
 	}
+	next.wanted = sync.OnceValue(func() provider.Resources[*table] { return next.used(text) })
 	return next
 }
 
 // plan has the tables of an assembly.
 type plan struct {
 	*Provider
-	model  *model.Model
-	wanted provider.Resources[*table]
-	errs   []error
+	model *model.Model
+	all   provider.Resources[*table]
+	// wanted are the tables that run here.
+	wanted func() provider.Resources[*table]
+}
+
+// used are the tables that some task may use. Other tables are for what does not run on this machine, such as
+// Lambda functions.
+func (p *plan) used(text provider.Text) provider.Resources[*table] {
+	used := provider.Resources[*table]{}
+	if len(p.all) == 0 {
+		return used
+	}
+	grants := access.Of(p.model, text)
+	for _, d := range p.model.TaskDefinitions {
+		if d.TaskRole == nil {
+			continue
+		}
+		role := grants.As(d.TaskRole)
+		for key, t := range p.all {
+			if t.usedBy(role) {
+				used[key] = t
+			}
+		}
+	}
+	return used
+}
+
+// reading and writing are actions of which a role that uses a table has one.
+var readingAndWriting = []string{"GetItem", "Query", "Scan", "BatchGetItem", "PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "PartiQLSelect", "PartiQLInsert"}
+
+func (t *table) usedBy(role *access.Signer) bool {
+	return slices.ContainsFunc(readingAndWriting, func(action string) bool {
+		return role.May("dynamodb:"+action, arn(t.TableName), t.of.Policy...)
+	})
 }
 
 // names are those that DynamoDB takes for tables.
@@ -227,11 +258,13 @@ type plan struct {
 var names = regexp.MustCompile(`^[a-zA-Z0-9_.-]{3,255}$`)
 
 // Check implements [provider.Plan]. It fetches the database's program if the assembly needs it first.
-func (p plan) Check() error {
-	errs := slices.Clone(p.errs)
+func (p *plan) Check() error {
+	var errs []error
 	holders := map[string]string{}
-	for _, key := range p.wanted.Keys() {
-		t := p.wanted[key]
+	wanted := p.wanted()
+	for _, key := range wanted.Keys() {
+		t := wanted[key]
+		errs = append(errs, t.err)
 		if !names.MatchString(t.TableName) {
 			errs = append(errs, t.of.Errorf("TableName", "DynamoDB takes no table with the name %q", t.TableName))
 		}
@@ -240,7 +273,7 @@ func (p plan) Check() error {
 		}
 		holders[t.TableName] = key
 	}
-	if err := assembly.Join(errs...); err != nil || len(p.wanted) == 0 || own() != "" {
+	if err := assembly.Join(errs...); err != nil || len(wanted) == 0 || own() != "" {
 		return err
 	}
 	p.mu.Lock()
@@ -255,32 +288,22 @@ func (p plan) Check() error {
 	return nil
 }
 
-// left are the settings of tables that have no effect here.
-var left = map[string]string{
-	"ImportSourceSpecification": "there is no S3 to import items from here: the table is empty at first",
-	"Replicas":                  "this machine has one region: the table has no replica in others",
-}
-
 // PassedOver implements [provider.Reporter].
-func (p plan) PassedOver() (all []provider.PassedOver) {
-	for _, key := range p.wanted.Keys() {
-		t := p.wanted[key]
-		add := func(setting string) {
-			all = append(all, provider.PassedOver{Place: key + "/Properties." + setting, Subject: t.TableName, Setting: setting, Why: left[setting]})
-		}
-		if t.of.Resource.Properties["ImportSourceSpecification"] != nil {
-			add("ImportSourceSpecification")
-		}
-		if len(t.of.Replicas) > 1 {
-			add("Replicas")
+func (p *plan) PassedOver() (all []provider.PassedOver) {
+	wanted := p.wanted()
+	for _, key := range p.all.Keys() {
+		if wanted[key] != nil {
+			all = append(all, wanted[key].passedOver()...)
+		} else {
+			all = append(all, provider.PassedOver{Place: key, Subject: p.all[key].TableName, Setting: "the table", Why: "no task may use it, so that it is not made here"})
 		}
 	}
 	return all
 }
 
 // Attribute gives a table's name (Ref), Arn and StreamArn.
-func (p plan) Attribute(ref assembly.Ref) (any, error) {
-	t := p.wanted[ref.Resource.String()]
+func (p *plan) Attribute(ref assembly.Ref) (any, error) {
+	t := p.all[ref.Resource.String()]
 	switch {
 	case t == nil:
 	case ref.Attribute == "":
@@ -302,8 +325,8 @@ func (p plan) Attribute(ref assembly.Ref) (any, error) {
 }
 
 // Update implements [provider.Plan].
-func (p plan) Update(ctx context.Context, stack string) error {
-	wanted := p.wanted.Of(stack)
+func (p *plan) Update(ctx context.Context, stack string) error {
+	wanted := p.wanted().Of(stack)
 	p.mu.Lock()
 	p.Provider.model = p.model
 	p.mu.Unlock()
@@ -327,12 +350,12 @@ func (p plan) Update(ctx context.Context, stack string) error {
 
 // Clean implements [provider.Plan]. As on AWS, a table that leaves its template or is replaced is deleted with
 // its items, unless a policy of the template or the table's deletion protection keeps it.
-func (p plan) Clean(ctx context.Context, stack string) error {
+func (p *plan) Clean(ctx context.Context, stack string) error {
 	p.mu.Lock()
 	old := maps.Clone(p.tables)
 	p.mu.Unlock()
 	for name, t := range old {
-		next := p.wanted[t.of.Key()]
+		next := p.wanted()[t.of.Key()]
 		if provider.StackOf(t.of.Key()) != stack || next != nil && next.TableName == name {
 			continue
 		}
@@ -392,7 +415,7 @@ func (p *Provider) tablesOf(service string) (all []string) {
 		}
 		role := p.access.As(s.TaskDefinition.TaskRole)
 		for name, t := range tables {
-			if role.May("dynamodb:PutItem", arn(name), t.of.Policy...) || role.May("dynamodb:Query", arn(name), t.of.Policy...) || role.May("dynamodb:GetItem", arn(name), t.of.Policy...) {
+			if t.usedBy(role) {
 				all = append(all, name)
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -22,6 +23,8 @@ import (
 
 	"cutover/internal/assembly"
 	"cutover/internal/local/backing/access"
+	"cutover/internal/local/backing/programs"
+	"cutover/internal/local/backing/programs/programstest"
 	"cutover/internal/local/provider"
 	"cutover/internal/model"
 )
@@ -119,7 +122,7 @@ func (d *deployment) told(text string) bool {
 func (d *deployment) deploy(resources object) (*model.Model, error) {
 	d.t.Helper()
 	m := readModel(d.t, resources)
-	next := d.Plan(m, nil)
+	var next provider.Plan
 	text := func(value any) (string, error) {
 		if ref, ok := value.(assembly.Ref); ok {
 			given, err := next.Attribute(ref)
@@ -127,6 +130,7 @@ func (d *deployment) deploy(resources object) (*model.Model, error) {
 		}
 		return fmt.Sprint(value), nil
 	}
+	next = d.Plan(m, text)
 	grants := d.access.Plan(m, text)
 	if err := next.Check(); err != nil {
 		return m, err
@@ -192,6 +196,8 @@ func code(err error) string {
 // what its role allows.
 func TestProvider(t *testing.T) {
 	t.Setenv(EndpointVariable, "")
+	_, err := programs.FindDynamoDB(t.Context())
+	programstest.Need(t, err)
 	d := newDeployment(t, t.TempDir())
 	if m, err := d.deploy(object{}); err != nil || d.Status() != nil || d.program != nil || len(m.Tables) > 0 {
 		t.Fatalf("without tables there is %v, %v", d.Status(), err)
@@ -506,5 +512,87 @@ func TestUses(t *testing.T) {
 		if !strings.HasPrefix(text, test.want) {
 			t.Errorf("%s %s: %s, not %s", test.operation, test.body, text, test.want)
 		}
+	}
+}
+
+// TestUnused: a table that no task may use is neither made nor in the way, and the settings without an effect
+// are listed.
+func TestUnused(t *testing.T) {
+	t.Setenv(EndpointVariable, "")
+	d := newDeployment(t, t.TempDir())
+	resources := object{"Users": users(object{"TableName": "x"}), "Posts": users(object{"TableName": "x"})}
+	service(resources, "users", []any{"dynamodb:*"}, "arn:aws:dynamodb:local:000000000000:table/y")
+	m, err := d.deploy(resources)
+	if err != nil || d.found != nil || d.Status() != nil {
+		t.Fatalf("unused tables: %v, %v", err, d.Status())
+	}
+	over := func(m *model.Model) (all []string) {
+		text := func(value any) (string, error) { return fmt.Sprint(value), nil }
+		for _, one := range d.Plan(m, text).(provider.Reporter).PassedOver() {
+			all = append(all, one.Place+" "+one.Setting)
+		}
+		return all
+	}
+	if got := over(m); !slices.Equal(got, []string{"S/Posts the table", "S/Users the table"}) {
+		t.Errorf("passed over: %v", got)
+	}
+	table := global("y")
+	properties := table["Properties"].(object)
+	properties["TimeToLiveSpecification"] = object{"AttributeName": "ttl", "Enabled": true}
+	properties["Replicas"] = append(properties["Replicas"].([]any), object{"Region": "eu-west-1"})
+	delete(resources, "Posts")
+	resources["Users"] = table
+	if got := over(readModel(t, resources)); !slices.Equal(got, []string{"S/Users/Properties.Replicas Replicas", "S/Users/Properties.TimeToLiveSpecification.Enabled TimeToLiveSpecification.Enabled"}) {
+		t.Errorf("passed over: %v", got)
+	}
+}
+
+// TestOwnEndpoint: with an endpoint of the user no program starts, and the user's credentials sign.
+func TestOwnEndpoint(t *testing.T) {
+	var mu sync.Mutex
+	var asked []string
+	database := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
+		credential, _, _ := strings.Cut(r.Header.Get("Authorization"), ",")
+		mu.Lock()
+		asked = append(asked, operation+" "+strings.TrimPrefix(credential, algorithm+" Credential=")[:4])
+		first := len(asked) == 1
+		mu.Unlock()
+		switch {
+		case operation == "DescribeTable" && first:
+			answer(w, refuse("ResourceNotFoundException", "no such table"))
+		case operation == "DescribeTable":
+			fmt.Fprint(w, `{"Table":{"TableStatus":"ACTIVE"}}`)
+		case operation == "GetItem":
+			fmt.Fprint(w, `{"Item":{"pk":{"S":"users"}}}`)
+		default:
+			fmt.Fprint(w, `{}`)
+		}
+	}))
+	defer database.Close()
+	t.Setenv(EndpointVariable, database.URL)
+	t.Setenv("AWS_ACCESS_KEY_ID", "MINE")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "secret")
+	d := newDeployment(t, t.TempDir())
+	resources := object{"Users": users(nil)}
+	service(resources, "users", []any{"dynamodb:*"}, "*")
+	m, err := d.deploy(resources)
+	if err != nil || d.program != nil {
+		t.Fatal(err, d.program)
+	}
+	if !has(t, d.client(m, "users", "1"), "dev-users", "1") {
+		t.Error("the task does not reach the user's database")
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if want := []string{"DescribeTable MINE", "CreateTable MINE", "DescribeTable MINE", "DescribeTimeToLive MINE", "GetItem MINE"}; !slices.Equal(asked, want) {
+		t.Errorf("the database was asked %v, not %v", asked, want)
+	}
+	status := d.Status().([]provider.StoreStatus)
+	if len(status) != 1 || status[0].Program != "DynamoDB at "+database.URL || status[0].Source != EndpointVariable || status[0].Data != "" || status[0].Requests != 1 {
+		t.Errorf("the status is %+v", status)
+	}
+	if _, err := d.Fault(t.Context(), "store-kill", "users"); err == nil || !strings.Contains(err.Error(), "it is yours") {
+		t.Errorf("the user's database was killed: %v", err)
 	}
 }

@@ -26,7 +26,8 @@ type table struct {
 	BillingMode            string
 	StreamSpecification    *stream `json:",omitempty"`
 
-	of *model.Table
+	of  *model.Table
+	err error // what cannot be read
 }
 
 type index struct {
@@ -40,8 +41,8 @@ type stream struct {
 	StreamViewType string `json:",omitempty"`
 }
 
-// read returns a table as its template has it. What cannot be read is in an error, by its place.
-func read(a *assembly.Assembly, of *model.Table) (*table, error) {
+// read returns a table as its template has it.
+func read(a *assembly.Assembly, of *model.Table) *table {
 	t := &table{TableName: nameOf(of), BillingMode: "PAY_PER_REQUEST", of: of}
 	errs := []error{of.Problem("TableName", "KeySchema", "AttributeDefinitions", "StreamSpecification", "TimeToLiveSpecification", "ResourcePolicy", "Replicas", "Condition")}
 	resolve := func(property string) any {
@@ -63,7 +64,8 @@ func read(a *assembly.Assembly, of *model.Table) (*table, error) {
 	if of.Stream != "" {
 		t.StreamSpecification = &stream{true, of.Stream}
 	}
-	return t, assembly.Join(errs...)
+	t.err = assembly.Join(errs...)
+	return t
 }
 
 // nameOf is the name of a table: that of the template, or one from the stack and the logical id, as

@@ -248,7 +248,7 @@ func (p *plan) Check() error {
 	var errs []error
 	if p.server != "" && len(p.wanted) > 0 {
 		if config, err := pgx.ParseConfig(p.server); err != nil || config.Password == "" {
-			errs = append(errs, fmt.Errorf("%s is not the URL of a PostgreSQL server with a user and a password, as in postgresql://postgres:secret@localhost:5432/postgres", ServerVariable))
+			errs = append(errs, fmt.Errorf("%s is not the URL of a PostgreSQL server that names a user, a password and a database", ServerVariable))
 		}
 		if len(p.wanted) > 1 {
 			errs = append(errs, fmt.Errorf("%s is one server, and the assembly has %d clusters", ServerVariable, len(p.wanted)))

@@ -313,7 +313,7 @@ func TestNothingStarts(t *testing.T) {
 	if got := p.attribute(mysql, "Database", ""); got != "dev" {
 		t.Errorf("its name is %s", got)
 	}
-	if err := p.plan(fmt.Sprintf(clusterResource, "Retain", "aurora-postgresql", 1)).Check(); err == nil || !strings.Contains(err.Error(), "CUTOVER_POSTGRESQL_URL is not the URL of a PostgreSQL server") {
+	if err := p.plan(fmt.Sprintf(clusterResource, "Retain", "aurora-postgresql", 1)).Check(); err == nil || !strings.Contains(err.Error(), "CUTOVER_POSTGRESQL_URL is not the URL of a PostgreSQL server that names a user") {
 		t.Errorf("a URL without a password: %v", err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"cutover/internal/local/backing/programs"
+	"cutover/internal/local/backing/programs/programstest"
 )
 
 // TestStart: a program answers when it has started, and again with the same data after a crash.
@@ -16,20 +17,27 @@ func TestStart(t *testing.T) {
 		if err := p.Stop(t.Context()); err != nil {
 			t.Error(err)
 		}
+		if c, err := net.Dial("tcp", p.Address); err == nil {
+			_ = c.Close()
+			t.Error("the program answers after its end")
+		}
 	}
-	for name, start := range map[string]func(context.Context, string) (*programs.Program, error){
-		"PostgreSQL": programs.StartPostgreSQL, "DynamoDB": programs.StartDynamoDB,
+	for name, find := range map[string]func(context.Context, string) (programs.Found, error){
+		"PostgreSQL": programs.FindPostgreSQL,
+		"DynamoDB":   func(ctx context.Context, _ string) (programs.Found, error) { return programs.FindDynamoDB(ctx) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
+			found, err := find(t.Context(), dir)
+			programstest.Need(t, err)
 			var before string // the URL without the port, which changes
 			ends := []func(*programs.Program){(*programs.Program).Kill, stop}
 			if name == "DynamoDB" { // the provider's test kills it
 				ends = ends[1:]
 			}
 			for _, end := range ends {
-				p, err := start(t.Context(), dir)
+				p, err := found.Start(t.Context(), dir)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -45,10 +53,6 @@ func TestStart(t *testing.T) {
 				}
 				_ = c.Close()
 				end(p)
-				if c, err := net.Dial("tcp", p.Address); err == nil {
-					_ = c.Close()
-					t.Error("the program answers after its end")
-				}
 				if err := p.Err(); err == nil || !strings.Contains(err.Error(), dir) {
 					t.Errorf("the error of the end is %v", err)
 				}
