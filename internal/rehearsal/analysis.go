@@ -609,9 +609,8 @@ func (a *analysis) writes() (facts []Fact) {
 	if n > 0 {
 		facts = append(facts, Fact{"Writes", fmt.Sprintf("%s of %s", group(n), count(a.all.Requests, "request"))})
 	}
-	if len(a.tooMuch) > 0 {
-		managed := a.tooMuch[len(a.tooMuch)-1].Tried
-		facts = append(facts, Fact{"Rate", fmt.Sprintf("as %s per second were managed in a trial, %d are sent", group(managed), a.Rate)})
+	if a.tooHigh > 0 {
+		facts = append(facts, Fact{"Rate", fmt.Sprintf("a trial did not hold %s per second, so %s are sent", group(a.tooHigh), group(a.Rate))})
 	}
 	return facts
 }

@@ -1,6 +1,7 @@
 package rehearsal
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -13,6 +14,10 @@ const (
 	tooLate = time.Second
 	// trialLength is how long the load is tried before the walk.
 	trialLength = time.Second
+	// storeTrial is that of a rate that may be lowered: a store that has too much to do answers well for a moment.
+	storeTrial = 5 * time.Second
+	// prompt is the latency of 99 of 100 answers within which a rate is one that a store holds.
+	prompt = 100 * time.Millisecond
 	// spare is the part of a rate that a machine is not trusted with: a deployment needs
 	// processor time as well.
 	spare = 0.5
@@ -62,15 +67,23 @@ func wouldHold(rate float64) int {
 // so the best of three trials counts.
 func (r *Rehearsal) try(ctx context.Context) Load {
 	var best Load
+	length := trialLength
+	if r.LowerRate {
+		length = storeTrial
+	}
 	for attempt := range 3 {
 		rec := newRecording(r.Rate)
 		load, closeIdle := r.newLoad(rec)
 		load.trial = true
-		running, cancel := context.WithTimeout(ctx, r.trial)
+		running, cancel := context.WithTimeout(ctx, cmp.Or(r.trial, length))
 		load.run(running, time.Now())
 		cancel()
 		closeIdle()
-		if tried := rec.trial(); attempt == 0 || tried.Tried > best.Tried {
+		tried := rec.trial()
+		if tried.WouldHold == 0 && r.LowerRate && !rec.prompt() {
+			tried.WouldHold = wouldHold(float64(r.Rate))
+		}
+		if attempt == 0 || tried.Tried > best.Tried || tried.WouldHold == 0 {
 			best = tried
 		}
 		if best.WouldHold == 0 || ctx.Err() != nil {
@@ -102,6 +115,19 @@ func (r *recording) trial() Load {
 	}
 	managed := float64(r.n) / (lasted + growth).Seconds()
 	return Load{Tried: int(managed), WouldHold: wouldHold(managed)}
+}
+
+// prompt says whether all requests were answered, and nearly all of them soon.
+func (r *recording) prompt() bool {
+	var latencies []uint32
+	for seq := range r.n {
+		if r.at(seq).problem.lost() {
+			return false
+		}
+		latencies = append(latencies, r.at(seq).latency)
+	}
+	slices.Sort(latencies)
+	return len(latencies) == 0 || time.Duration(latencies[(len(latencies)-1)*99/100])*time.Microsecond <= prompt
 }
 
 // cpuTime is the time of all processors since the machine has started, in ticks of the

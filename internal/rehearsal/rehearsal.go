@@ -133,8 +133,8 @@ type Options struct {
 	Answerers func(phase string, r *Request) []string
 	// Rate is the number of requests per second, 1 to 50,000. Default: 500.
 	Rate int
-	// LowerRate sends fewer requests per second if a trial before the walk shows that Rate does not hold. Default: there
-	// is no walk then.
+	// LowerRate sends fewer requests per second if a trial before the walk shows that Rate does not hold, or that answers
+	// take long. Default: there is no walk if Rate does not hold.
 	LowerRate bool
 	// Requests is the least number of requests; the phases last longer to reach it.
 	// Default: 0, no least number.
@@ -161,7 +161,7 @@ type Options struct {
 	// goroutine. Default: not at all.
 	Progress func(Progress)
 
-	trial time.Duration // of the load before the walk; default: trialLength
+	trial time.Duration // of the load before the walk; default: trialLength, or storeTrial
 	// patience is how long a phase lasts longer for routes that are not asked, besides two cycles; default: Timeout.
 	patience time.Duration
 	most     int // requests; default: maxRequests
@@ -214,7 +214,6 @@ func (o Options) withDefaults() (Options, error) {
 	o.Dwell = cmp.Or(o.Dwell, 5*time.Second)
 	o.Hold = cmp.Or(o.Hold, 15*time.Second)
 	o.Timeout = cmp.Or(o.Timeout, 10*time.Second)
-	o.trial = cmp.Or(o.trial, trialLength)
 	o.patience = cmp.Or(o.patience, o.Timeout)
 	o.most = cmp.Or(o.most, maxRequests)
 
@@ -263,7 +262,7 @@ type Rehearsal struct {
 	watching    sync.WaitGroup // streams, until watched ends
 	baselineBy  []string       // services that gave the baseline
 	tried       Load           // before the walk
-	tooMuch     []Load         // that was tried before at higher rates
+	tooHigh     int            // the lowest rate that a trial did not hold; 0 if the first one did
 	gaps        []string       // as the deployment tells them
 	began       time.Time      // of the load
 	end         time.Duration  // of the load; like all durations here, since it began
@@ -345,7 +344,7 @@ func (r *Rehearsal) measure(ctx context.Context) (err error) {
 	}
 	r.began = time.Now()
 	for r.tried = r.try(ctx); r.LowerRate && r.tried.WouldHold > 0 && r.Rate > 1 && ctx.Err() == nil; r.tried = r.try(ctx) {
-		r.tooMuch = append(r.tooMuch, r.tried)
+		r.tooHigh = r.Rate
 		r.Rate = min(r.Rate-1, r.tried.WouldHold)
 		r.rec.rate = r.Rate
 	}

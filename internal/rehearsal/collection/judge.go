@@ -73,7 +73,7 @@ func (j *judging) Judge(a rehearsal.Answer) (rehearsal.Problem, string) {
 	p, text := rehearsal.Fine, ""
 	create, isCreate := j.judge.(*creates)
 	isRepeated := isCreate && create.n.tries > 1 // and may be answered otherwise than the first one
-	if isRepeated && create.n.of == nil && class == failed && a.Status == http.StatusConflict {
+	if isRepeated && class == failed && a.Status == http.StatusConflict && j.mayRun(create.n) {
 		class = running
 	}
 	if class == unchanged && j.request.Header.Get("If-None-Match") == "" {
@@ -97,6 +97,13 @@ func (j *judging) Judge(a rehearsal.Answer) (rehearsal.Problem, string) {
 		p, text = rehearsal.OtherBody, wrong
 	}
 	return p, text
+}
+
+// mayRun says whether an earlier request of the same create had no answer, so that it may go on.
+func (c *Collection) mayRun(n *creation) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return n.of == nil || n.of.mute
 }
 
 // prepared is a step of Begin or Before.
@@ -147,6 +154,7 @@ func (j *creates) take(a rehearsal.Answer, class class) (wrong string, checks []
 		if text := fmt.Sprint(id); class == succeeded && text != n.of.id {
 			c.fail(failure{kind: doneTwice, id: n.of.id, other: text, ack: n.of.created, wrong: o, operations: []operation{n.of.created, o}})
 		}
+		n.of.mute = n.of.mute || class == failed
 		n.of.inFlight--
 		checks = c.after(n.of)
 	case class == succeeded:

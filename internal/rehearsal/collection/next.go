@@ -60,6 +60,7 @@ type resource struct {
 	leaving  bool // it is closed when the script is over
 	pausing  bool // it has one request at a time, so that a read stands alone
 	vague    bool // a write has no known outcome
+	mute     bool // a repeated create had no answer
 	doubled  bool // a second resource with its value was found
 	doubts   int  // answers after which it was read once more
 	inFlight int
