@@ -302,6 +302,14 @@ func (p *plan) Check() error {
 	return assembly.Join(errs...)
 }
 
+// PassedOver implements [provider.Reporter].
+func (p *plan) PassedOver() (all []provider.PassedOver) {
+	for _, key := range p.wanted.Keys() {
+		all = append(all, passedOver(p.wanted[key])...)
+	}
+	return all
+}
+
 // Attribute gives the names, endpoints and ARNs of databases. Clusters of other engines have none.
 func (p *plan) Attribute(ref assembly.Ref) (any, error) {
 	if ref.Attribute == "" {

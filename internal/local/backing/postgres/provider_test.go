@@ -191,11 +191,14 @@ func TestCluster(t *testing.T) {
 	port := freePort(t)
 	cluster := func(policy string) string { return fmt.Sprintf(clusterResource, policy, "aurora-postgresql", port) }
 	users, threads := fmt.Sprintf(task, "Users", "users"), fmt.Sprintf(task, "Threads", "threads")
-	plan := p.plan(cluster("Retain"), writer, users, threads)
+	plan := p.plan(strings.Replace(cluster("Retain"), `"Port"`, `"SnapshotIdentifier": "s", "Port"`, 1), writer, users, threads)
 	if got := p.attribute(plan, "Database", "Endpoint.Port"); got != "error: "+provider.ErrNotYet.Error() {
 		t.Errorf("the port before the update is %s", got)
 	}
 	p.deploy(plan)
+	if over := plan.(provider.Reporter).PassedOver(); len(over) != 1 || over[0].Place != "S/Database/Properties.SnapshotIdentifier" || over[0].Subject != "dev" || over[0].Why == "" {
+		t.Errorf("passed over is %+v", over)
+	}
 	id := p.attribute(plan, "Database", "DBClusterResourceId")
 	for attribute, want := range map[string]string{
 		"": "dev", "Endpoint.Address": "localhost", "ReadEndpoint.Address": "localhost", "Endpoint.Port": fmt.Sprint(port), "DBClusterResourceId": id,
