@@ -12,7 +12,7 @@ import (
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-rds-dbcluster.html
 var passed = map[string]string{
 	"AutoMinorVersionUpgrade": "", "AvailabilityZones": "", "BackupRetentionPeriod": "", "CopyTagsToSnapshot": "", "DBClusterParameterGroupName": "", "DBSubnetGroupName": "",
-	"DeletionProtection": "", "EnableCloudwatchLogsExports": "", "KmsKeyId": "", "ManageMasterUserPassword": "", "MonitoringInterval": "", "MonitoringRoleArn": "",
+	"DeletionProtection": "", "EnableCloudwatchLogsExports": "", "EnableHttpEndpoint": "", "KmsKeyId": "", "ManageMasterUserPassword": "", "MonitoringInterval": "", "MonitoringRoleArn": "",
 	"NetworkType": "", "PerformanceInsightsEnabled": "", "PreferredBackupWindow": "", "PreferredMaintenanceWindow": "", "StorageEncrypted": "", "StorageType": "",
 	"Tags": "", "VpcSecurityGroupIds": "",
 }
@@ -20,7 +20,6 @@ var passed = map[string]string{
 // listed are the settings of clusters that have no effect here, with the reason.
 var listed = map[string]string{
 	"DatabaseName":                     "a database of a service comes into being when the service first connects, and others do not",
-	"EnableHttpEndpoint":               "nothing answers the Data API here",
 	"MasterUserPassword":               "only AWS has the password: tasks connect with tokens of IAM",
 	"ServerlessV2ScalingConfiguration": "the program has the capacity of this machine, and does not pause",
 	"SnapshotIdentifier":               "there is no snapshot here: the cluster is empty at first",
