@@ -28,6 +28,8 @@ import (
 const (
 	// storeReads and storeWrites are the requests of a round. DynamoDB Local does some hundred writes a second.
 	storeReads, storeWrites = 2000, 500
+	// writers is the number of connections that write.
+	writers = 8
 	// storeWarmup is the number of requests of each kind after which Node.js has compiled its hot code.
 	storeWarmup = 1000
 	// newUser is what a write creates.
@@ -71,8 +73,8 @@ func (b *bench) stores(out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "The service users, %s, the databases beside it. %d rounds of %d reads of a record and %d\n"+
-		"new records over %d connections, and of a start:\n\n", placed, b.rounds, storeReads, storeWrites, connections)
+	fmt.Fprintf(out, "The service users, %s, the databases beside it. %d rounds of %d reads of a record\n"+
+		"over %d connections, of %d new records over %d, and of a start:\n\n", placed, b.rounds, storeReads, connections, storeWrites, writers)
 	if err := r.compare(b.ctx, out, b.work, "server", "service", "express"); err != nil {
 		return err
 	}
@@ -150,7 +152,7 @@ func (b *bench) storeSubjects(environments map[string][]string) (subjects []*sub
 	service := built[0]
 	for _, kind := range storeKinds {
 		// Whom the service asks before it deletes a user: nobody deletes one here.
-		environment := append(environments[kind], "GOMAXPROCS=1", "NODE_ENV=production", "THREADS_URL=http://127.0.0.1:1", "POSTS_URL=http://127.0.0.1:1")
+		environment := append(environments[kind], "STORE_TIMEOUT=1m", "GOMAXPROCS=1", "NODE_ENV=production", "THREADS_URL=http://127.0.0.1:1", "POSTS_URL=http://127.0.0.1:1")
 		if kind != "file" {
 			seed := exec.CommandContext(b.ctx, service.command("")[0], "seed")
 			seed.Env = append(os.Environ(), environment...)
@@ -213,11 +215,11 @@ func (b *bench) loadStores(subjects []*subject) (*results, error) {
 	})
 }
 
-// create sends requests that create a record, over the same number of connections as closedLoop.
+// create sends requests that create a record, over few connections: many would wait for DynamoDB Local.
 func (c *client) create(ctx context.Context, requests int64) error {
 	var claimed atomic.Int64
 	group, ctx := errgroup.WithContext(ctx)
-	for range connections {
+	for range writers {
 		group.Go(func() error {
 			for claimed.Add(1) <= requests {
 				request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+c.address+"/api/users", strings.NewReader(newUser))

@@ -12,7 +12,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"cutover/internal/local/ecs"
+	"cutover/internal/local"
+	"cutover/internal/local/provider"
 	"cutover/internal/rehearsal"
 )
 
@@ -115,7 +116,7 @@ func flags(t *testing.T, file string, line int, cmd *cobra.Command, args []strin
 			continue
 		}
 		harm, err := rehearsal.ParseFault(value)
-		if err != nil || !slices.ContainsFunc(ecs.FaultKinds(), func(k ecs.FaultKind) bool { return k.Name == harm.Kind }) {
+		if err != nil || !slices.ContainsFunc(local.FaultKinds(), func(k provider.FaultKind) bool { return k.Name == harm.Kind }) {
 			t.Errorf("%s:%d: there is no fault %q: %v", file, line, value, err)
 		}
 	}
