@@ -78,6 +78,7 @@ mutants: setup ## change the code in one place at a time, and print the changes 
 # worth the minute that making it smaller takes by default.
 fuzz: ## look for requests that a service cannot bear, for FUZZTIME (1m) per fuzz test
 	go test ./services -run '^$$' -fuzz '^FuzzServices$$' -fuzztime $(FUZZTIME) -fuzzminimizetime 1s
+	go test ./services -run '^$$' -fuzz '^FuzzStores$$' -fuzztime $(FUZZTIME) -fuzzminimizetime 1s
 	go test ./services/internal/server -run '^$$' -fuzz '^FuzzRouter$$' -fuzztime $(FUZZTIME) -fuzzminimizetime 1s
 
 e2e: setup ## carry a deployment through every phase with the real cdk command, on an emulated AWS

@@ -135,30 +135,32 @@ func (d Deployment) chain(from, to string) []string {
 // checkCalls refuses calls that cannot be made.
 func checkCalls(d Deployment, s Settings, plan migration.Plan, refuse func(string, ...any)) {
 	for _, caller := range d.All() {
-		all, field := caller.Calls, "Calls"
-		own := len(all) - len(caller.StoreCalls) // see stored
-		if !caller.Stored() {
-			all, own = slices.Concat(all, caller.StoreCalls), len(all)
+		calls := caller.Calls
+		if caller.Stored() { // then they have the StoreCalls, too
+			calls = slices.DeleteFunc(slices.Clone(calls), func(name string) bool { return slices.Contains(caller.StoreCalls, name) })
 		}
-		at := func(format string, args ...any) {
-			refuse("service %q: %s %s", caller.Name, field, fmt.Sprintf(format, args...))
-		}
-		for i, name := range all {
-			if i == own {
-				field = "StoreCalls"
+		for _, list := range []struct {
+			field string
+			names []string
+			made  bool
+		}{{"Calls", calls, true}, {"StoreCalls", caller.StoreCalls, caller.Stored()}} {
+			at := func(format string, args ...any) {
+				refuse("service %q: %s %s", caller.Name, list.field, fmt.Sprintf(format, args...))
 			}
-			callee, known := d.service(name)
-			switch {
-			case name == caller.Name:
-				at("%q: a service does not call itself: remove it", name)
-			case !known:
-				at("%q: there is no such service: %s", name, words.Choice(append([]string{d.Monolith.Name}, d.names()...)))
-			case slices.Contains(all[:i], name):
-				at("%q: it is listed twice: remove one", name)
-			case i >= own && caller.Stored() && !callee.Stored():
-				at("%q: %q keeps its records in a database, and %q in a file, which knows none of them: give both a database, or neither", name, caller.Name, name)
-			case i < len(caller.Calls):
-				checkCall(d, s, caller, callee, plan, at)
+			for i, name := range list.names {
+				callee, known := d.service(name)
+				switch {
+				case name == caller.Name:
+					at("%q: a service does not call itself: remove it", name)
+				case !known:
+					at("%q: there is no such service: %s", name, words.Choice(append([]string{d.Monolith.Name}, d.names()...)))
+				case slices.Contains(list.names[:i], name):
+					at("%q: it is listed twice: remove one", name)
+				case list.field == "StoreCalls" && caller.Stored() && !callee.Stored():
+					at("%q: %q keeps its records in a database, and %q in a file, which knows none of them: give both a database, or neither", name, caller.Name, name)
+				case list.made:
+					checkCall(d, s, caller, callee, plan, at)
+				}
 			}
 		}
 	}

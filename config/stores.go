@@ -85,7 +85,12 @@ func (d Deployment) stored(store Store) Deployment {
 			s.Store = store
 		}
 		if s.Stored() {
-			s.Calls = append(slices.Clone(s.Calls), s.StoreCalls...)
+			s.Calls = slices.Clone(s.Calls)
+			for _, name := range s.StoreCalls {
+				if !slices.Contains(s.Calls, name) {
+					s.Calls = append(s.Calls, name)
+				}
+			}
 		}
 	}
 	if d.Monolith.Store == nil {

@@ -23,8 +23,9 @@ const (
 	backupDays = 35
 )
 
-// tableActions are what a service does with its table. There is no Scan among them: a service knows the
-// keys of what it reads.
+// tableActions are what a service does with its table, in any language: GetItem, UpdateItem and
+// ConditionCheckItem can do nothing that BatchGetItem, Query and PutItem cannot. There is no Scan among them: a
+// service knows the keys of what it reads.
 var tableActions = []string{
 	"dynamodb:BatchGetItem", "dynamodb:ConditionCheckItem", "dynamodb:DeleteItem", "dynamodb:GetItem",
 	"dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem",

@@ -201,6 +201,21 @@ func checkContext(pairs []string) error {
 	return nil
 }
 
+// settings are the flags of the context without the position of the migration.
+func (s *source) settings() (flags string) {
+	for _, pair := range s.context {
+		switch key, _, _ := strings.Cut(pair, "="); key {
+		case "phase", "shift", "compute":
+		default:
+			if strings.ContainsAny(pair, " '\"$`\\*?;&|<>()#~!{}[]") {
+				pair = "'" + strings.ReplaceAll(pair, "'", `'\''`) + "'"
+			}
+			flags += " -c " + pair
+		}
+	}
+	return flags
+}
+
 // assembly returns the directory of the assembly, after a synthesis if the flags ask for one.
 func (s *source) assembly(ctx context.Context, g *global) (string, error) {
 	if len(s.context) == 0 {

@@ -228,6 +228,7 @@ func up(ctx context.Context, g *global, from source, how runner, detach bool, v 
 	if err != nil {
 		return err
 	}
+	v.settings = from.settings()
 	v.summary(status, detach)
 	if detach {
 		return nil

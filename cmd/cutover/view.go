@@ -36,6 +36,7 @@ type view struct {
 	terminal bool
 	drawn    int    // lines of the last drawing
 	program  string // this program, as the user calls it
+	settings string // flags of the settings that the next deployment keeps, as in " -c store=postgres"
 	// height returns the number of lines of the terminal, or 0 if unknown.
 	height func() int
 }
@@ -519,7 +520,7 @@ func (v *view) summary(s local.Status, detached bool) {
 		fmt.Fprintf(&b, "  curl %s\n  %s routes %s\n", try, v.program, path)
 	}
 	if _, err := step.ReadFile(cdkFile); err == nil && len(s.Parameters) > 0 { // the app has phases, and this is the app
-		next := "deploy --phase parallel"
+		next := "deploy --phase parallel" + v.settings
 		if v.places(s)+v.computes(s) != "" {
 			next = "phase" // says what comes next for each service
 		}

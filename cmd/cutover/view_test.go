@@ -157,6 +157,23 @@ func TestViewSuggestsThePhase(t *testing.T) {
 	}
 }
 
+// The settings of a deployment are those of the next one: without a store, the records would be gone.
+func TestSettingsAreKept(t *testing.T) {
+	given := source{context: []string{"phase=parallel", "store=postgres", "shift=users=10", "compute=users=10%", "note=it's a; b"}}
+	if got, want := given.settings(), ` -c store=postgres -c 'note=it'\''s a; b'`; got != want {
+		t.Errorf("the settings are %s, want %s", got, want)
+	}
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile(cdkFile, []byte(`{"context": {"phase": "monolith"}}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	(&view{out: &out, program: "cutover", settings: " -c store=postgres"}).summary(local.Status{Parameters: map[string]string{"/dev/phase": "monolith"}}, true)
+	if !strings.Contains(out.String(), "\n  cutover deploy --phase parallel -c store=postgres\n") {
+		t.Errorf("the next deployment has no store:\n%s", &out)
+	}
+}
+
 // Services that scale have a table of their own: what is measured, and what was done.
 func TestViewOfScaling(t *testing.T) {
 	now := 1240.4

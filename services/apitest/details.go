@@ -325,6 +325,18 @@ func conditions(r *records) {
 			r.t.Errorf("%s: %s: %d, want %d", r.kind, query, a.status, status)
 		}
 	}
+	for mediaType, status := range map[string]int{"application/json; charset=UTF-8": 201, "Application/JSON": 201, "application/json;charset=latin1": 415, "application/json; charset": 415, "application/jsonx": 415} {
+		if a := r.send(request{method: "POST", path: "/api/" + r.kind, body: encode(r.fields()), header: map[string]string{"Content-Type": mediaType}}); a.status != status {
+			r.t.Errorf("%s: %s: %v, want %d", r.kind, mediaType, a, status)
+		}
+	}
+	// A character that is longer in an answer counts as it is there.
+	if a := r.send(request{method: "POST", path: "/api/" + r.kind, body: encode(with(r.fields(), text[r.kind], "\u2028")), header: map[string]string{"Content-Encoding": "identity"}}); a.status != 201 || !strings.Contains(a.body, `\u2028`) {
+		r.t.Errorf("%s: %v", r.kind, a)
+	}
+	if a := r.send(request{method: "POST", path: "/api/posts", body: strings.ReplaceAll(encode(with(r.of("posts").fields(), "text", strings.Repeat("\u2028", 80_000))), `\u2028`, "\u2028")}); a.status != 413 || !strings.Contains(a.body, "The record has more than") {
+		r.t.Errorf("a record that is too long: %d %.300s", a.status, a.body)
+	}
 	for key, status := range map[string]int{"k": 201, `""`: 400, strings.Repeat("k", 255): 201} {
 		if a := r.send(request{method: "POST", path: "/api/" + r.kind, body: encode(r.fields()), header: map[string]string{"Idempotency-Key": key}}); a.status != status && !(status == 201 && a.status == 422) { // of another run
 			r.t.Errorf("%s: key %s: %v, want %d", r.kind, key, a, status)

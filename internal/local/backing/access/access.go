@@ -3,6 +3,7 @@
 package access
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -44,6 +45,8 @@ type Signer struct {
 	Key, Secret, Session string
 	// Principal is the ARN of the assumed role, with the task.
 	Principal string
+	// Task is the id of the task, and Service the service that the role's tag names, or else the role.
+	Task, Service string
 
 	access *Access
 	role   *model.Role
@@ -71,9 +74,9 @@ func (a *Access) Offer(variables func() []model.Variable) {
 // https://docs.aws.amazon.com/sdkref/latest/guide/environment-variables.html
 var credentials = []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}
 
-// regionVariable is set by AWS in each container.
-// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/fargate-metadata.html
-const regionVariable = "AWS_REGION"
+// regions are the variables with the region that ECS sets in containers. SDKs read one or the other.
+// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-environment-variables.html
+var regions = []string{"AWS_REGION", "AWS_DEFAULT_REGION"}
 
 // Variables are what a container of a task gets besides the variables of its definition: addresses of stores,
 // and the credentials of the task if its definition has a role. What the definition itself sets, stays.
@@ -91,7 +94,11 @@ func (a *Access) Variables(task string, d *model.TaskDefinition, c model.Contain
 		return slices.ContainsFunc(c.Environment, func(v model.Variable) bool { return v.Name == name }) ||
 			slices.ContainsFunc(c.Secrets, func(s model.Secret) bool { return s.Name == name })
 	}
-	all = append(all, model.Variable{Name: regionVariable, Value: d.Resource.Stack.Region})
+	if !slices.ContainsFunc(regions, has) {
+		for _, name := range regions {
+			all = append(all, model.Variable{Name: name, Value: d.Resource.Stack.Region})
+		}
+	}
 	if d.TaskRole != nil && !slices.ContainsFunc(credentials, has) {
 		s := a.signer(task, d.TaskRole)
 		for i, value := range []string{s.Key, s.Secret, s.Session} {
@@ -127,6 +134,7 @@ func (a *Access) signer(task string, role *model.Role) *Signer {
 	s := a.As(role)
 	s.Key, s.Secret, s.Session = "ASIA"+rand.Text()[:16], rand.Text()+rand.Text()[:14], rand.Text()
 	s.Principal += "/" + task
+	s.Task = task
 	a.signers[s.Key], a.tasks[task] = s, s.Key
 	return s
 }
@@ -154,6 +162,7 @@ func (a *Access) As(role *model.Role) *Signer {
 			}
 		}
 	}
+	s.Service = cmp.Or(s.values["aws:principaltag/service"], name)
 	return s
 }
 

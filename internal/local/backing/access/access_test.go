@@ -156,6 +156,9 @@ func TestResourcePolicy(t *testing.T) {
 		"Own": resource("AWS::IAM::ManagedPolicy", object{"PolicyDocument": object{"Statement": object{"Effect": "Allow", "Action": "dynamodb:DeleteItem", "Resource": "*"}}}),
 	})
 	s := a.As(m.Roles[0])
+	if s.Service != "users" {
+		t.Errorf("the role is that of %s", s.Service)
+	}
 	statement := func(effect string, principal any, tag string) model.Statement {
 		return model.Statement{Effect: effect, Actions: []any{"dynamodb:*"}, Resources: []any{"*"}, Principals: map[string][]any{"AWS": {principal}},
 			Condition: map[string]map[string][]any{"StringEquals": {"aws:PrincipalTag/service": {tag}}}}
@@ -212,10 +215,10 @@ func TestVariables(t *testing.T) {
 	}
 	offered = []model.Variable{{Name: "STORE", Value: "here"}}
 	first, again, second := get("1", with, 0), get("1", with, 0), get("2", with, 0)
-	if got := slices.Sorted(maps.Keys(first)); !slices.Equal(got, []string{"AWS_ACCESS_KEY_ID", "AWS_REGION", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "STORE"}) {
+	if got := slices.Sorted(maps.Keys(first)); !slices.Equal(got, []string{"AWS_ACCESS_KEY_ID", "AWS_DEFAULT_REGION", "AWS_REGION", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "STORE"}) {
 		t.Errorf("a task gets %v", got)
 	}
-	if !maps.Equal(first, again) || first["AWS_REGION"] != "local" {
+	if !maps.Equal(first, again) || first["AWS_REGION"] != "local" || first["AWS_DEFAULT_REGION"] != "local" {
 		t.Errorf("the containers of a task get %v and %v", first, again)
 	}
 	for _, name := range []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"} {
@@ -226,11 +229,11 @@ func TestVariables(t *testing.T) {
 	if got := get("1", with, 1); !maps.Equal(got, map[string]string{"STORE": "here"}) {
 		t.Errorf("with credentials and a region of its own: %v", got)
 	}
-	if got := get("3", without, 0); !maps.Equal(got, map[string]string{"STORE": "here", "AWS_REGION": "local"}) {
+	if got := get("3", without, 0); !maps.Equal(got, map[string]string{"STORE": "here", "AWS_REGION": "local", "AWS_DEFAULT_REGION": "local"}) {
 		t.Errorf("without a role: %v", got)
 	}
 	s, ok := a.Signer(first["AWS_ACCESS_KEY_ID"])
-	if !ok || s.Secret != first["AWS_SECRET_ACCESS_KEY"] || s.Session != first["AWS_SESSION_TOKEN"] || s.Principal != "arn:aws:sts::000000000000:assumed-role/Role/1" {
+	if !ok || s.Secret != first["AWS_SECRET_ACCESS_KEY"] || s.Session != first["AWS_SESSION_TOKEN"] || s.Principal != "arn:aws:sts::000000000000:assumed-role/Role/1" || s.Task != "1" || s.Service != "Role" {
 		t.Errorf("the signer is %+v", s)
 	}
 	a.Forget("1")

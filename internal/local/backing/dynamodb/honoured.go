@@ -17,13 +17,12 @@ var passed = map[string]string{
 
 // listed are the settings of tables that have no effect here, with the reason.
 var listed = map[string]string{
-	"GlobalTableSourceArn":            "a table of another account is not there on this machine: the table is empty at first",
-	"GlobalTableWitnesses":            "this machine has one region",
-	"ImportSourceSpecification":       "there is no S3 to import items from here: the table is empty at first",
-	"KinesisStreamSpecification":      "there is no Kinesis here to write changes to",
-	"MultiRegionConsistency":          "this machine has one region",
-	"Replicas":                        "this machine has one region: the table has no replica in others",
-	"TimeToLiveSpecification.Enabled": "DynamoDB Local may delete items later than DynamoDB, or never: a reader has to look at the time, as on AWS",
+	"GlobalTableSourceArn":       "a table of another account is not there on this machine: the table is empty at first",
+	"GlobalTableWitnesses":       "this machine has one region",
+	"ImportSourceSpecification":  "there is no S3 to import items from here: the table is empty at first",
+	"KinesisStreamSpecification": "there is no Kinesis here to write changes to",
+	"MultiRegionConsistency":     "this machine has one region",
+	"Replicas":                   "this machine has one region: the table has no replica in others",
 }
 
 // honoured are those of which something is to be said.
@@ -36,6 +35,7 @@ var honoured = []provider.Compatibility{
 	{Setting: "ResourcePolicy", Here: "honoured", Why: "conditions on the tags, the ARN and the account of the principal, and on TLS"},
 	{Setting: "StreamSpecification", Here: "honoured", Why: "nothing but tasks can read the stream"},
 	{Setting: "TableName", Here: "honoured"},
+	{Setting: "TimeToLiveSpecification", Here: "honoured", Why: "an item may go later than on AWS, or never: a reader has to look at the time"},
 }
 
 // Compatibility is what becomes of the settings of tables on this machine.
@@ -54,9 +54,6 @@ func (t *table) passedOver() (all []provider.PassedOver) {
 		if listed[name] != "" && (name != "Replicas" || len(t.of.Replicas) > 1) {
 			add(name)
 		}
-	}
-	if t.of.TimeToLive != "" {
-		add("TimeToLiveSpecification.Enabled")
 	}
 	slices.SortFunc(all, func(a, b provider.PassedOver) int { return strings.Compare(a.Setting, b.Setting) })
 	return all

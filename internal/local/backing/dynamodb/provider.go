@@ -48,13 +48,13 @@ type Provider struct {
 }
 
 // New returns a provider without tables. It keeps data in a directory.
-func New(dir string, access *access.Access, tell func(provider.Event)) *Provider {
-	p := &Provider{dir: filepath.Join(dir, "dynamodb"), access: access, tell: tell, proxy: newProxy(), tables: map[string]*table{}}
-	p.proxy.signers, p.proxy.upstream, p.proxy.policy = access.Signer, p.upstream, p.policy
-	p.proxy.refused = func(task string, r *refusal) {
-		tell(provider.Event{Kind: "store", Subject: "DynamoDB", State: provider.Warning, Message: r.message})
+func New(dir string, roles *access.Access, tell func(provider.Event)) *Provider {
+	p := &Provider{dir: filepath.Join(dir, "dynamodb"), access: roles, tell: tell, proxy: newProxy(), tables: map[string]*table{}}
+	p.proxy.signers, p.proxy.upstream, p.proxy.policy = roles.Signer, p.upstream, p.policy
+	p.proxy.refused = func(by *access.Signer, r *refusal) {
+		tell(provider.Event{Kind: "store", Subject: by.Service, Task: by.Task, State: provider.Warning, Message: r.message})
 	}
-	access.Offer(p.variables)
+	roles.Offer(p.variables)
 	return p
 }
 
@@ -295,7 +295,7 @@ func (p *plan) PassedOver() (all []provider.PassedOver) {
 		if wanted[key] != nil {
 			all = append(all, wanted[key].passedOver()...)
 		} else {
-			all = append(all, provider.PassedOver{Place: key, Subject: p.all[key].TableName, Setting: "the table", Why: "no task may use it, so that it is not made here"})
+			all = append(all, provider.PassedOver{Place: key, Subject: p.all[key].TableName, Setting: "the table", Why: "no task may use it: it is not made here"})
 		}
 	}
 	return all

@@ -32,14 +32,15 @@ type proxy struct {
 	signers  func(key string) (*access.Signer, bool)
 	// policy are the statements of a table's own policy.
 	policy func(table string) []model.Statement
-	// refused is called with what a task may not do.
-	refused func(task string, r *refusal)
+	// refused is called with what a task may not do, once for each text.
+	refused func(by *access.Signer, r *refusal)
 	client  *http.Client
 	signer  *v4.Signer
 
 	mu     sync.Mutex
 	faults map[*fault]bool
 	served map[string]int // requests, by table
+	denied map[string]bool
 }
 
 // endpoint is where a database answers.
@@ -54,7 +55,7 @@ func newProxy() *proxy {
 	transport.MaxIdleConnsPerHost, transport.DisableCompression, transport.Proxy = 256, true, nil
 	return &proxy{
 		client: &http.Client{Transport: transport}, signer: v4.NewSigner(),
-		faults: map[*fault]bool{}, served: map[string]int{},
+		faults: map[*fault]bool{}, served: map[string]int{}, denied: map[string]bool{},
 	}
 }
 
@@ -112,7 +113,6 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (p *proxy) allowed(r *http.Request, operation string, body []byte) ([]use, *refusal) {
 	signer, refused := authenticate(r, body, p.signers, time.Now())
 	if refused != nil {
-		p.refused("", refused)
 		return nil, refused
 	}
 	all, refused := uses(operation, body)
@@ -126,7 +126,13 @@ func (p *proxy) allowed(r *http.Request, operation string, body []byte) ([]use, 
 		}
 		if !signer.May(u.action, resource, p.policy(u.table)...) {
 			refused := refuse("AccessDeniedException", "User: %s is not authorized to perform: %s on resource: %s", signer.Principal, u.action, resource)
-			p.refused(signer.Principal, refused)
+			p.mu.Lock()
+			first := !p.denied[refused.message]
+			p.denied[refused.message] = true
+			p.mu.Unlock()
+			if first {
+				p.refused(signer, refused)
+			}
 			return nil, refused
 		}
 	}

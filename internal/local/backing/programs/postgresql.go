@@ -50,6 +50,9 @@ func FindPostgreSQL(ctx context.Context, dir string) (Found, error) {
 	case pathErr == nil && major == PostgreSQLMajor && !exists(filepath.Join(dir, "data", "PG_VERSION")):
 		return onPath.found(), nil
 	}
+	if pathErr == nil {
+		pathErr = fmt.Errorf("postgres %s is on PATH", onPath.version)
+	}
 	return Found{}, fmt.Errorf("PostgreSQL is missing: %w, and %w. Install one of them, on Debian and Ubuntu with: apt-get install postgresql", pathErr, fetchErr)
 }
 
@@ -83,7 +86,7 @@ func installed(ctx context.Context, bin, source string) (postgres, error) {
 	out, err := exec.CommandContext(ctx, filepath.Join(bin, "postgres"), "--version").CombinedOutput()
 	match := postgresVersion.FindSubmatch(out)
 	if err != nil || match == nil {
-		return postgres{}, fmt.Errorf("%s/postgres --version: %w: %s", bin, err, out)
+		return postgres{}, fmt.Errorf("%s/postgres --version does not say a version: %v %s", bin, err, out)
 	}
 	return postgres{bin, string(match[1]), source}, nil
 }
