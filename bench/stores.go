@@ -174,7 +174,7 @@ func (b *bench) loadStores(subjects []*subject) (*results, error) {
 		store, program, _ := strings.Cut(s.name, "-")
 		name := "store=" + store + "/server=" + program
 		reads, writes := int64(storeReads), int64(storeWrites)
-		if round == 0 {
+		if round == 0 && b.rounds >= comparable {
 			reads, writes = storeWarmup, storeWarmup
 		}
 		loads := map[string]func() error{"read": func() error { _, err := s.server.client.closedLoop(b.ctx, reads); return err }}
