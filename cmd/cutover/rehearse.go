@@ -21,7 +21,7 @@ import (
 	"cutover/internal/listing"
 	"cutover/internal/local"
 	"cutover/internal/local/alb"
-	"cutover/internal/local/ecs"
+	"cutover/internal/local/provider"
 	"cutover/internal/model"
 	"cutover/internal/rehearsal"
 	"cutover/internal/words"
@@ -166,7 +166,7 @@ func exitCodeHelp() string {
 // faultHelp lists the kinds of faults with what they do.
 func faultHelp() string {
 	var b strings.Builder
-	for _, kind := range ecs.FaultKinds() {
+	for _, kind := range local.FaultKinds() {
 		fmt.Fprintf(&b, "  %-11s %s", kind.Name, kind.Does)
 		if kind.Lossless {
 			b.WriteString(", and no request may be lost")
@@ -178,7 +178,7 @@ func faultHelp() string {
 
 func faultNames() string {
 	var names []string
-	for _, kind := range ecs.FaultKinds() {
+	for _, kind := range local.FaultKinds() {
 		names = append(names, kind.Name)
 	}
 	return strings.Join(names, ", ")
@@ -279,6 +279,7 @@ func (o *rehearse) report(ctx context.Context, g *global, progress func(rehearsa
 		if rehearsed.Workload, err = o.asking.defaultWorkload(assemblies); err != nil {
 			return nil, "", err
 		}
+		rehearsed.LowerRate = len(rehearsed.Workload.Prepare) > 0 // of stores, whose rate is not known before
 	}
 	if o.walker == nil {
 		// Another app has no list.
@@ -302,8 +303,21 @@ func (o *rehearse) report(ctx context.Context, g *global, progress func(rehearsa
 	if report, err = rehearsed.Run(ctx, stage); err != nil {
 		return nil, "", alsoFound(err, rehearsed.Findings)
 	}
+	for _, program := range storePrograms(stage.Status().Stores) {
+		report.About = append(report.About, rehearsal.Fact{Name: "Store", Value: program})
+	}
 	page, err = report.Save(o.out)
 	return report, page, err
+}
+
+// storePrograms are the programs behind stores, each once.
+func storePrograms(stores []provider.StoreStatus) (names []string) {
+	for _, s := range stores {
+		if !slices.Contains(names, s.Program) {
+			names = append(names, s.Program)
+		}
+	}
+	return names
 }
 
 // alsoFound adds to an error what was found before it.
@@ -355,12 +369,12 @@ func (o *rehearse) check(progress func(rehearsal.Progress)) (*rehearsal.Rehearsa
 		if err != nil {
 			return nil, fmt.Errorf("--fault: %w", err)
 		}
-		known := slices.IndexFunc(ecs.FaultKinds(), func(k ecs.FaultKind) bool { return k.Name == fault.Kind })
+		known := slices.IndexFunc(local.FaultKinds(), func(k provider.FaultKind) bool { return k.Name == fault.Kind })
 		if known < 0 {
 			return nil, fmt.Errorf("--fault %s: there is no fault %q: choose from %s", text, fault.Kind, faultNames())
 		}
-		kind := ecs.FaultKinds()[known]
-		fault.Lossless, fault.Once = kind.Lossless, kind.Once
+		kind := local.FaultKinds()[known]
+		fault.Lossless, fault.Once, fault.OfStore = kind.Lossless, kind.Once, slices.Contains(provider.StoreFaults, kind)
 		if strings.ContainsAny(fault.Phase, "=@") && o.walker != nil {
 			app, err := o.walker.read(fault.Phase)
 			if err != nil {

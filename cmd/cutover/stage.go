@@ -51,9 +51,22 @@ func (s *stage) Deploy(ctx context.Context, phase string) (changes rehearsal.Cha
 	return changes, nil
 }
 
-// Run runs a command of a service.
+// Run runs a command of a service. The error has what the command said last.
 func (s *stage) Run(ctx context.Context, c rehearsal.Command) error {
-	return fmt.Errorf("cutover run %s: not yet", c)
+	var mu sync.Mutex
+	var said []string
+	exit, err := s.Runner.Run(ctx, c.Service, c.Args, func(_ string, line ecs.LogLine) {
+		mu.Lock()
+		defer mu.Unlock()
+		said = append(said, line.Text)
+		said = said[max(0, len(said)-5):]
+	})
+	if err == nil && exit != 0 {
+		mu.Lock()
+		defer mu.Unlock()
+		err = errors.New(strings.Join(append([]string{fmt.Sprintf("exit code %d", exit)}, said...), "\n"))
+	}
+	return err
 }
 
 // warn takes the warnings of a phase.

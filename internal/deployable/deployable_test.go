@@ -114,6 +114,19 @@ const (
 	b = `{"Ref": "B"}`
 )
 
+// keyed is a table with a key.
+func keyed(id, properties string) string {
+	return resource(id, model.DynamoDBTable, `"KeySchema": [{"AttributeName": "k", "KeyType": "HASH"}], "AttributeDefinitions": [{"AttributeName": "k", "AttributeType": "S"}], `+properties)
+}
+
+// cluster is a database cluster with an instance of a class.
+func cluster(id, capacity, class string) string {
+	if capacity != "" {
+		capacity = `"ServerlessV2ScalingConfiguration": ` + capacity
+	}
+	return resource(id, model.RDSCluster, capacity) + ", " + resource(id+"I", model.RDSInstance, fmt.Sprintf(`"DBClusterIdentifier": {"Ref": %q}, "DBInstanceClass": %q`, id, class))
+}
+
 func TestRefused(t *testing.T) {
 	lbs := balancer("A", "") + ", " + balancer("B", "")
 	certificate := `"Certificates": [{"CertificateArn": "arn:x"}],`
@@ -225,6 +238,20 @@ func TestRefused(t *testing.T) {
 		{"a circle that is not at the front", `S/T/Properties.ContainerDefinitions[2]: AWS refuses a circle of containers that wait for each other: c, d, c`, []string{ordered(`"c:START"`, `"d:START"`, `"c"`)}},
 		{"a variable and a secret", `S/T/Properties.ContainerDefinitions[0].Secrets[1].Name: AWS refuses "B": the container's Environment has it, too`,
 			[]string{task("", `"Memory": 64, "Environment": [{"Name": "B", "Value": "b"}], "Secrets": [{"Name": "A", "ValueFrom": "a"}, {"Name": "B", "ValueFrom": "b"}]`)}},
+		{"a table", "", []string{keyed("T", `"TableName": "a.b"`), keyed("U", `"TableName": "c-_9"`), resource("V", model.DynamoDBGlobalTable, `"KeySchema": [{"AttributeName": "k", "KeyType": "HASH"}], "AttributeDefinitions": [{"AttributeName": "k", "AttributeType": "S"}]`)}},
+		{"a table's name that is short", `S/T/Properties.TableName: AWS refuses "ab": the name of a table has 3 to 255`, []string{keyed("T", `"TableName": "ab"`)}},
+		{"a table's name that is long", `AWS refuses "ttt`, []string{keyed("T", `"TableName": "`+strings.Repeat("t", 256)+`"`)}},
+		{"a table's name with a slash", `AWS refuses "a/b"`, []string{keyed("T", `"TableName": "a/b"`)}},
+		{"a table's name twice", `S/U/Properties.TableName: AWS refuses a second table called "abc"; the first one is S/T`, []string{keyed("T", `"TableName": "abc"`), keyed("U", `"TableName": "abc"`)}},
+		{"no key", "S/T/Properties.KeySchema: AWS refuses 0 keys: a table has a partition key", []string{resource("T", model.DynamoDBTable, "")}},
+		{"three keys", "AWS refuses 3 keys", []string{resource("T", model.DynamoDBTable, `"KeySchema": [{"AttributeName": "k", "KeyType": "HASH"}, {"AttributeName": "k", "KeyType": "RANGE"}, {"AttributeName": "k", "KeyType": "RANGE"}], "AttributeDefinitions": [{"AttributeName": "k", "AttributeType": "S"}]`)}},
+		{"a key without a type", `S/T/Properties.KeySchema: AWS refuses the key "k": AttributeDefinitions does not have it`, []string{resource("T", model.DynamoDBTable, `"KeySchema": [{"AttributeName": "k", "KeyType": "HASH"}]`)}},
+		{"a cluster", "", []string{cluster("C", `{"MinCapacity": 1, "MaxCapacity": 1}`, "db.serverless"), resource("D", model.RDSCluster, `"DBClusterIdentifier": "c"`)}},
+		{"a cluster without capacity", "S/CI/Properties.DBInstanceClass: AWS refuses a serverless instance: S/C has no ServerlessV2ScalingConfiguration", []string{cluster("C", "", "db.serverless")}},
+		{"a cluster of instances", "", []string{cluster("C", "", "db.r8g.large")}},
+		{"too little capacity", "S/C/Properties.ServerlessV2ScalingConfiguration: AWS refuses a MaxCapacity of 0.5: it is 1 or more", []string{cluster("C", `{"MinCapacity": 0, "MaxCapacity": 0.5}`, "db.serverless")}},
+		{"more than the most", "AWS refuses a MinCapacity of 2: it is more than MaxCapacity, 1.5", []string{cluster("C", `{"MinCapacity": 2, "MaxCapacity": 1.5}`, "db.serverless")}},
+		{"a cluster's name twice", `S/D/Properties.DBClusterIdentifier: AWS refuses a second database cluster called "c"; the first one is S/C`, []string{resource("C", model.RDSCluster, `"DBClusterIdentifier": "c"`), resource("D", model.RDSCluster, `"DBClusterIdentifier": "c"`)}},
 		{"reserved less", "", []string{task(`"Memory": "512", `, `"Memory": 600, "MemoryReservation": 100`)}},
 	} {
 		got := Refused(read(t, test.resources...))

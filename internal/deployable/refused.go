@@ -37,8 +37,8 @@ func Refused(m *model.Model) error {
 		errs, targetGroups = append(errs, nameError(&g.Base, "target group"), missing(m, g)), append(targetGroups, &g.Base)
 	}
 	errs = append(errs, groupErrors(m, forwarded))
-	errs = append(errs, duplicates(balancers, "load balancer")...)
-	errs = append(errs, duplicates(targetGroups, "target group")...)
+	errs = append(errs, duplicates(balancers, "load balancer", "Name")...)
+	errs = append(errs, duplicates(targetGroups, "target group", "Name")...)
 	isForwarded := func(*model.TargetGroup) bool { return true }
 	if !unreadable(m) {
 		groups := slices.Concat(slices.Collect(maps.Values(forwarded))...)
@@ -53,6 +53,15 @@ func Refused(m *model.Model) error {
 	for _, d := range m.TaskDefinitions {
 		errs = append(errs, taskErrors(d), containerErrors(d))
 	}
+	var tables, clusters []*model.Base
+	for _, t := range m.Tables {
+		errs, tables = append(errs, tableErrors(t)), append(tables, &t.Base)
+	}
+	for _, c := range m.DatabaseClusters {
+		errs, clusters = append(errs, clusterErrors(c)), append(clusters, &c.Base)
+	}
+	errs = append(errs, duplicates(tables, "table", "TableName")...)
+	errs = append(errs, duplicates(clusters, "database cluster", "DBClusterIdentifier")...)
 	errs = append(errs, ended(m))
 	return assembly.Join(errs...)
 }
@@ -205,19 +214,19 @@ func nameError(b *model.Base, what string) error {
 }
 
 // duplicates: a name is unique in an account and region.
-func duplicates(all []*model.Base, what string) []error {
+func duplicates(all []*model.Base, what, property string) []error {
 	type place struct{ account, region, name string }
 	named := map[place]*model.Base{}
 	var errs []error
 	for _, one := range all {
-		name, ok := one.Resource.Properties["Name"].(string)
+		name, ok := one.Resource.Properties[property].(string)
 		at := place{one.Resource.Stack.Account, one.Resource.Stack.Region, name}
 		switch first := named[at]; {
 		case !ok:
 		case first == nil:
 			named[at] = one
 		default:
-			errs = append(errs, one.Errorf("Name", "AWS refuses a second %s called %q; the first one is %v", what, name, first.Resource))
+			errs = append(errs, one.Errorf(property, "AWS refuses a second %s called %q; the first one is %v", what, name, first.Resource))
 		}
 	}
 	return errs

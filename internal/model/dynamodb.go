@@ -11,8 +11,6 @@ type Table struct {
 	Name string
 	// Keys are the partition key and the sort key, if any.
 	Keys []Key
-	// Indexes are the names of secondary indexes, global and local ones.
-	Indexes []string
 	// OnDemand pays by request. Default: provisioned capacity.
 	OnDemand bool
 	// TimeToLive is the attribute with the time in seconds after which an item goes. Empty: items stay.
@@ -24,8 +22,6 @@ type Table struct {
 	Replicas []string
 	// PointInTimeRecovery and DeletionProtection are on if all replicas have them. Default: off.
 	PointInTimeRecovery, DeletionProtection bool
-	// KMS says that a key of KMS encrypts the table. Default: a key of DynamoDB's own.
-	KMS bool
 	// Policy has the statements of the table's own policy, if any.
 	Policy []Statement
 }
@@ -48,27 +44,17 @@ func (t *Table) read(p assembly.Value) {
 			t.Keys = append(t.Keys, key)
 		}
 	}
-	for _, property := range []string{"GlobalSecondaryIndexes", "LocalSecondaryIndexes"} {
-		for _, index := range p.Field(property).List() {
-			t.Indexes = append(t.Indexes, index.Field("IndexName").Text(""))
-		}
-	}
 	t.OnDemand = p.Field("BillingMode").OneOf("PROVISIONED", "PAY_PER_REQUEST") == "PAY_PER_REQUEST"
 	if ttl := p.Field("TimeToLiveSpecification"); ttl.Field("Enabled").Bool(false) {
 		t.TimeToLive = ttl.Field("AttributeName").Text("")
 	}
 	t.Stream = p.Field("StreamSpecification").Field("StreamViewType").Text("")
-	sse := p.Field("SSESpecification")
-	t.KMS = sse.Field("SSEEnabled").Bool(false)
-	sse.Field("SSEType")
 	if t.Resource.Type == DynamoDBTable {
-		sse.Field("KMSMasterKeyId")
 		t.replica(p, true)
 		return
 	}
 	for i, replica := range p.Field("Replicas").List() {
 		t.Replicas = append(t.Replicas, regionOf(replica.Field("Region")))
-		replica.Field("SSESpecification").Field("KMSMasterKeyId")
 		t.replica(replica, i == 0)
 	}
 }

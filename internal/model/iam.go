@@ -68,7 +68,7 @@ func (m *Model) resourcePolicy(resource *assembly.Resource) {
 	if exists, _ := resource.Exists(m.Assembly); !exists || strings.HasPrefix(resource.Type, "AWS::IAM::") {
 		return
 	}
-	if resource.Type == EC2VPCEndpoint { // it grants nothing: see Endpoint.Policy
+	if resource.Type == EC2VPCEndpoint { // its policy grants nothing
 		return
 	}
 	for _, property := range []string{"RepositoryPolicyText", "PolicyDocument", "KeyPolicy", "ResourcePolicy", "FileSystemPolicy", "Replicas"} {

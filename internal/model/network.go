@@ -26,10 +26,6 @@ func (m *Model) readNetwork() {
 		e.Type = p.Field("VpcEndpointType").Text("Gateway")
 		e.Subnets = m.subnets(p.Field("SubnetIds"))
 		e.Service = serviceName.FindString(strings.Trim(fmt.Sprint(p.Field("ServiceName").Raw()), "[]{}"))
-		e.Policy = statements(p.Field("PolicyDocument"))
-		for _, table := range p.Field("RouteTableIds").List() {
-			e.RouteTables = append(e.RouteTables, table.Elsewhere(EC2RouteTable))
-		}
 	})
 }
 
@@ -65,10 +61,6 @@ type Endpoint struct {
 	Subnets []*Subnet
 	// Service is the end of the service's name, like "dynamodb": the rest has the region.
 	Service string
-	// Policy is what requests through the endpoint may do. It grants nothing. Empty: all.
-	Policy []Statement
-	// RouteTables are those that lead to a gateway endpoint; nil for one that the assembly does not have.
-	RouteTables []*assembly.Resource
 }
 
 // subnets reads a list of subnets. A subnet that the assembly does not have is nil.

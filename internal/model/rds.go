@@ -14,14 +14,12 @@ type DatabaseCluster struct {
 	Base
 	// Name is the logical id if CloudFormation makes up the identifier.
 	Name string
-	// Engine is like "aurora-postgresql", and Version like "17.7".
-	Engine, Version string
+	// Engine is like "aurora-postgresql".
+	Engine string
 	// MasterUser is the administrator. ManagedPassword says that RDS keeps the password in Secrets Manager,
 	// and rotates the password.
 	MasterUser      string
 	ManagedPassword bool
-	// DatabaseName is the database that is made with the cluster. Empty: none.
-	DatabaseName string
 	// Port is 5432 for PostgreSQL and 3306 for MySQL by default.
 	Port int
 	// IAMAuthentication takes tokens of IAM as passwords. Encrypted encrypts what is stored, with a key of
@@ -31,8 +29,6 @@ type DatabaseCluster struct {
 	DeletionProtection, CopyTags bool
 	// MinorUpgrades are made by themselves. Default true, for what a Multi-AZ cluster has, and instances.
 	MinorUpgrades bool
-	// DataAPI is the HTTP endpoint. Default false.
-	DataAPI bool
 	// Logs are the logs that go to CloudWatch Logs, like "postgresql".
 	Logs []string
 	// BackupDays is how long automatic backups are kept. Default: 1.
@@ -42,9 +38,6 @@ type DatabaseCluster struct {
 	// MinCapacity and MaxCapacity are in Aurora capacity units (ACU), of each instance of class
 	// "db.serverless". Both are 0 if the template has none.
 	MinCapacity, MaxCapacity float64
-	// PauseAfter is how long nobody is connected before an instance of a MinCapacity of 0 pauses. Default:
-	// 5 minutes.
-	PauseAfter time.Duration
 	// Subnets are those of the cluster's subnet group. A subnet is nil if the assembly does not have it.
 	Subnets []*Subnet
 	// SecurityGroups are those of the assembly.
@@ -122,11 +115,10 @@ func (m *Model) readDatabases() {
 
 func (m *Model) databaseCluster(c *DatabaseCluster, p assembly.Value) {
 	c.Name = name(&c.Base, p.Field("DBClusterIdentifier"))
-	c.Engine, c.Version = p.Field("Engine").Text(""), p.Field("EngineVersion").Text("")
+	c.Engine = p.Field("Engine").Text("")
 	// CDK writes a reference to a secret here, which only CloudFormation resolves.
 	c.MasterUser, _ = p.Field("MasterUsername").Mixed()
 	c.ManagedPassword = p.Field("ManageMasterUserPassword").Bool(false)
-	c.DatabaseName = p.Field("DatabaseName").Text("")
 	usual := 3306
 	if strings.HasSuffix(c.Engine, "postgresql") {
 		usual = 5432
@@ -137,14 +129,12 @@ func (m *Model) databaseCluster(c *DatabaseCluster, p assembly.Value) {
 	c.DeletionProtection = p.Field("DeletionProtection").Bool(false)
 	c.CopyTags = p.Field("CopyTagsToSnapshot").Bool(false)
 	c.MinorUpgrades = p.Field("AutoMinorVersionUpgrade").Bool(true)
-	c.DataAPI = p.Field("EnableHttpEndpoint").Bool(false)
 	c.Logs = p.Field("EnableCloudwatchLogsExports").Texts()
 	c.BackupDays = p.Field("BackupRetentionPeriod").Int(1, 1, 35)
 	c.Monitoring = p.Field("MonitoringInterval").Seconds(0, 0, 60)
 	c.Storage = p.Field("StorageType").Text("aurora")
 	capacity := p.Field("ServerlessV2ScalingConfiguration")
 	c.MinCapacity, c.MaxCapacity = units(capacity.Field("MinCapacity")), units(capacity.Field("MaxCapacity"))
-	c.PauseAfter = capacity.Field("SecondsUntilAutoPause").Seconds(300, 300, 86400)
 	if group := elsewhere[subnetGroup](m, p.Field("DBSubnetGroupName"), RDSSubnetGroup); group != nil {
 		c.Subnets = group.subnets
 	}

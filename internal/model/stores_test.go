@@ -22,6 +22,7 @@ func TestTables(t *testing.T) {
 				{"Region": {"Ref": "AWS::Region"}, "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": true}, "DeletionProtectionEnabled": true,
 				 "ResourcePolicy": {"PolicyDocument": {"Statement": [{"Effect": "Deny", "Action": "dynamodb:*", "Principal": "*", "Resource": "*"}]}}},
 				{"Region": "eu-west-1", "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": true}}]}},
+		"Half": {"Type": "AWS::DynamoDB::GlobalTable", "Properties": {"Replicas": [{"Region": "a"}, {"Region": "b", "DeletionProtectionEnabled": true, "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": true}}]}},
 		"Plain": {"Type": "AWS::DynamoDB::Table", "Properties": {"KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}], "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "B"}],
 			"PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": true}, "DeletionProtectionEnabled": true, "TimeToLiveSpecification": {"AttributeName": "ttl", "Enabled": false},
 			"GlobalSecondaryIndexes": [{"IndexName": "g"}], "LocalSecondaryIndexes": [{"IndexName": "l"}],
@@ -29,13 +30,14 @@ func TestTables(t *testing.T) {
 		"Least": {"Type": "AWS::DynamoDB::Table", "Properties": {"KeySchema": [{"AttributeName": "id", "KeyType": "SORT"}]}}`)
 	var got []string
 	for _, table := range m.Tables {
-		got = append(got, fmt.Sprintf("%s %s keys %v indexes %v demand %t ttl %q stream %q in %q pitr %t protected %t kms %t policy %v", table.Key(), table.Name, table.Keys, table.Indexes,
-			table.OnDemand, table.TimeToLive, table.Stream, table.Replicas, table.PointInTimeRecovery, table.DeletionProtection, table.KMS, table.Policy))
+		got = append(got, fmt.Sprintf("%s %s keys %v demand %t ttl %q stream %q in %q pitr %t protected %t policy %v", table.Key(), table.Name, table.Keys,
+			table.OnDemand, table.TimeToLive, table.Stream, table.Replicas, table.PointInTimeRecovery, table.DeletionProtection, table.Policy))
 	}
 	if diff := cmp.Diff([]string{
-		`S/Least Least keys [{id }] indexes [] demand false ttl "" stream "" in [] pitr false protected false kms false policy []`,
-		`S/Plain Plain keys [{id B}] indexes [g l] demand false ttl "" stream "" in [] pitr true protected true kms false policy [{Allow [dynamodb:GetItem] [*] map[AWS:[*]] map[]}]`,
-		`S/Global dev-users keys [{pk S} {sk N}] indexes [] demand true ttl "ttl" stream "NEW_IMAGE" in ["" "eu-west-1"] pitr true protected false kms true policy [{Deny [dynamodb:*] [*] map[AWS:[*]] map[]}]`,
+		`S/Least Least keys [{id }] demand false ttl "" stream "" in [] pitr false protected false policy []`,
+		`S/Plain Plain keys [{id B}] demand false ttl "" stream "" in [] pitr true protected true policy [{Allow [dynamodb:GetItem] [*] map[AWS:[*]] map[]}]`,
+		`S/Global dev-users keys [{pk S} {sk N}] demand true ttl "ttl" stream "NEW_IMAGE" in ["" "eu-west-1"] pitr true protected false policy [{Deny [dynamodb:*] [*] map[AWS:[*]] map[]}]`,
+		`S/Half Half keys [] demand false ttl "" stream "" in ["a" "b"] pitr false protected false policy []`,
 	}, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -70,9 +72,9 @@ func TestDatabases(t *testing.T) {
 		"Writer": {"Type": "AWS::RDS::DBInstance", "Properties": {"DBClusterIdentifier": {"Ref": "Cluster"}, "DBInstanceClass": "db.serverless", "PubliclyAccessible": false, "MonitoringInterval": 30}},
 		"Alone": {"Type": "AWS::RDS::DBInstance", "Properties": {"DBInstanceClass": "db.t4g.micro", "AutoMinorVersionUpgrade": false, "DeletionProtection": true}}`)
 	c := m.DatabaseClusters[0]
-	got := fmt.Sprint(c.Name, c.Engine, c.Version, c.MasterUser, c.DatabaseName, c.Port, c.Logs, c.BackupDays, c.MinCapacity, c.MaxCapacity, c.PauseAfter, c.Monitoring, c.Parameters, c.SecurityGroups, len(c.Subnets), c.Subnets[0].Key(), c.Subnets[1] == nil, len(c.Instances), "|",
-		c.ManagedPassword, c.IAMAuthentication, c.Encrypted, c.DeletionProtection, c.CopyTags, c.MinorUpgrades, c.DataAPI)
-	want := fmt.Sprint("dev", "aurora-postgresql", "17.7", "cutover", "first", 5433, []string{"postgresql"}, 7, 0.5, 2.0, 10*time.Minute, time.Minute, map[string]string{"rds.force_ssl": "1"}, []string{"S/Group"}, 2, "S/Subnet", true, 1, "|", true, true, true, true, true, false, true)
+	got := fmt.Sprint(c.Name, c.Engine, c.MasterUser, c.Port, c.Logs, c.BackupDays, c.MinCapacity, c.MaxCapacity, c.Monitoring, c.Parameters, c.SecurityGroups, len(c.Subnets), c.Subnets[0].Key(), c.Subnets[1] == nil, len(c.Instances), "|",
+		c.ManagedPassword, c.IAMAuthentication, c.Encrypted, c.DeletionProtection, c.CopyTags, c.MinorUpgrades)
+	want := fmt.Sprint("dev", "aurora-postgresql", "cutover", 5433, []string{"postgresql"}, 7, 0.5, 2.0, time.Minute, map[string]string{"rds.force_ssl": "1"}, []string{"S/Group"}, 2, "S/Subnet", true, 1, "|", true, true, true, true, true, false)
 	if got != want {
 		t.Errorf("\n got %s\nwant %s", got, want)
 	}
@@ -80,8 +82,8 @@ func TestDatabases(t *testing.T) {
 		t.Error(err)
 	}
 	d := m.DatabaseClusters[1]
-	got = fmt.Sprint(d.Name, d.Port, d.BackupDays, d.MinCapacity, d.MaxCapacity, d.PauseAfter, d.Monitoring, d.ManagedPassword, d.IAMAuthentication, d.Encrypted, d.DeletionProtection, d.CopyTags, d.MinorUpgrades, d.DataAPI)
-	if want := fmt.Sprint("Default", 5432, 1, 0.0, 0.0, 5*time.Minute, time.Duration(0), false, false, false, false, false, true, false); got != want {
+	got = fmt.Sprint(d.Name, d.Port, d.BackupDays, d.MinCapacity, d.MaxCapacity, d.Monitoring, d.ManagedPassword, d.IAMAuthentication, d.Encrypted, d.DeletionProtection, d.CopyTags, d.MinorUpgrades)
+	if want := fmt.Sprint("Default", 5432, 1, 0.0, 0.0, time.Duration(0), false, false, false, false, false, true); got != want {
 		t.Errorf("\n got %s\nwant %s", got, want)
 	}
 	if err := d.Problem(); err == nil || strings.Count(err.Error(), "0 to 256 in steps of 0.5") != 2 {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"net/http"
 	"runtime"
 	"slices"
 	"strconv"
@@ -136,7 +137,7 @@ func analyse(r *Rehearsal) *Report {
 		a.errors = append(a.errors, map[string]int{})
 		if s.kind == harmed {
 			a.faults = append(a.faults, &FaultOutcome{
-				Kind: s.fault.Kind, Service: plain.Line(s.fault.Service), Phase: s.phase, lossless: s.fault.Lossless, begin: s.begin, end: s.end,
+				Kind: s.fault.Kind, Service: plain.Line(s.fault.Service), Phase: s.phase, lossless: s.fault.Lossless, ofStore: s.fault.OfStore, begin: s.begin, end: s.end,
 			})
 		}
 	}
@@ -237,15 +238,19 @@ func (a *analysis) excuse(s *sample, sent, over time.Duration, overloaded bool) 
 			continue
 		}
 		own := service == f.Service
+		depends := !own && f.ofStore && s.status == http.StatusServiceUnavailable
 		requests, failures := &f.Others, &f.OthersFailed
-		if own {
+		switch {
+		case own:
 			requests, failures = &f.Own, &f.OwnFailed
+		case depends:
+			failures = &f.Depending
 		}
 		*requests++
 		if failed {
 			*failures++
-			excused = excused || own && !f.lossless
-			if !own && !overloaded {
+			excused = excused || (own || depends) && !f.lossless
+			if !own && !depends && !overloaded {
 				f.harmed++
 			}
 		}
@@ -335,7 +340,7 @@ func (a *analysis) report() *Report {
 	r := &Report{
 		Format: Format, Began: a.began.UTC().Truncate(time.Millisecond), Duration: seconds(a.end), Walk: a.Walk, Rate: a.Rate,
 		BaselinePhase: a.Walk[0], BaselineServices: a.baselineBy, SliceWidth: seconds(a.width),
-		Totals: a.all.totals(), Late: summarize(a.late), Load: a.load, Workload: plain.Line(a.Workload.About), About: append(a.facts(), a.About...),
+		Totals: a.all.totals(), Late: summarize(a.late), Load: a.load, Workload: plain.Line(a.Workload.About), About: slices.Concat(a.facts(), a.writes(), a.About),
 	}
 	for _, loss := range a.order {
 		r.Losses = append(r.Losses, *loss)
@@ -591,4 +596,22 @@ func (r *Rehearsal) facts() []Fact {
 		{"Machine", fmt.Sprintf("%s/%s, %d CPUs", runtime.GOOS, runtime.GOARCH, runtime.NumCPU())},
 		{"Go", strings.TrimPrefix(runtime.Version(), "go")},
 	}
+}
+
+// writes are facts about the requests that may change something.
+func (a *analysis) writes() (facts []Fact) {
+	n := 0
+	for i, route := range a.plan.routes {
+		if route.Writes() {
+			n += a.byRoute[i].Requests
+		}
+	}
+	if n > 0 {
+		facts = append(facts, Fact{"Writes", fmt.Sprintf("%s of %s", group(n), count(a.all.Requests, "request"))})
+	}
+	if len(a.tooMuch) > 0 {
+		managed := a.tooMuch[len(a.tooMuch)-1].Tried
+		facts = append(facts, Fact{"Rate", fmt.Sprintf("as %s per second were managed in a trial, %d are sent", group(managed), a.Rate)})
+	}
+	return facts
 }

@@ -92,6 +92,9 @@ type Fault struct {
 	Phase string
 	// Lossless says that the fault excuses no failure, not even its own service's.
 	Lossless bool
+	// OfStore says that the service's store is harmed. Services that use the same store, or that ask the service
+	// about its records, may answer 503 meanwhile.
+	OfStore bool
 	// Once says that the harm takes a moment. The fault ends when the deployment has
 	// recovered.
 	Once bool
@@ -130,6 +133,9 @@ type Options struct {
 	Answerers func(phase string, r *Request) []string
 	// Rate is the number of requests per second, 1 to 50,000. Default: 500.
 	Rate int
+	// LowerRate sends fewer requests per second if a trial before the walk shows that Rate does not hold. Default: there
+	// is no walk then.
+	LowerRate bool
 	// Requests is the least number of requests; the phases last longer to reach it.
 	// Default: 0, no least number.
 	Requests int
@@ -257,6 +263,7 @@ type Rehearsal struct {
 	watching    sync.WaitGroup // streams, until watched ends
 	baselineBy  []string       // services that gave the baseline
 	tried       Load           // before the walk
+	tooMuch     []Load         // that was tried before at higher rates
 	gaps        []string       // as the deployment tells them
 	began       time.Time      // of the load
 	end         time.Duration  // of the load; like all durations here, since it began
@@ -337,7 +344,12 @@ func (r *Rehearsal) measure(ctx context.Context) (err error) {
 		return err
 	}
 	r.began = time.Now()
-	if r.tried = r.try(ctx); ctx.Err() != nil {
+	for r.tried = r.try(ctx); r.LowerRate && r.tried.WouldHold > 0 && r.Rate > 1 && ctx.Err() == nil; r.tried = r.try(ctx) {
+		r.tooMuch = append(r.tooMuch, r.tried)
+		r.Rate = min(r.Rate-1, r.tried.WouldHold)
+		r.rec.rate = r.Rate
+	}
+	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	if r.tried.WouldHold == 0 { // otherwise there is no walk

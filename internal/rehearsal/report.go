@@ -244,11 +244,15 @@ type FaultOutcome struct {
 	// Others counts requests to other services. None of them may fail.
 	Others       int `json:"others"`
 	OthersFailed int `json:"others_failed"`
+	// Depending counts requests that other services answered with 503, because their records or answers depend on
+	// the store that was harmed.
+	Depending int `json:"depending"`
 	// Why says what failed and must not, a line for each kind of failure. Empty if the fault
 	// stayed within its service.
 	Why []string `json:"why"`
 
 	lossless   bool
+	ofStore    bool
 	harmed     int           // others that failed although the machine kept up
 	begin, end time.Duration // when it excuses failures
 }

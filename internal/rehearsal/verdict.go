@@ -282,7 +282,11 @@ func success(report *Report) string {
 	var faults []string
 	for _, step := range report.Steps {
 		if step.Fault != nil {
-			faults = append(faults, fmt.Sprintf("%s: %s failed", step.Name, count(step.Fault.OwnFailed, "request")))
+			text := fmt.Sprintf("%s: %s failed", step.Name, count(step.Fault.OwnFailed, "request"))
+			if n := step.Fault.Depending; n > 0 {
+				text += fmt.Sprintf(", and %s of services that depend on its store", group(n))
+			}
+			faults = append(faults, text)
 		}
 	}
 	if len(faults) == 0 {

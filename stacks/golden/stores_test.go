@@ -82,6 +82,9 @@ func TestCostOfStores(t *testing.T) {
 				lines = append(lines, line.Item+" "+line.Amount.String())
 			}
 		}
+		if calls := strings.Join(estimates[0].Calls, "\n"); strings.Contains(calls, "its table") {
+			t.Errorf("%s has no gateway endpoint: %s", name, calls)
+		}
 		equal(t, "cost of the stores of "+name, want, strings.Join(lines, ", "))
 	}
 }

@@ -80,7 +80,7 @@ var rds = []Control{
 	optional(aDatabase, "RDS.35", model.RDSCluster, "upgrades itself to minor versions", clusters(func(c *model.DatabaseCluster) bool { return c.MinorUpgrades }, "does not upgrade itself", "AutoMinorVersionUpgrade")),
 	argued("RDS.36", model.RDSInstance, "sends the logs of PostgreSQL to CloudWatch Logs", ofRDS+": RDS.37"),
 	optional(aDatabase, "RDS.37", model.RDSCluster, "sends the logs of PostgreSQL to CloudWatch Logs", clusters(func(c *model.DatabaseCluster) bool { return slices.Contains(c.Logs, "postgresql") }, "keeps its logs", "EnableCloudwatchLogsExports")),
-	argued("RDS.38", model.RDSInstance, "encrypts connections to PostgreSQL", ofRDS+"; the parameter rds.force_ssl makes the cluster refuse what is not encrypted"),
+	optional(aDatabase, "RDS.38", model.RDSInstance, "encrypts connections to PostgreSQL", inCluster(func(c *model.DatabaseCluster) bool { return c.Parameters["rds.force_ssl"] == "1" }, "takes connections without encryption", "DBClusterParameterGroupName")),
 	argued("RDS.45", model.RDSCluster, "logs for an audit", ofMySQL),
 	optional(aDatabase, "RDS.46", model.RDSInstance, "is in no subnet that gives out public addresses", func(r *report) {
 		for _, i := range some[*model.DatabaseInstance](r, model.RDSInstance) {

@@ -3,6 +3,7 @@ package cost
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"cutover/internal/capacity"
@@ -37,6 +38,11 @@ func (e *environment) addCalls(m *model.Model, service string, v *model.Service,
 		}
 		e.proxies = append(e.proxies, p)
 	}
+	tables := slices.ContainsFunc(m.Uses(d), func(use model.StoreUse) bool { return use.Table != nil })
+	direct := slices.ContainsFunc(m.Endpoints, func(endpoint *model.Endpoint) bool { return endpoint.Service == "dynamodb" })
+	if tables && !direct && len(m.VPCs) > 0 && !v.PublicAddresses {
+		e.readers = append(e.readers, v.Name)
+	}
 	var variables []string
 	for _, c := range d.Containers {
 		for _, variable := range c.Environment {
@@ -62,6 +68,9 @@ func (s *sum) addCalls(e *environment) {
 			price = Cents(math.Round(s.of(p.beside.Times(p.count)) * float64(s.instances)))
 		}
 		s.Calls = append(s.Calls, fmt.Sprintf("%s: US$ %v of its cost are for the Service Connect proxies, %d CPU units and %d MiB of each task", p.service, price, p.beside.CPU, p.beside.MemoryMiB))
+	}
+	for _, reader := range e.readers {
+		s.Calls = append(s.Calls, fmt.Sprintf("%s: requests to its table pass a NAT gateway, at US$ %s for a GB; a gateway endpoint for DynamoDB in the VPC is free", reader, decimal(prices.Traffic["gatewayTraffic"].Price)))
 	}
 	for _, caller := range e.callers {
 		s.Calls = append(s.Calls, fmt.Sprintf("%s: calls through the load balancer pass a NAT gateway and public addresses, at US$ %s for a GB of requests and answers and %s more in each direction",

@@ -24,6 +24,7 @@ type environment struct {
 	fargate  []fargate
 	proxies  []proxies
 	callers  []string
+	readers  []string // whose requests to tables pass a NAT gateway
 	things   []thing
 	capacity []databases
 	unpriced map[string]int
@@ -36,6 +37,7 @@ func (e *environment) merge(other *environment) {
 	e.fargate = append(e.fargate, other.fargate...)
 	e.proxies = append(e.proxies, other.proxies...)
 	e.callers = append(e.callers, other.callers...)
+	e.readers = append(e.readers, other.readers...)
 	e.things = append(e.things, other.things...)
 	e.capacity = append(e.capacity, other.capacity...)
 	e.unknown = append(e.unknown, other.unknown...)

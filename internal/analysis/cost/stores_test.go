@@ -76,6 +76,34 @@ func TestStores(t *testing.T) {
 	}
 }
 
+// Without a gateway endpoint, requests to a table pass a NAT gateway. The VPC of somebody else may have one.
+func TestWayToTables(t *testing.T) {
+	const service = `"T": {"Type": "AWS::DynamoDB::Table", "Properties": {"TableName": "dev-users"}},
+		"D": {"Type": "AWS::ECS::TaskDefinition", "Properties": {"ContainerDefinitions": [{"Name": "c", "Image": "i", "Environment": [{"Name": "T", "Value": "TABLE"}]}]}},
+		"S": {"Type": "AWS::ECS::Service", "Properties": {"ServiceName": "users", "TaskDefinition": {"Ref": "D"}, "LaunchType": "FARGATE", "NetworkConfiguration": {"AwsvpcConfiguration": {"AssignPublicIp": "PUBLIC"}}}}`
+	const vpc, note = `, "V": {"Type": "AWS::EC2::VPC"}`, "users: requests to its table pass a NAT gateway, at US$ 0.045 for a GB; a gateway endpoint for DynamoDB in the VPC is free"
+	endpoint := func(of string) string {
+		return `, "E": {"Type": "AWS::EC2::VPCEndpoint", "Properties": {"ServiceName": "com.amazonaws.us-east-1.` + of + `"}}`
+	}
+	for _, test := range []struct{ table, public, more, want string }{
+		{"dev-users", "DISABLED", vpc, note},
+		{"dev-users", "DISABLED", vpc + endpoint("s3"), note},
+		{"dev-users", "DISABLED", vpc + endpoint("dynamodb"), ""},
+		{"dev-users", "ENABLED", vpc, ""},
+		{"dev-users", "DISABLED", "", ""},
+		{"another", "DISABLED", vpc, ""},
+	} {
+		text := strings.NewReplacer("TABLE", test.table, "PUBLIC", test.public).Replace(service)
+		estimates, err := Read(readModel(t, map[string]string{"Stack": `{"Resources": {` + text + test.more + `}}`}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(estimates[0].Calls, "\n"); got != test.want {
+			t.Errorf("%+v: %q", test, got)
+		}
+	}
+}
+
 // A write takes a unit for each KB, and twice as many in a transaction. A read takes one for each 4 KB.
 func TestTableUnits(t *testing.T) {
 	for _, test := range []struct {

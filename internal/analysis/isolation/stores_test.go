@@ -2,6 +2,7 @@ package isolation
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -172,6 +173,15 @@ func TestTrespasses(t *testing.T) {
 		if !strings.Contains(retired, more) {
 			t.Errorf("after the monolith is retired it lacks %q:\n%s", more, retired)
 		}
+	}
+	// A policy without a security group, and a grant to the wrong role, reach nothing.
+	apart := mustRead(t, shops(map[string]string{"users": connect("users")})+cluster("Groupapi", "5433"))
+	if got := apart.Trespasses(monolith); !slices.Equal(got, []string{"users does not reach database users of dev-S/Cluster"}) {
+		t.Errorf("without a security group: %q", got)
+	}
+	agent := strings.Replace(shops(map[string]string{"users": allow(actions, usersTable)}), `"TaskRoleArn": {"Fn::GetAtt": ["Roleusers", "Arn"]}`, `"ExecutionRoleArn": {"Fn::GetAtt": ["Roleusers", "Arn"]}`, 1)
+	if got := mustRead(t, agent+table("users", "")).Trespasses(monolith); !slices.Equal(got, []string{"users: execution may do dynamodb:PutItem, dynamodb:Query on table dev-users", "users does not reach table dev-users"}) {
+		t.Errorf("with the role of the agent: %q", got)
 	}
 	// A store is no other resource that is foreign to a service.
 	if foreign := strings.Join(i.Foreign([]string{"users", "api"}), "\n"); foreign != "" {

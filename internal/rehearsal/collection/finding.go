@@ -454,6 +454,9 @@ func (c *Collection) ignored() (all []rehearsal.Ignored) {
 			continue
 		}
 		for _, part := range comparison.Ignored(c.places[i]) {
+			if part.Part == "body" && part.Absent { // of a deletion
+				continue
+			}
 			if !slices.Contains(checked, part.Part) && (i != c.at(listing) || part.Part != "body" && part.Part != "header Link") {
 				all = append(all, part)
 			}
