@@ -44,6 +44,7 @@ type rehearsed struct {
 			Kind         string
 			Own          int
 			OwnFailed    int `json:"own_failed"`
+			Depending    int
 			OthersFailed int `json:"others_failed"`
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"cutover/internal/assembly"
 	"cutover/internal/golden"
 	"cutover/internal/local/ecs"
+	"cutover/internal/local/provider"
 )
 
 // reliabilityDocument is written by TestReliability with -update.
@@ -84,6 +85,7 @@ func TestReliability(t *testing.T) {
 			}
 		}
 	})
+	stores := harmStores(t)
 	if t.Failed() || !*golden.Update {
 		return
 	}
@@ -112,10 +114,47 @@ func TestReliability(t *testing.T) {
 			b.WriteString("\n")
 		}
 	}
+	b.WriteString(stores)
 	b.WriteString(reliabilityTail)
 	if err := os.WriteFile(reliabilityDocument, []byte(b.String()), 0o644); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// harmStores does every fault to the stores of users, under a load of which a third writes, and returns a section about them.
+// Whatever is done, nothing that was acknowledged is lost, and one Idempotency-Key makes one record.
+func harmStores(t *testing.T) string {
+	stores := []string{"dynamodb", "postgres"}
+	outcomes := map[string]string{} // by store and fault
+	for _, store := range stores {
+		phases := map[string]*assembly.Assembly{"switched": synthDeployment(t, deployment.Forum, settings{"phase": "switched", "store": store})}
+		args := []string{"--path", "switched", "--rate", "40", "--routes", "../deployment/forum.yaml", "--writes"}
+		for _, kind := range provider.StoreFaults {
+			args = append(args, "--fault", kind.Name+":users")
+		}
+		report, code := rehearse(t, phases, args...)()
+		if code != 3 && code != 0 || !report.Verdict.Passed {
+			t.Errorf("%s: exit code %d: %s", store, code, strings.Join(report.Verdict.Reasons, "\n"))
+		}
+		for _, step := range report.Steps {
+			if f := step.Fault; f != nil {
+				outcomes[store+f.Kind] = fmt.Sprintf("%d of %d, and %d of others", f.OwnFailed, f.Own, f.Depending)
+			}
+		}
+	}
+	var b strings.Builder
+	b.WriteString("\n## The stores of users\n\n")
+	b.WriteString("These faults are done to the store of users in switched, with 40 requests a second, of which a third writes. **Nothing that was\n" +
+		"acknowledged was lost, and each Idempotency-Key made one record.** What failed was answered with 503. Of other services these are\n" +
+		"requests that depend on users, or on the same program behind the stores.\n\n")
+	for _, kind := range provider.StoreFaults {
+		fmt.Fprintf(&b, "- `%s`: %s\n", kind.Name, kind.Does)
+	}
+	fmt.Fprintf(&b, "\n| fault | %s |\n|---|%s\n", strings.Join(stores, " | "), strings.Repeat("---|", len(stores)))
+	for _, kind := range provider.StoreFaults {
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", kind.Name, outcomes[stores[0]+kind.Name], outcomes[stores[1]+kind.Name])
+	}
+	return b.String()
 }
 
 // withTasks is the deployment with so many tasks of each service.

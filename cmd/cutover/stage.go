@@ -97,12 +97,9 @@ func sortChanges(before, after *assembly.Assembly) (changes rehearsal.Changes) {
 func (s *stage) Gaps() []string { return s.warnings }
 
 func (s *stage) record(e alb.Exchange) rehearsal.Record {
-	record := rehearsal.Record{TraceID: e.TraceID, Service: s.ServiceName(e.Group), Target: e.Target, Status: e.Status, TargetStatus: e.TargetStatus}
+	record := rehearsal.Record{TraceID: traceOf(e), Service: s.ServiceName(e.Group), Target: e.Target, Status: e.Status, TargetStatus: e.TargetStatus}
 	record.Idle = errors.Is(e.Err, alb.ErrIdle)
 	record = s.passed(record, e)
-	if record.TraceID == "" && e.Header != nil {
-		record.TraceID = e.Header.Get("X-Amzn-Trace-Id")
-	}
 	var network *net.OpError
 	switch {
 	case e.Status == alb.StatusClientClosed:
@@ -115,6 +112,15 @@ func (s *stage) record(e alb.Exchange) rehearsal.Record {
 		record.Reason = "no registered target in " + record.Service
 	}
 	return record
+}
+
+// traceOf is the trace of a client's request. It is empty if a service asks another one for the same client.
+func traceOf(e alb.Exchange) string {
+	sent := e.Header.Get(rehearsal.TraceHeader)
+	if strings.Contains(sent, "Self=") {
+		return ""
+	}
+	return cmp.Or(e.TraceID, sent)
 }
 
 // passed fills in the names of the parts that a request came to.

@@ -203,3 +203,27 @@ func TestDocumentsFiles(t *testing.T) {
 		t.Errorf("the document has %d files", len(blocks))
 	}
 }
+
+// The forum's file can be read, and has the commands that come first.
+func TestForumFile(t *testing.T) {
+	b := New(Options{Writes: true})
+	if err := b.File("../../../deployment/forum.yaml"); err != nil {
+		t.Fatal(err)
+	}
+	w, err := b.Build("")
+	if err != nil || len(w.Gaps) > 0 {
+		t.Fatal(err, w.Gaps)
+	}
+	if len(w.Prepare) != 1 || w.Prepare[0].String() != "api seed" {
+		t.Errorf("prepare: %v", w.Prepare)
+	}
+	writes := 0
+	for _, route := range w.Routes() {
+		if route.Writes() {
+			writes++
+		}
+	}
+	if writes != 15 { // three kinds of writes to five collections
+		t.Errorf("%d kinds of requests write", writes)
+	}
+}
