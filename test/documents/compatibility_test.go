@@ -47,5 +47,6 @@ func compatibilityTables() map[string]string {
 		"compatibility, names":          table(discovery.Compatibility()),
 		"compatibility, schedules":      table(eventbridge.Compatibility()),
 		"compatibility, tables":         table(dynamodb.Compatibility()),
+		"compatibility, clusters":       table(postgres.Compatibility()),
 	}
 }

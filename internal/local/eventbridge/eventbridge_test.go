@@ -57,8 +57,16 @@ func (d *driver) Start(_ context.Context, r ecs.StartRequest) (ecs.Container, er
 	case "fail":
 		c.end(3)
 	}
-	d.note("%s %v %v", r.Definition.Name, r.Definition.Command, r.Definition.Environment)
+	d.note("%s %v %v", r.Definition.Name, r.Definition.Command, variables(r.Definition.Environment))
 	return c, nil
+}
+
+// variables are the variables of a container as "NAME value".
+func variables(all []model.Variable) (texts []string) {
+	for _, v := range all {
+		texts = append(texts, v.Name+" "+v.Value)
+	}
+	return texts
 }
 
 func (c *container) end(code int)                                         { c.once.Do(func() { c.code = code; close(c.done) }) }
@@ -157,7 +165,7 @@ func (w *world) status() Status {
 	return all[0]
 }
 
-const work = " job [work] [{A 1 } {B 2 } {PW hunter2 }]"
+const work = " job [work] [A 1 B 2 PW hunter2]"
 
 func TestRule(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -178,7 +186,7 @@ func TestRule(t *testing.T) {
 		// The same expression goes on counting; the next tasks are what the rule says now.
 		w.deploy(task("done"), rule("Nightly", `"ScheduleExpression": "rate(1 minute)"`, `, "Input": "{\"containerOverrides\": [{\"name\": \"job\", \"command\": [\"more\"]}]}"`))
 		time.Sleep(time.Minute)
-		w.is("with an override", "3m0s job [more] [{A 1 } {B 2 } {PW hunter2 }]")
+		w.is("with an override", "3m0s job [more] [A 1 B 2 PW hunter2]")
 		// Another expression begins anew.
 		w.deploy(task("done"), rule("Nightly", `"ScheduleExpression": "rate(2 minutes)"`, ""))
 		time.Sleep(3 * time.Minute)
@@ -242,7 +250,7 @@ func TestOverrides(t *testing.T) {
 		text := strings.Replace(rule("Nightly", `"ScheduleExpression": "rate(1 minute)"`, target), `"EcsParameters": {`, `"EcsParameters": {"TaskCount": 2, "LaunchType": "EC2", `, 1)
 		next := w.deploy(task("long"), text).(*plan)
 		time.Sleep(time.Minute + time.Second)
-		const want = "1m0s job [work] [{A 1 } {B filled } {C 3 } {PW hunter2 }]"
+		const want = "1m0s job [work] [A 1 B filled C 3 PW hunter2]"
 		w.is("two tasks", want, want)
 		definitions, err := fill(next.wanted["S/Nightly"], next.tasks)
 		if err != nil || len(definitions) != 2 {

@@ -9,6 +9,9 @@ import (
 	"cutover/services/internal/store"
 )
 
+// password is a password of nobody.
+const password = "secret"
+
 // A mistake in a variable is told when the service starts, by the variable's name and without a password.
 func TestOpen(t *testing.T) {
 	broken := filepath.Join(t.TempDir(), "roots.pem")
@@ -30,7 +33,7 @@ func TestOpen(t *testing.T) {
 		"table here":            {account, map[string]string{"MY_USERS_TABLE": "dev-users", "AWS_ENDPOINT_URL_DYNAMODB": "http://127.0.0.1:8000"}, "store"},
 		"database":              {account, map[string]string{"MY_USERS_DATABASE_URL": database}, "store"},
 		"database, role":        {role, map[string]string{"MY_USERS_DATABASE_URL": database}, "store"},
-		"database by password":  {nil, map[string]string{"MY_USERS_DATABASE_URL": "postgres://users:secret@localhost/users"}, "store"},
+		"database by password":  {nil, map[string]string{"MY_USERS_DATABASE_URL": "postgres://users:" + password + "@localhost/users"}, "store"},
 		"both":                  {account, map[string]string{"MY_USERS_TABLE": "dev-users", "MY_USERS_DATABASE_URL": database}, "MY_USERS_TABLE and MY_USERS_DATABASE_URL are both set"},
 		"table's name":          {account, map[string]string{"MY_USERS_TABLE": "dev users"}, "MY_USERS_TABLE: \"dev users\" is no name of a table"},
 		"short name":            {account, map[string]string{"MY_USERS_TABLE": "ab"}, "MY_USERS_TABLE: \"ab\" is no name of a table"},
@@ -41,17 +44,17 @@ func TestOpen(t *testing.T) {
 		"endpoint":              {account, map[string]string{"MY_USERS_TABLE": "dev-users", "AWS_ENDPOINT_URL_DYNAMODB": "localhost:8000"}, "AWS_ENDPOINT_URL_DYNAMODB is \"localhost:8000\""},
 		"endpoint without host": {account, map[string]string{"MY_USERS_TABLE": "dev-users", "AWS_ENDPOINT_URL_DYNAMODB": "http://"}, "AWS_ENDPOINT_URL_DYNAMODB is \"http://\""},
 		"no URL":                {account, map[string]string{"MY_USERS_DATABASE_URL": "host=localhost password=secret"}, "MY_USERS_DATABASE_URL: give a URL such as"},
-		"wrong URL":             {account, map[string]string{"MY_USERS_DATABASE_URL": "postgresql://users:secret@%zz/users"}, "MY_USERS_DATABASE_URL: give a URL such as"},
-		"other database":        {account, map[string]string{"MY_USERS_DATABASE_URL": "mysql://users:secret@localhost/users"}, "MY_USERS_DATABASE_URL: give a URL such as"},
+		"wrong URL":             {account, map[string]string{"MY_USERS_DATABASE_URL": "postgresql://users:" + password + "@%zz/users"}, "MY_USERS_DATABASE_URL: give a URL such as"},
+		"other database":        {account, map[string]string{"MY_USERS_DATABASE_URL": "mysql://users:" + password + "@localhost/users"}, "MY_USERS_DATABASE_URL: give a URL such as"},
 		"no user":               {account, map[string]string{"MY_USERS_DATABASE_URL": "postgresql://localhost/users"}, "MY_USERS_DATABASE_URL: give a URL such as"},
-		"no host":               {account, map[string]string{"MY_USERS_DATABASE_URL": "postgresql://users:secret@/users"}, "MY_USERS_DATABASE_URL: give a URL such as"},
-		"no database":           {account, map[string]string{"MY_USERS_DATABASE_URL": "postgresql://users:secret@localhost/"}, "MY_USERS_DATABASE_URL: give a URL such as"},
+		"no host":               {account, map[string]string{"MY_USERS_DATABASE_URL": "postgresql://users:" + password + "@/users"}, "MY_USERS_DATABASE_URL: give a URL such as"},
+		"no database":           {account, map[string]string{"MY_USERS_DATABASE_URL": "postgresql://users:" + password + "@localhost/"}, "MY_USERS_DATABASE_URL: give a URL such as"},
 		"no password, no TLS":   {account, map[string]string{"MY_USERS_DATABASE_URL": "postgresql://users@localhost/users"}, "sslmode=verify-full"},
 		"no password, require":  {account, map[string]string{"MY_USERS_DATABASE_URL": "postgresql://users@localhost/users?sslmode=require"}, "sslmode=verify-full"},
 		"no password, names":    {account, map[string]string{"MY_USERS_DATABASE_URL": "postgresql://users@localhost/users?sslmode=verify-ca"}, "sslmode=verify-full"},
 		"no password, hosts":    {account, map[string]string{"MY_USERS_DATABASE_URL": "postgresql://users@a:1,b:2/users?sslmode=verify-full"}, "MY_USERS_DATABASE_URL: "},
-		"wrong mode":            {account, map[string]string{"MY_USERS_DATABASE_URL": "postgresql://users:secret@localhost/users?sslmode=full"}, "MY_USERS_DATABASE_URL: the URL is wrong: sslmode is invalid"},
-		"wrong size of pool":    {account, map[string]string{"MY_USERS_DATABASE_URL": "postgresql://users:secret@localhost/users?pool_max_conns=many"}, "MY_USERS_DATABASE_URL: the URL is wrong: "},
+		"wrong mode":            {account, map[string]string{"MY_USERS_DATABASE_URL": "postgresql://users:" + password + "@localhost/users?sslmode=full"}, "MY_USERS_DATABASE_URL: the URL is wrong: sslmode is invalid"},
+		"wrong size of pool":    {account, map[string]string{"MY_USERS_DATABASE_URL": "postgresql://users:" + password + "@localhost/users?pool_max_conns=many"}, "MY_USERS_DATABASE_URL: the URL is wrong: "},
 		"timeout, table":        {account, map[string]string{"MY_USERS_TABLE": "dev-users", "STORE_TIMEOUT": "10ms"}, "store"},
 		"timeout, database":     {account, map[string]string{"MY_USERS_DATABASE_URL": database, "STORE_TIMEOUT": "1h"}, "store"},
 		"no timeout":            {account, map[string]string{"MY_USERS_TABLE": "dev-users", "STORE_TIMEOUT": "2"}, "MY_USERS_TABLE: STORE_TIMEOUT is \"2\": give a duration"},

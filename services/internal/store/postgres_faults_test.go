@@ -24,6 +24,8 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 )
 
+const password = "secret"
+
 // authority makes a certificate authority in a file, and certificates for hosts.
 type authority struct {
 	file string
@@ -166,7 +168,7 @@ func TestPostgreSQLIdentity(t *testing.T) {
 // A password in the URL is the one that is sent, also without TLS.
 func TestPostgreSQLPassword(t *testing.T) {
 	port, passwords := gate(t, nil)
-	s, err := newPostgreSQL("users", "postgres://users:secret@127.0.0.1:"+port+"/users?sslmode=disable", env(nil))
+	s, err := newPostgreSQL("users", "postgres://users:"+password+"@127.0.0.1:"+port+"/users?sslmode=disable", env(nil))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,8 +177,8 @@ func TestPostgreSQLPassword(t *testing.T) {
 	if _, err := s.Get(t.Context(), Key{"l", "a"}); err == nil || errors.Is(err, ErrBusy) || !strings.Contains(err.Error(), "turned away") {
 		t.Error(err)
 	}
-	if password := <-passwords; password != "secret" || len(passwords) > 0 {
-		t.Error(password, len(passwords), time.Since(begin))
+	if sent := <-passwords; sent != password || len(passwords) > 0 {
+		t.Error(sent, len(passwords), time.Since(begin))
 	}
 }
 
@@ -193,7 +195,7 @@ func TestPostgreSQLNotReached(t *testing.T) {
 	}
 	_ = gone.Close()
 	for _, address := range []string{silent.Addr().String(), gone.Addr().String()} {
-		s, err := newPostgreSQL("users", "postgres://users:secret@"+address+"/users?sslmode=disable&connect_timeout=1", env(nil))
+		s, err := newPostgreSQL("users", "postgres://users:"+password+"@"+address+"/users?sslmode=disable&connect_timeout=1", env(nil))
 		if err != nil {
 			t.Fatal(err)
 		}

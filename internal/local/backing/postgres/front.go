@@ -34,6 +34,8 @@ type Options struct {
 	// Administrator is the URL of the server, with the superuser and the password. A server that is started
 	// again may have another one.
 	Administrator func() string
+	// IAM says whether the cluster takes tokens of IAM.
+	IAM func() bool
 	// ARN is the ARN of a user of the cluster, in the form that statements of roles have.
 	ARN func(user string) string
 	// Signers finds the tasks by their access keys.
@@ -313,6 +315,9 @@ var errRefused = errors.New("refused")
 func (f *Front) login(ctx context.Context, startup *pgproto3.StartupMessage, password string) (*pgconn.HijackedConn, error) {
 	name := startup.Parameters["user"]
 	if strings.Contains(password, "X-Amz-Signature=") {
+		if !f.options.IAM() {
+			return nil, fmt.Errorf("%w: the cluster takes no tokens of IAM: set EnableIAMDatabaseAuthentication", errRefused)
+		}
 		var endpoints []string
 		for _, host := range Hosts {
 			endpoints = append(endpoints, net.JoinHostPort(host, fmt.Sprint(f.Port())))

@@ -69,6 +69,7 @@ func startFront(t *testing.T) *front {
 	f.Front, err = Start(Options{
 		Administrator: func() string { return program.URL },
 		ARN:           arn,
+		IAM:           func() bool { return true },
 		Signers: func(accessKey string) (Signer, bool) {
 			may := func(action, resource string) bool {
 				return action == "rds-db:connect" && (resource == arn(accessKey) || resource == arn("template1"))

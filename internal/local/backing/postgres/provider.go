@@ -155,6 +155,11 @@ func (p *Provider) start(ctx context.Context, spec *model.DatabaseCluster) (err 
 	}
 	c.front, err = Start(Options{
 		Port: spec.Port, Administrator: c.administrator, Signers: p.signer,
+		IAM: func() bool {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			return c.spec.IAMAuthentication
+		},
 		ARN:     func(user string) string { return provider.ARN("rds-db", "dbuser:"+resourceID(spec)+"/"+user) },
 		Refused: func(user string, why error) { p.warn(spec, fmt.Sprintf("connection of user %s: %v", user, why)) },
 	})
@@ -221,14 +226,48 @@ func resourceID(spec *model.DatabaseCluster) string {
 	return "cluster-" + base32.StdEncoding.EncodeToString(sum[:])[:26]
 }
 
-// runs says whether a cluster is one of PostgreSQL.
-func runs(spec *model.DatabaseCluster) bool { return spec.Engine == "aurora-postgresql" }
+// runs says whether a cluster is one of PostgreSQL, and a task may connect to it with a token of IAM. Others are
+// for what does not run on this machine, or for passwords that only AWS has.
+func runs(spec *model.DatabaseCluster, m *model.Model) bool {
+	names := func(resource any) bool {
+		parts, ok := resource.(assembly.Text)
+		if !ok {
+			parts = assembly.Text{resource}
+		}
+		return slices.ContainsFunc(parts, func(part any) bool {
+			ref, ok := part.(assembly.Ref)
+			return ok && ref.Resource == spec.Resource || part == "*"
+		})
+	}
+	return spec.Engine == "aurora-postgresql" && slices.ContainsFunc(m.TaskDefinitions, func(d *model.TaskDefinition) bool {
+		return slices.ContainsFunc(connects(d, m), names)
+	})
+}
+
+// connects are the users of databases that the role of a task may connect as, as the template has them.
+func connects(d *model.TaskDefinition, m *model.Model) (resources []any) {
+	if d.TaskRole == nil {
+		return nil
+	}
+	statements := slices.Clone(d.TaskRole.Statements)
+	for _, policy := range m.Policies {
+		if slices.Contains(policy.Roles, d.TaskRole) {
+			statements = append(statements, policy.Statements...)
+		}
+	}
+	for _, s := range statements {
+		if s.Effect == "Allow" && slices.ContainsFunc(s.Actions, func(action any) bool { return action == "rds-db:connect" || action == "rds-db:*" }) {
+			resources = append(resources, s.Resources...)
+		}
+	}
+	return resources
+}
 
 // Plan implements [provider.Provider].
 func (p *Provider) Plan(m *model.Model, text provider.Text) provider.Plan {
 	next := &plan{Provider: p, model: m, text: text, wanted: provider.Resources[*model.DatabaseCluster]{}}
 	for _, c := range m.DatabaseClusters {
-		if runs(c) {
+		if runs(c, m) {
 			next.wanted[c.Key()] = c
 		}
 	}
@@ -261,6 +300,14 @@ func (p *plan) Check() error {
 		}
 	}
 	return assembly.Join(errs...)
+}
+
+// PassedOver implements [provider.Reporter].
+func (p *plan) PassedOver() (all []provider.PassedOver) {
+	for _, key := range p.wanted.Keys() {
+		all = append(all, passedOver(p.wanted[key])...)
+	}
+	return all
 }
 
 // Attribute gives the names, endpoints and ARNs of databases. Clusters of other engines have none.
@@ -334,25 +381,10 @@ func (p *plan) Clean(ctx context.Context, stack string) error {
 func usersOf(m *model.Model, text provider.Text) map[string][]string {
 	all := map[string][]string{}
 	for _, service := range m.Services {
-		role := service.TaskDefinition.TaskRole
-		if role == nil {
-			continue
-		}
-		statements := slices.Clone(role.Statements)
-		for _, policy := range m.Policies {
-			if slices.Contains(policy.Roles, role) {
-				statements = append(statements, policy.Statements...)
-			}
-		}
-		for _, s := range statements {
-			if s.Effect != "Allow" || !slices.Contains(s.Actions, any("rds-db:connect")) {
-				continue
-			}
-			for _, resource := range s.Resources {
-				// Fill in fails for a cluster of another app.
-				if arn, err := text(resource); err == nil {
-					all[service.Name] = append(all[service.Name], arn[strings.LastIndex(arn, "/")+1:])
-				}
+		for _, resource := range connects(service.TaskDefinition, m) {
+			// There is no text for a cluster of another app.
+			if arn, err := text(resource); err == nil {
+				all[service.Name] = append(all[service.Name], arn[strings.LastIndex(arn, "/")+1:])
 			}
 		}
 	}

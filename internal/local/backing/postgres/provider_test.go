@@ -25,7 +25,7 @@ import (
 )
 
 const (
-	clusterResource = `"Database": {"Type": "AWS::RDS::DBCluster", "DeletionPolicy": "%s", "Properties": {"DBClusterIdentifier": "dev", "Engine": "%s", "Port": %d, "MasterUsername": "cutover"}}`
+	clusterResource = `"Database": {"Type": "AWS::RDS::DBCluster", "DeletionPolicy": "%s", "Properties": {"DBClusterIdentifier": "dev", "Engine": "%s", "Port": %d, "MasterUsername": "cutover", "EnableIAMDatabaseAuthentication": true}}`
 	writer          = `"Writer": {"Type": "AWS::RDS::DBInstance", "Properties": {"DBClusterIdentifier": {"Ref": "Database"}, "Engine": "aurora-postgresql", "DBInstanceClass": "db.serverless"}}`
 	task            = `"%[1]sRole": {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": {}}},
 		"%[1]sPolicy": {"Type": "AWS::IAM::Policy", "Properties": {"PolicyName": "p", "Roles": [{"Ref": "%[1]sRole"}], "PolicyDocument": {"Statement": [
@@ -191,11 +191,14 @@ func TestCluster(t *testing.T) {
 	port := freePort(t)
 	cluster := func(policy string) string { return fmt.Sprintf(clusterResource, policy, "aurora-postgresql", port) }
 	users, threads := fmt.Sprintf(task, "Users", "users"), fmt.Sprintf(task, "Threads", "threads")
-	plan := p.plan(cluster("Retain"), writer, users, threads)
+	plan := p.plan(strings.Replace(cluster("Retain"), `"Port"`, `"SnapshotIdentifier": "s", "Port"`, 1), writer, users, threads)
 	if got := p.attribute(plan, "Database", "Endpoint.Port"); got != "error: "+provider.ErrNotYet.Error() {
 		t.Errorf("the port before the update is %s", got)
 	}
 	p.deploy(plan)
+	if over := plan.(provider.Reporter).PassedOver(); len(over) != 1 || over[0].Place != "S/Database/Properties.SnapshotIdentifier" || over[0].Subject != "dev" || over[0].Why == "" {
+		t.Errorf("passed over is %+v", over)
+	}
 	id := p.attribute(plan, "Database", "DBClusterResourceId")
 	for attribute, want := range map[string]string{
 		"": "dev", "Endpoint.Address": "localhost", "ReadEndpoint.Address": "localhost", "Endpoint.Port": fmt.Sprint(port), "DBClusterResourceId": id,
@@ -230,8 +233,12 @@ func TestCluster(t *testing.T) {
 			t.Errorf("%s the items are %s, %v", what, got, err)
 		}
 	}
+	p.deploy(p.plan(strings.Replace(cluster("Retain"), `Authentication": true`, `Authentication": false`, 1), writer, users, threads))
+	kept("after a deployment", "7", conn)
+	if _, err := p.connect("users", "users"); code(err) != "28000" {
+		t.Errorf("a cluster without IAM takes a token: %v", err)
+	}
 	p.deploy(p.plan(cluster("Retain"), writer, users, threads))
-	kept("after a deployment without a change", "7", conn)
 
 	if clear, err := p.Fault(t.Context(), "store-slow", "api"); clear != nil || err != nil {
 		t.Errorf("a service without a database has a fault: %v", err)
@@ -294,15 +301,23 @@ func TestOwnServer(t *testing.T) {
 		t.Errorf("the status is %+v", status)
 	}
 	second := strings.ReplaceAll(fmt.Sprintf(clusterResource, "Retain", "aurora-postgresql", 1), `"Database"`, `"Database2"`)
-	if err := p.plan(second, fmt.Sprintf(clusterResource, "Retain", "aurora-postgresql", 1)).Check(); err == nil || !strings.Contains(err.Error(), "is one server, and the assembly has 2 clusters") {
+	any := strings.Replace(fmt.Sprintf(task, "Users", "users"), `"rds-db:connect", "Resource": {"Fn::Join"`, `"rds-db:*", "Resource": ["*", {"Fn::Join"`, 1)
+	any = strings.Replace(any, `"/users"]]}}]`, `"/users"]]}]}]`, 1)
+	if err := p.plan(second, fmt.Sprintf(clusterResource, "Retain", "aurora-postgresql", 1), any).Check(); err == nil || !strings.Contains(err.Error(), "is one server, and the assembly has 2 clusters") {
 		t.Errorf("two clusters: %v", err)
 	}
 }
 
-// A server that has no password, and a cluster of another engine, start nothing.
+// A cluster that no task may connect to, or of another engine, and a server without a password, start nothing.
 func TestNothingStarts(t *testing.T) {
 	p := newTarget(t, "postgresql://localhost/postgres")
-	mysql := p.plan(fmt.Sprintf(clusterResource, "Retain", "aurora-mysql", 3306))
+	users := fmt.Sprintf(task, "Users", "users")
+	p.deploy(p.plan(fmt.Sprintf(clusterResource, "Retain", "aurora-postgresql", 1)))
+	p.deploy(p.plan(fmt.Sprintf(clusterResource, "Retain", "aurora-postgresql", 1), strings.Replace(users, `"Allow"`, `"Deny"`, 1)))
+	if p.Status() != nil {
+		t.Error("a cluster runs that no task may connect to")
+	}
+	mysql := p.plan(fmt.Sprintf(clusterResource, "Retain", "aurora-mysql", 3306), users)
 	p.deploy(mysql)
 	if p.Status() != nil {
 		t.Error("a cluster of MySQL runs")
@@ -313,7 +328,7 @@ func TestNothingStarts(t *testing.T) {
 	if got := p.attribute(mysql, "Database", ""); got != "dev" {
 		t.Errorf("its name is %s", got)
 	}
-	if err := p.plan(fmt.Sprintf(clusterResource, "Retain", "aurora-postgresql", 1)).Check(); err == nil || !strings.Contains(err.Error(), "CUTOVER_POSTGRESQL_URL is not the URL of a PostgreSQL server that names a user") {
+	if err := p.plan(fmt.Sprintf(clusterResource, "Retain", "aurora-postgresql", 1), users).Check(); err == nil || !strings.Contains(err.Error(), "CUTOVER_POSTGRESQL_URL is not the URL of a PostgreSQL server that names a user") {
 		t.Errorf("a URL without a password: %v", err)
 	}
 }
