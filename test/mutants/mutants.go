@@ -474,7 +474,7 @@ var mutants = []mutant{
 		"lost requests are not counted"},
 	{"internal/rehearsal/analysis.go", "us[(len(us)*percent+99)/100-1]", "us[len(us)*percent/200]", "TestAnalysis",
 		"a p99 is a median"},
-	{"internal/rehearsal/analysis.go", "excused = excused || own && !f.lossless", "excused = true", "TestRunFaults",
+	{"internal/rehearsal/analysis.go", "excused = excused || (own || depends) && !f.lossless", "excused = true", "TestRunFaults",
 		"a fault excuses the losses of other services"},
 	{"internal/rehearsal/verdict.go", "range r.pending {", "range r.pending[:0] {", "TestRunIsNotPassedWhenItIsNotDone",
 		"a rehearsal whose fault was never done passes"},
