@@ -872,7 +872,7 @@ func TestFieldNames(t *testing.T) {
 		names(first("phases")):                                      sorted(totals + " name label begin_s end_s"),
 		names(first("steps")):                                       sorted(totals + " kind name begin_s end_s before after errors shifts changes failure"),
 		names(report["steps"].([]any)[2]):                           sorted(totals + " kind name begin_s end_s before after errors shifts changes failure fault"),
-		names(report["steps"].([]any)[2].(map[string]any)["fault"]): sorted("kind service phase own own_failed others others_failed depending why"),
+		names(report["steps"].([]any)[2].(map[string]any)["fault"]): sorted("kind service phase own own_failed depending others others_failed why"),
 		names(first("losses")):                                      sorted("kind stage status service target why excused overloaded count first_s last_s samples"),
 		names(first("routes")):                                      sorted(totals + " name method host path status bare content_type bytes"),
 		names(first("slices")):                                      sorted(totals + " begin_s late_ms"),
