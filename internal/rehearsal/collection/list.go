@@ -17,8 +17,9 @@ type listed struct {
 	// r is the resource that waits for the list, or nil.
 	r *resource
 	o operation
-	// next is the path of the next page. It is empty before the first one.
+	// next is the path of the next page. It is empty before the first one. The page was asked for at the tick call.
 	next  string
+	call  int64
 	pages int
 	items map[string]item
 }
@@ -26,12 +27,12 @@ type listed struct {
 func (j *listed) take(a rehearsal.Answer, class class) (wrong string, checks []suspect) {
 	c := j.c
 	if class == succeeded {
+		j.o.status, j.o.seq, j.o.end = uint16(a.Status), a.Seq, c.tick()
 		if wrong = j.add(a); wrong == "" && j.next != "" {
 			c.pages = append(c.pages, j)
 			return "", nil
 		}
 		c.counts[listing]++
-		j.o.status, j.o.seq, j.o.end = uint16(a.Status), a.Seq, c.tick()
 		if wrong == "" {
 			c.compare(j.u, j.o, j.items)
 		}
@@ -50,12 +51,13 @@ func (j *listed) add(a rehearsal.Answer) (problem string) {
 		return problem
 	}
 	if j.items == nil {
-		j.items = items
-	} else {
-		for id, item := range items {
-			item.times += j.items[id].times
-			j.items[id] = item
-		}
+		j.items = make(map[string]item, len(items))
+	}
+	for id, item := range items {
+		item.times += j.items[id].times
+		item.page = j.o
+		item.page.call = j.call
+		j.items[id] = item
 	}
 	next := nextPage(j.next, a.Header["Link"])
 	switch j.pages++; {
@@ -71,6 +73,7 @@ func (j *listed) add(a rehearsal.Answer) (problem string) {
 
 // page sends a page of a list.
 func (c *Collection) page(j *listed) rehearsal.Call {
+	j.call = c.tick()
 	return c.call(c.at(listing), j.request(), j, j.u)
 }
 
@@ -119,6 +122,8 @@ type item struct {
 	variable any
 	value    state
 	times    int
+	// page is the operation that read the page with the element.
+	page operation
 }
 
 // items are the elements of a list, by id. Elements without an id are left out.
@@ -143,12 +148,13 @@ func (c *Collection) items(body []byte) (items map[string]item, problem string) 
 		case c.values.texts():
 			value = c.values.within(element)
 		}
-		items[text] = item{id, value, seen.times + 1}
+		items[text] = item{variable: id, value: value, times: seen.times + 1}
 	}
 	return items, ""
 }
 
-// compare compares a list with what is known of the user's resources.
+// compare compares a list with what is known of the user's resources. What the list has was read with its page, and what it
+// does not have was not there at some moment between the first page and the last.
 func (c *Collection) compare(u *user, o operation, items map[string]item) {
 	made := map[state]*resource{}
 	for id, r := range u.resources {
@@ -156,8 +162,10 @@ func (c *Collection) compare(u *user, o operation, items map[string]item) {
 			made[r.created.value] = r
 		}
 		item, has := items[id]
+		o := o
 		o.value = absent
 		if has {
+			o = item.page
 			o.value = item.value
 		}
 		if item.times > 1 {
@@ -170,6 +178,7 @@ func (c *Collection) compare(u *user, o operation, items map[string]item) {
 	}
 	for id, item := range items {
 		if u.resources[id] == nil {
+			o := item.page
 			o.value = item.value
 			c.stranger(u, o, id, item, made[item.value])
 		}

@@ -170,3 +170,39 @@ func answered(c *Collection, key string) bool {
 	}
 	return false
 }
+
+// Each element of a list is as old as the page that has it.
+func TestPages(t *testing.T) {
+	c := New(ofPosts())
+	call := c.listOf(c.newUser(), nil)
+	j := call.Judge.(*judging).judge.(*listed)
+	call.Judge.Judge(rehearsal.Answer{Status: 200, Seq: 7, Body: []byte(`[{"id": 1}]`), Header: http.Header{"Link": {`<?after=1>; rel=next`}}})
+	between := c.tick()
+	if call = c.nextPage(); call.Request.Path != "/posts?after=1" || len(c.pages) > 0 {
+		t.Errorf("the next page is %s, and %d more", call.Request.Path, len(c.pages))
+	}
+	call.Judge.Judge(rehearsal.Answer{Status: 200, Seq: 8, Body: []byte(`[{"id": 2}, {"id": 1}]`)})
+	one, two := j.items["1"], j.items["2"]
+	if one.times != 2 || two.times != 1 || one.page.call < between || two.page.call < between || two.page.end <= two.page.call || two.page.seq != 8 || c.counts[listing] != 1 {
+		t.Errorf("%+v, %+v, %d lists", one, two, c.counts[listing])
+	}
+	if j.o.call >= between || j.o.end < two.page.end {
+		t.Errorf("the list is %+v", j.o)
+	}
+	for link, want := range map[string]string{
+		`</a?x=1>; rel="next"`: "/a?x=1", `<b>; title="a, b"; rel="prev next"`: "/x/b", `<https://example.com/c?d>; REL=Next`: "/c?d",
+		`</a>; rel="prev"`: "", `</a>`: "", "": "", `</a>; rel="first", </b>; rel="next"`: "/b",
+	} {
+		if got := nextPage("/x/y?z", []string{link}); got != want {
+			t.Errorf("%s: %q, want %q", link, got, want)
+		}
+	}
+	// A list whose pages go on for ever is wrong.
+	j = &listed{c: c}
+	if problem := j.add(rehearsal.Answer{Body: []byte("[]"), Header: http.Header{"Link": {`</posts>; rel="next"`}}}); problem != "" {
+		t.Error(problem)
+	}
+	if problem := j.add(rehearsal.Answer{Body: []byte("[]"), Header: http.Header{"Link": {`</posts>; rel="next"`}}}); problem == "" {
+		t.Error("a page that leads to itself is right")
+	}
+}
