@@ -17,7 +17,7 @@ const (
 	// storeTrial is that of a rate that may be lowered: a store that has too much to do answers well for a moment.
 	storeTrial = 5 * time.Second
 	// prompt is the latency of 99 of 100 answers within which a rate is one that a store holds.
-	prompt = 100 * time.Millisecond
+	prompt = 50 * time.Millisecond
 	// spare is the part of a rate that a machine is not trusted with: a deployment needs
 	// processor time as well.
 	spare = 0.5
