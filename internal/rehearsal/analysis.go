@@ -610,7 +610,7 @@ func (a *analysis) writes() (facts []Fact) {
 		facts = append(facts, Fact{"Writes", fmt.Sprintf("%s of %s", group(n), count(a.all.Requests, "request"))})
 	}
 	if a.tooHigh > 0 {
-		facts = append(facts, Fact{"Rate", fmt.Sprintf("a trial did not hold %s per second, so %s are sent", group(a.tooHigh), group(a.Rate))})
+		facts = append(facts, Fact{"Rate", fmt.Sprintf("a trial did not hold twice %s per second, so %s are sent", group(a.tooHigh), group(a.Rate))})
 	}
 	return facts
 }

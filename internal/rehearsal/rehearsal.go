@@ -133,7 +133,7 @@ type Options struct {
 	Answerers func(phase string, r *Request) []string
 	// Rate is the number of requests per second, 1 to 50,000. Default: 500.
 	Rate int
-	// LowerRate sends fewer requests per second if a trial before the walk shows that Rate does not hold, or that answers
+	// LowerRate sends fewer requests per second if a trial before the walk shows that twice Rate does not hold, or that answers
 	// take long. Default: there is no walk if Rate does not hold.
 	LowerRate bool
 	// Requests is the least number of requests; the phases last longer to reach it.
