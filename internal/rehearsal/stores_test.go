@@ -40,8 +40,8 @@ func TestLowerRate(t *testing.T) {
 			var seen atomic.Int64
 			f.intercept = func(_ http.ResponseWriter, r *http.Request, _ string) bool {
 				// The trials of the first rate are slower and slower.
-				if n := seen.Add(1) - int64(len(fakeRoutes)); n > 0 && n <= 300 {
-					time.Sleep(time.Duration(n%100) * 2 * time.Millisecond)
+				if n := seen.Add(1) - int64(len(fakeRoutes)); n > 0 && n <= 600 {
+					time.Sleep(time.Duration(n%200) * time.Millisecond)
 				}
 				return false
 			}
