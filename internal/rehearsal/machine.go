@@ -63,6 +63,15 @@ func wouldHold(rate float64) int {
 	return max(1, n/unit*unit)
 }
 
+// lower tries lower and lower rates until one holds. It returns the last trial, and the lowest rate that did not hold; 0 if
+// the first one did.
+func lower(rate int, try func(rate int) Load) (tried Load, tooHigh int) {
+	for tried = try(rate); tried.WouldHold > 0 && rate > 1; tried = try(rate) {
+		tooHigh, rate = rate, min(rate-1, tried.WouldHold)
+	}
+	return tried, tooHigh
+}
+
 // try sends the load for a moment before the walk. A stall of the machine is no measure,
 // so the best of three trials counts.
 func (r *Rehearsal) try(ctx context.Context) Load {

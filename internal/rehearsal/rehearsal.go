@@ -343,10 +343,17 @@ func (r *Rehearsal) measure(ctx context.Context) (err error) {
 		return err
 	}
 	r.began = time.Now()
-	for r.tried = r.try(ctx); r.LowerRate && r.tried.WouldHold > 0 && r.Rate > 1 && ctx.Err() == nil; r.tried = r.try(ctx) {
-		r.tooHigh = r.Rate
-		r.Rate = min(r.Rate-1, r.tried.WouldHold)
-		r.rec.rate = r.Rate
+	try := func(rate int) Load {
+		if ctx.Err() != nil {
+			return Load{}
+		}
+		r.Rate, r.rec.rate = rate, rate
+		return r.try(ctx)
+	}
+	if r.LowerRate {
+		r.tried, r.tooHigh = lower(r.Rate, try)
+	} else {
+		r.tried = try(r.Rate)
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()

@@ -3,7 +3,6 @@ package rehearsal
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -30,27 +29,50 @@ func TestPrepare(t *testing.T) {
 	}
 }
 
-// A rate that a trial shows to be too high is lowered, if that is asked for. The report says so. What is done otherwise,
-// [TestRunTriesTheLoad] shows.
+// A rate that a trial shows to be too high is lowered, until one holds.
+func TestLower(t *testing.T) {
+	for _, test := range []struct {
+		rate, holds int
+		// would is what a trial says would hold of a rate that does not.
+		would func(rate int) int
+		tried []int
+		high  int
+	}{
+		{1000, 1000, nil, []int{1000}, 0},
+		{1000, 300, func(rate int) int { return rate / 2 }, []int{1000, 500, 250}, 500},
+		{1000, 998, func(rate int) int { return rate }, []int{1000, 999, 998}, 999},
+		{3, 0, func(int) int { return 1 }, []int{3, 1}, 3},
+		{1, 0, func(int) int { return 1 }, []int{1}, 0},
+	} {
+		var tried []int
+		last, high := lower(test.rate, func(rate int) Load {
+			tried = append(tried, rate)
+			if rate <= test.holds {
+				return Load{Tried: rate}
+			}
+			return Load{Tried: rate, WouldHold: test.would(rate)}
+		})
+		if !slices.Equal(tried, test.tried) || high != test.high || last.Tried != tried[len(tried)-1] || (last.WouldHold == 0) != (last.Tried <= test.holds) {
+			t.Errorf("%d, of which %d hold: tried %v, too high %d, %+v", test.rate, test.holds, tried, high, last)
+		}
+	}
+}
+
+// A trial that is not answered well shows that a rate does not hold, if it may be lowered. The report has the rate that is sent.
 func TestLowerRate(t *testing.T) {
 	t.Parallel()
 	f := newFake(t)
-	var seen atomic.Int64
-	f.intercept = func(w http.ResponseWriter, _ *http.Request, _ string) bool {
-		n := seen.Add(1) - int64(len(fakeRoutes))
-		refused := n > 0 && n <= 700 // the trials of the first rate send no more than 600
-		if refused {
+	f.intercept = func(w http.ResponseWriter, r *http.Request, _ string) bool {
+		_, ours := f.rehearsal.rec.parseTraceID(r.Header.Get(TraceHeader))
+		if !ours { // the trial's
 			http.Error(w, "", http.StatusServiceUnavailable)
 		}
-		return refused
+		return !ours
 	}
 	r := rehearse(t, f, quick(func(o *Options) {
-		o.Walk, o.Rate, o.trial, o.LowerRate = []string{"monolith"}, 1000, 100*time.Millisecond, true
+		o.Walk, o.Rate, o.trial, o.LowerRate = []string{"monolith"}, 2, 300*time.Millisecond, true
 	}))
-	said := slices.ContainsFunc(r.About, func(fact Fact) bool {
-		return fact.Name == "Rate" && strings.HasPrefix(fact.Value, "a trial did not hold twice ") && strings.HasSuffix(fact.Value, fmt.Sprintf(" so %d are sent", r.Rate))
-	})
-	if r.Rate >= 1000 || !said || !r.Verdict.Passed {
+	if said := (Fact{"Rate", "a trial did not hold twice 2 per second, so 1 are sent"}); r.Rate != 1 || !slices.Contains(r.About, said) || r.Verdict.Outcome != Inconclusive {
 		t.Errorf("rate %d, %+v: %s", r.Rate, r.About, r.Verdict.Sentence)
 	}
 }
