@@ -30,14 +30,12 @@ func (b *bench) services(out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	pin, placed, release, err := b.oneCore()
+	placed, release, err := b.oneCore(subjects)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, release()) }()
 	for _, s := range subjects {
-		command := s.command
-		s.command = func(address string) []string { return slices.Concat(pin, command(address)) }
 		s.env = []string{"GOMAXPROCS=1", "NODE_ENV=production"}
 	}
 	addresses, err := freeAddresses(len(subjects))
@@ -134,30 +132,36 @@ func size(dir string) (bytes float64, err error) {
 	return bytes, err
 }
 
-// oneCore returns the words before a command that pin it to the first core. It keeps this
+// oneCore pins the commands of the subjects to the first core. It keeps this
 // process, and so the load, off that core until release. The text placed says whether it could.
-func (b *bench) oneCore() (pin []string, placed string, release func() error, err error) {
+func (b *bench) oneCore(subjects []*subject) (placed string, release func() error, err error) {
 	nothing := func() error { return nil }
 	taskset, err := exec.LookPath("taskset")
 	if err != nil {
-		return nil, "on all cores together with the load, since there is no taskset here", nothing, nil
+		return "on all cores together with the load, since there is no taskset here", nothing, nil
 	}
 	all, _ := new(big.Int).SetString(strings.ReplaceAll(status(os.Getpid(), "Cpus_allowed"), ",", ""), 16)
 	if all == nil || all.Sign() == 0 {
-		return nil, "", nil, errors.New("the cores of this process could not be read from /proc")
+		return "", nil, errors.New("the cores of this process could not be read from /proc")
 	}
 	first := new(big.Int).Lsh(big.NewInt(1), all.TrailingZeroBits())
 	others := new(big.Int).Sub(all, first)
 	if others.Sign() == 0 {
-		return nil, "on the one core of this machine, together with the load", nothing, nil
+		return "on the one core of this machine, together with the load", nothing, nil
 	}
 	move := func(cores *big.Int) error {
 		return exec.Command(taskset, "-a", "-p", cores.Text(16), strconv.Itoa(os.Getpid())).Run()
 	}
 	if err := move(others); err != nil {
-		return nil, "", nil, fmt.Errorf("taskset: %w", err)
+		return "", nil, fmt.Errorf("taskset: %w", err)
 	}
-	return []string{taskset, first.Text(16)}, "on one core, and the load on another", func() error { return move(all) }, nil
+	for _, s := range subjects {
+		command := s.command
+		s.command = func(address string) []string {
+			return slices.Concat([]string{taskset, first.Text(16)}, command(address))
+		}
+	}
+	return "on one core, and the load on another", func() error { return move(all) }, nil
 }
 
 // answerAlike fails if two services answer differently.

@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -51,15 +50,11 @@ func (b *bench) stores(out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	pin, placed, release, err := b.oneCore()
+	placed, release, err := b.oneCore(subjects)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, release()) }()
-	for _, s := range subjects {
-		command := s.command
-		s.command = func(address string) []string { return slices.Concat(pin, command(address)) }
-	}
 	addresses, err := freeAddresses(len(subjects))
 	if err != nil {
 		return err

@@ -50,8 +50,11 @@ func (d Deployment) CallsOf(s Service, at migration.Position) (calls []Call) {
 }
 
 // callVariable is the variable that has the address of a service.
-func callVariable(service string) string {
-	return strings.ToUpper(strings.ReplaceAll(service, "-", "_")) + "_URL"
+func callVariable(service string) string { return variable(service, "URL") }
+
+// variable is a variable about a service.
+func variable(service, what string) string {
+	return strings.ToUpper(strings.ReplaceAll(service, "-", "_")) + "_" + what
 }
 
 // service returns the monolith or a service by its name.

@@ -57,11 +57,10 @@ func (s Service) Database() string { return strings.ReplaceAll(s.Name, "-", "_")
 // StoreVariable is the variable with the address of the service's store: USERS_TABLE has the name of a
 // table, and USERS_DATABASE_URL is the URL of a database, without a password.
 func (s Service) StoreVariable() string {
-	prefix := strings.ToUpper(strings.ReplaceAll(s.Name, "-", "_"))
 	if _, ok := s.Store.(DynamoDB); ok {
-		return prefix + "_TABLE"
+		return variable(s.Name, "TABLE")
 	}
-	return prefix + "_DATABASE_URL"
+	return variable(s.Name, "DATABASE_URL")
 }
 
 // StoresOf lists the services whose stores a service uses: its own. The monolith uses those of all

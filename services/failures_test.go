@@ -86,6 +86,7 @@ func willing(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// ask returns what a request is answered. The header is pairs of names and values.
 func ask(t *testing.T, method, url, body string, header ...string) answer {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))

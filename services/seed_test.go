@@ -3,7 +3,6 @@ package services_test
 import (
 	"context"
 	"errors"
-	"io"
 	"maps"
 	"net/http"
 	"os/exec"
@@ -21,28 +20,6 @@ import (
 	threads "cutover/services/threads/routes"
 	users "cutover/services/users/routes"
 )
-
-// fetch returns what a GET is answered.
-func fetch(t *testing.T, url string, header ...string) answer {
-	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := 0; i < len(header); i += 2 {
-		r.Header.Set(header[i], header[i+1])
-	}
-	response, err := http.DefaultClient.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return answer{response.StatusCode, response.Header, string(body), response.Close}
-}
 
 // seeded are modules with stores that have the first records.
 func seeded(t testing.TB) (modules map[string]server.Module, stores map[string]*store.Memory) {
@@ -90,7 +67,7 @@ func TestStoreAnswersLikeTheFile(t *testing.T) {
 			if path == "*" || path == "/api/posts/1" { // a post has a path of its own now
 				continue
 			}
-			a, b := fetch(t, want+path), fetch(t, addresses[owner]+path)
+			a, b := ask(t, http.MethodGet, want+path, ""), ask(t, http.MethodGet, addresses[owner]+path, "")
 			if tag := b.header.Get("Etag"); (tag != "") != (a.status == 200 && strings.HasPrefix(a.header.Get("Content-Type"), "application/json")) {
 				t.Errorf("%s: GET %s: ETag %s", kind, path, tag)
 			}
@@ -103,11 +80,11 @@ func TestStoreAnswersLikeTheFile(t *testing.T) {
 			}
 		}
 		for id, text := range table(t, "posts") {
-			if a := fetch(t, addresses["posts"]+"/api/posts/"+string(rune('1'+id))); a.status != 200 || a.body != text || a.header.Get("Etag") != `"1"` {
+			if a := ask(t, http.MethodGet, addresses["posts"]+"/api/posts/"+string(rune('1'+id)), ""); a.status != 200 || a.body != text || a.header.Get("Etag") != `"1"` {
 				t.Errorf("post %d: %v", id+1, a)
 			}
 		}
-		if a := fetch(t, addresses["posts"]+"/api/posts/in-thread/3", "Accept", records.WithIDs); a.body != `[{"id":6,`+table(t, "posts")[5][1:]+"]" {
+		if a := ask(t, http.MethodGet, addresses["posts"]+"/api/posts/in-thread/3", "", "Accept", records.WithIDs); a.body != `[{"id":6,`+table(t, "posts")[5][1:]+"]" {
 			t.Error(a)
 		}
 	}
