@@ -10,6 +10,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"slices"
 	"strings"
@@ -53,6 +54,7 @@ type Front struct {
 	ctx       context.Context
 	stop      context.CancelFunc
 	all       sync.WaitGroup
+	dial      pgconn.DialFunc // of clients' connections to the server; default: pgconn's
 
 	mu     sync.Mutex
 	users  map[string]*user // that have logged in with a token
@@ -310,9 +312,17 @@ func (f *Front) forward(request *pgproto3.CancelRequest) error {
 // errRefused is in the error of a connection that is not let in.
 var errRefused = errors.New("refused")
 
+// session is a connection to the server that is logged in.
+type session struct {
+	*pgconn.HijackedConn
+	// answers is what the server says. If a write has taken long, pgconn goes on reading the connection in the
+	// background, and keeps for answers what it reads.
+	answers io.Reader
+}
+
 // login opens a connection to the server. A password that is a token must be right. The server checks other
 // passwords, and no user of a service has one.
-func (f *Front) login(ctx context.Context, startup *pgproto3.StartupMessage, password string) (*pgconn.HijackedConn, error) {
+func (f *Front) login(ctx context.Context, startup *pgproto3.StartupMessage, password string) (*session, error) {
 	name := startup.Parameters["user"]
 	if strings.Contains(password, "X-Amz-Signature=") {
 		if !f.options.IAM() {
@@ -340,11 +350,20 @@ func (f *Front) login(ctx context.Context, startup *pgproto3.StartupMessage, pas
 			config.RuntimeParams[parameter] = value
 		}
 	}
+	s := &session{}
+	config.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
+		s.answers = r
+		return pgproto3.NewFrontend(r, w)
+	}
+	if f.dial != nil {
+		config.DialFunc = f.dial
+	}
 	server, err := pgconn.ConnectConfig(ctx, config)
 	if err != nil {
 		return nil, err
 	}
-	return server.Hijack()
+	s.HijackedConn, err = server.Hijack()
+	return s, err
 }
 
 // prepared makes the user and the database of a service if they are missing, as `cutover database` does on

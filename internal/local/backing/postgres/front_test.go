@@ -354,6 +354,31 @@ func TestCommitError(t *testing.T) {
 	}
 }
 
+// lingering is a connection whose writes return late, as on a busy machine. The other side has answered by then.
+type lingering struct{ net.Conn }
+
+func (l lingering) Write(p []byte) (int, error) {
+	n, err := l.Conn.Write(p)
+	time.Sleep(100 * time.Millisecond) // pgconn waits for 15 ms before it reads in the background
+	return n, err
+}
+
+// However slow the login to the server was, no answer after it is lost.
+func TestSlowLogin(t *testing.T) {
+	f := startFront(t)
+	f.must("users") // is set up
+	f.dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+		return lingering{conn}, err
+	}
+	conn := f.must("users")
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if _, err := conn.Exec(ctx, `SELECT 1`); err != nil {
+		t.Error(err)
+	}
+}
+
 // In a partition a user's connections wait, the old ones and new ones, and go on after it. Others do not
 // notice.
 func TestPartition(t *testing.T) {

@@ -12,7 +12,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
 )
 
@@ -96,7 +95,7 @@ func (f *Front) pass(ctx context.Context, user string) error {
 }
 
 // pipe tells a client that it is logged in, and carries messages until one side ends.
-func (c *connection) pipe(client net.Conn, server *pgconn.HijackedConn, backend *pgproto3.Backend) {
+func (c *connection) pipe(client net.Conn, server *session, backend *pgproto3.Backend) {
 	defer server.Conn.Close()
 	defer context.AfterFunc(c.ctx, func() { _ = server.Conn.Close() })()
 	backend.Send(&pgproto3.AuthenticationOk{})
@@ -115,7 +114,7 @@ func (c *connection) pipe(client net.Conn, server *pgconn.HijackedConn, backend 
 	})
 	both.Go(func() {
 		defer c.close()
-		_ = c.answers(client, server.Conn)
+		_ = c.answers(client, server.answers)
 	})
 	both.Wait()
 }
