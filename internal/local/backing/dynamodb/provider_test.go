@@ -5,8 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -189,6 +192,40 @@ func has(t *testing.T, c *dynamodb.Client, table, id string) bool {
 		t.Fatal(err)
 	}
 	return out.Item != nil
+}
+
+// failing puts something between the provider and its database that answers the first request for each of some
+// operations with InternalFailure, after the database did it. The function ends that, and sees that it happened.
+func (d *deployment) failing(t *testing.T, operations ...string) (end func()) {
+	to := d.upstream()
+	target, err := url.Parse(to.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	left := map[string]bool{}
+	for _, operation := range operations {
+		left["DynamoDB_20120810."+operation] = true
+	}
+	between := httputil.NewSingleHostReverseProxy(target)
+	between.ModifyResponse = func(r *http.Response) error {
+		if left[r.Request.Header.Get("X-Amz-Target")] {
+			delete(left, r.Request.Header.Get("X-Amz-Target"))
+			_ = r.Body.Close()
+			r.StatusCode, r.Body, r.ContentLength = http.StatusInternalServerError, io.NopCloser(strings.NewReader(`{"__type": "com.amazonaws.dynamodb.v20120810#InternalFailure"}`)), -1
+			r.Header.Del("Content-Length")
+		}
+		return nil
+	}
+	server := httptest.NewServer(between)
+	to.url = server.URL
+	d.proxy.upstream = func() endpoint { return to }
+	return func() {
+		d.proxy.upstream = d.upstream
+		server.Close()
+		if len(left) > 0 {
+			t.Errorf("nothing asked for %v", left)
+		}
+	}
 }
 
 // code is the code of an error of DynamoDB.
@@ -410,7 +447,9 @@ func testChanges(t *testing.T, d *deployment, resources object) {
 	change("Users", users(object{"TableName": "dev-posts"}), "the table dev-posts is also that of S/Posts")
 	byName := object{"IndexName": "by-name", "KeySchema": []any{object{"AttributeName": "name", "KeyType": "HASH"}}, "Projection": object{"ProjectionType": "ALL"}, "ProvisionedThroughput": object{"ReadCapacityUnits": 1, "WriteCapacityUnits": "1"}}
 	attributes := []any{object{"AttributeName": "pk", "AttributeType": "S"}, object{"AttributeName": "sk", "AttributeType": "S"}, object{"AttributeName": "name", "AttributeType": "S"}}
+	whole := d.failing(t, "UpdateTable", "DescribeTable")
 	change("Users", users(object{"GlobalSecondaryIndexes": []any{byName}, "AttributeDefinitions": attributes, "StreamSpecification": object{"StreamViewType": "NEW_IMAGE"}}), "")
+	whole()
 	described, err := d.proxy.describe(t.Context(), "dev-users")
 	if err != nil || len(described.Table.GlobalSecondaryIndexes) != 1 || described.Table.LatestStreamArn == "" {
 		t.Errorf("the changed table is %+v, %v", described, err)

@@ -127,8 +127,22 @@ func (p *proxy) describe(ctx context.Context, name string) (*described, error) {
 	return &d, err
 }
 
+// attempts are how often a table is made. DynamoDB Local answers InternalFailure now and then while it changes a
+// table on a busy machine, with the change done or not; an SDK of AWS repeats such a request as well.
+const attempts = 5
+
 // make creates a table, or changes the one that is there.
-func (p *proxy) make(ctx context.Context, t *table) error {
+func (p *proxy) make(ctx context.Context, t *table) (err error) {
+	for range attempts {
+		if err = p.converge(ctx, t); !is(err, "InternalFailure") {
+			break
+		}
+	}
+	return err
+}
+
+// converge does to a table what is still to be done.
+func (p *proxy) converge(ctx context.Context, t *table) error {
 	d, err := p.describe(ctx, t.TableName)
 	if err != nil {
 		return err
@@ -138,6 +152,9 @@ func (p *proxy) make(ctx context.Context, t *table) error {
 			return err
 		}
 		return p.expire(ctx, t)
+	}
+	if d, err = p.settle(ctx, t); err != nil {
+		return err
 	}
 	if was, is := d.keysOf(), t.keys(); was != is {
 		return fmt.Errorf("the table %s has data with the key %q, and the template says %q: give the table another name, or throw all data away with: cutover down --data", t.TableName, was, is)
@@ -170,17 +187,23 @@ func (p *proxy) change(ctx context.Context, t *table, operation string, in any) 
 	if err := p.call(ctx, operation, in, nil); err != nil {
 		return err
 	}
+	_, err := p.settle(ctx, t)
+	return err
+}
+
+// settle waits until a table is as it was last asked to be.
+func (p *proxy) settle(ctx context.Context, t *table) (*described, error) {
 	for {
 		d, err := p.describe(ctx, t.TableName)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if d != nil && d.active() {
-			return nil
+			return d, nil
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("the table %s is not ready: %w", t.TableName, ctx.Err())
+			return nil, fmt.Errorf("the table %s is not ready: %w", t.TableName, ctx.Err())
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
