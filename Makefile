@@ -66,6 +66,7 @@ race: ## run the tests of everything but the CDK app with the race detector
 
 nightly: reliability vulns ## run what is slower than a change should wait for
 	CUTOVER_NIGHTLY=1 go test -vet=off -count=1 -p $(tests_at_once) ./stacks ./...
+	CUTOVER_RELIABILITY=stores go test ./stacks -count=1 -v -run TestReliabilityOfStores
 	test/replace/replace $$(mktemp -d)/shop
 	$(MAKE) mutants
 	$(MAKE) fuzz

@@ -129,7 +129,7 @@ func TestReliabilityOfStores(t *testing.T) {
 	outcomes := map[string]string{} // by store and fault
 	for _, store := range stores {
 		phases := map[string]*assembly.Assembly{"switched": synthDeployment(t, deployment.Forum, settings{"phase": "switched", "store": store})}
-		args := []string{"--path", "switched", "--rate", "40", "--routes", "../deployment/forum.yaml", "--writes"}
+		args := []string{"--path", "switched", "--rate", "40", "--routes", "deployment/forum.yaml", "--writes"}
 		for _, kind := range provider.StoreFaults {
 			args = append(args, "--fault", kind.Name+":users")
 		}

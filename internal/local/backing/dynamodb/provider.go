@@ -381,6 +381,13 @@ func (p *plan) Clean(ctx context.Context, stack string) error {
 	return nil
 }
 
+// running is the program of now; nil if there is none.
+func (p *Provider) running() *programs.Program {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.program
+}
+
 // Fault implements [provider.Faulter], for all tables that the role of the service may use.
 func (p *Provider) Fault(_ context.Context, kind, service string) (func(context.Context) error, error) {
 	tables := p.tablesOf(service)
@@ -388,14 +395,12 @@ func (p *Provider) Fault(_ context.Context, kind, service string) (func(context.
 		return nil, nil
 	}
 	if kind == "store-kill" {
-		p.mu.Lock()
-		program := p.program
-		p.mu.Unlock()
+		program := p.running()
 		if program == nil {
 			return nil, fmt.Errorf("the database at %s is not killed: it is yours", own())
 		}
 		program.Kill()
-		return func(ctx context.Context) error { return p.again(ctx, program) }, nil
+		return func(ctx context.Context) error { return program.Again(ctx, p.running) }, nil
 	}
 	end := p.proxy.begin(kind, tables)
 	return func(context.Context) error { end(); return nil }, nil
@@ -421,21 +426,4 @@ func (p *Provider) tablesOf(service string) (all []string) {
 		}
 	}
 	return all
-}
-
-// again waits until another program than the one that has ended answers.
-func (p *Provider) again(ctx context.Context, ended *programs.Program) error {
-	for {
-		p.mu.Lock()
-		now := p.program
-		p.mu.Unlock()
-		if now != ended {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("%s has not started again: %w", ended.Name, ctx.Err())
-		case <-time.After(50 * time.Millisecond):
-		}
-	}
 }

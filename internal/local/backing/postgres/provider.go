@@ -402,16 +402,17 @@ func (p *Provider) Fault(_ context.Context, kind, service string) (func(context.
 	if len(users) == 0 || len(clusters) == 0 {
 		return nil, nil
 	}
-	var clears []func()
-	all := func(context.Context) error {
+	var clears []func(context.Context) error
+	all := func(ctx context.Context) error {
+		var errs []error
 		for _, one := range clears {
-			one()
+			errs = append(errs, one(ctx))
 		}
-		return nil
+		return errors.Join(errs...)
 	}
 	for _, c := range clusters {
 		if kind == kill {
-			c.kill()
+			clears = append(clears, c.kill())
 			continue
 		}
 		for _, user := range users {
@@ -419,17 +420,20 @@ func (p *Provider) Fault(_ context.Context, kind, service string) (func(context.
 			if err != nil {
 				return nil, errors.Join(err, all(context.Background()))
 			}
-			clears = append(clears, one)
+			clears = append(clears, func(context.Context) error { one(); return nil })
 		}
 	}
 	return all, nil
 }
 
-// kill ends the program, which starts again, or the connections to a server of the user's own.
-func (c *cluster) kill() {
-	if program := c.running(); program != nil {
-		program.Kill()
-	} else {
+// kill ends the program, which starts again, or the connections to a server of the user's own. The function waits
+// until the database answers again.
+func (c *cluster) kill() func(context.Context) error {
+	program := c.running()
+	if program == nil {
 		c.front.Cut()
+		return func(context.Context) error { return nil }
 	}
+	program.Kill()
+	return func(ctx context.Context) error { return program.Again(ctx, c.running) }
 }

@@ -257,15 +257,10 @@ func TestCluster(t *testing.T) {
 	if clear, err = p.Fault(t.Context(), "store-kill", "users"); clear == nil || err != nil {
 		t.Fatalf("store-kill: %v", err)
 	}
-	for { // until the program runs again
-		if conn, err = p.connect("users", "users"); err == nil {
-			break
-		}
-	}
-	kept("after the crash", "7", conn)
-	if err := clear(t.Context()); err != nil {
+	if err := clear(t.Context()); err != nil { // waits until the program runs again
 		t.Error(err)
 	}
+	kept("after the crash", "7", p.must("users"))
 
 	p.deploy(p.plan(users, threads))
 	if p.Status() != nil || p.variables() != nil {

@@ -157,6 +157,21 @@ func (p *Program) Kill() {
 	<-p.done
 }
 
+// Again waits until now gives another program than the one that has ended: whoever runs the program has started it
+// again. It fails if that takes longer than two starts may take.
+func (p *Program) Again(ctx context.Context, now func() *Program) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*patience)
+	defer cancel()
+	for now() == p {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%s has not started again: %w", p.Name, ctx.Err())
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	return nil
+}
+
 // Stop ends the program and waits. If the context ends before, it kills the program.
 func (p *Program) Stop(ctx context.Context) error {
 	_ = p.launch.Process.Signal(p.launch.signal)
