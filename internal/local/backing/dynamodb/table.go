@@ -133,9 +133,14 @@ const attempts = 5
 
 // make creates a table, or changes the one that is there.
 func (p *proxy) make(ctx context.Context, t *table) (err error) {
-	for range attempts {
+	for attempt := range attempts {
 		if err = p.converge(ctx, t); !is(err, "InternalFailure") {
 			break
+		}
+		select { // whatever keeps the database busy may take a moment
+		case <-ctx.Done():
+			return err
+		case <-time.After(time.Duration(attempt) * 100 * time.Millisecond):
 		}
 	}
 	return err
