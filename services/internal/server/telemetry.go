@@ -88,7 +88,7 @@ func newTelemetry(service string, traces, metrics *otlp.Endpoint, log *slog.Logg
 	if traces == nil && metrics == nil {
 		return nil, nil
 	}
-	reportErrors(log)
+	otel.SetErrorHandler(reportErrors(log))
 	ctx, cancel := context.WithCancel(context.Background())
 	t := &telemetry{series: map[series]measurement{}, cancel: cancel, log: log}
 	// The environment's OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES take precedence. Invalid
@@ -128,13 +128,13 @@ func newTelemetry(service string, traces, metrics *otlp.Endpoint, log *slog.Logg
 	return t, nil
 }
 
-// reportErrors logs errors of OpenTelemetry, at most one line per period: while a collector is
+// reportErrors returns what logs errors of OpenTelemetry, at most one line per period: while a collector is
 // down, all errors are the same.
-func reportErrors(log *slog.Logger) {
+func reportErrors(log *slog.Logger) otel.ErrorHandlerFunc {
 	var mu sync.Mutex
 	var last time.Time
 	unsaid := 0
-	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
+	return func(err error) {
 		mu.Lock()
 		defer mu.Unlock()
 		if now := time.Now(); last.IsZero() || now.Sub(last) >= warnPeriod {
@@ -143,7 +143,7 @@ func reportErrors(log *slog.Logger) {
 		} else {
 			unsaid++
 		}
-	}))
+	}
 }
 
 // observation is the state of a request between begin and end.
