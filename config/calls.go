@@ -183,7 +183,7 @@ func checkCall(d Deployment, s Settings, caller, callee Service, plan migration.
 	}
 	if _, connected := callee.ServiceConnect(); connected {
 		for _, pair := range caller.Pairs() {
-			if !pair.AwsVPC() {
+			if pair.inBridge() {
 				refuse("%q: it is found by ServiceConnect, and %q is in bridge mode, where tasks have no proxy: choose Fargate, EC2 with NetworkMode awsvpc, or another way to find %q", callee.Name, pair.Name, callee.Name)
 			}
 		}
@@ -251,7 +251,7 @@ func checkGroupRules(d Deployment, refuse func(string, ...any)) {
 		from := map[string]bool{}
 		for _, caller := range d.Callers(callee.Name) {
 			for _, pair := range caller.Pairs() {
-				if !pair.AwsVPC() {
+				if pair.inBridge() {
 					pair.Name = "" // all of them have one group
 				}
 				from[pair.Name] = true

@@ -11,7 +11,7 @@ import (
 	"cutover/migration"
 )
 
-// Compute is what the tasks of a service run on: [EC2] or [Fargate].
+// Compute is what a service runs on: [EC2], [Fargate] or [Lambda].
 type Compute interface {
 	// kind is a kind of the migration package.
 	kind() string
@@ -41,11 +41,29 @@ type Fargate struct {
 	EphemeralStorageGiB int
 }
 
+// Lambda runs the service as a function of AWS Lambda. The load balancer calls the function for each request.
+// The function is the same program as the tasks: it needs no sidecar, volume or port. Its records are in
+// [DynamoDB] or in the program's file.
+type Lambda struct {
+	// MemoryMiB is the memory of an execution environment, 128 to 10240. AWS gives CPU in proportion: a
+	// vCPU at 1769 MiB. Default: 256.
+	// https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
+	MemoryMiB int
+	// TimeoutSeconds is how long an answer may take, 1 to 60: the load balancer waits no longer. Default: 10.
+	TimeoutSeconds int
+	// Concurrency is the most requests at the same time. Each has an execution environment of its own, and
+	// further requests are refused. It is reserved: other functions of the account cannot take it, and it is
+	// a fuse for what the function may cost. Default: 50.
+	// https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html
+	Concurrency int
+}
+
 // mode is the network mode.
 func (c EC2) mode() string { return cmp.Or(c.NetworkMode, bridge) }
 
 func (EC2) kind() string     { return migration.EC2 }
 func (Fargate) kind() string { return migration.Fargate }
+func (Lambda) kind() string  { return migration.Lambda }
 
 // Kind returns the kind of a compute, of the migration package. Nil is EC2.
 func Kind(c Compute) string { return cmp.Or(kindOf(c), migration.EC2) }
@@ -53,16 +71,16 @@ func Kind(c Compute) string { return cmp.Or(kindOf(c), migration.EC2) }
 // kindOf is empty for a compute that the list does not name.
 func kindOf(c Compute) string {
 	switch c.(type) {
-	case EC2, Fargate:
+	case EC2, Fargate, Lambda:
 		return c.kind()
 	}
 	return ""
 }
 
-// Pair is an ECS service and a target group of a service, on one compute. A service has one, or the old
-// one and the new one while it moves.
+// Pair is an ECS service or a function, and its target group, on one compute. A service has one pair, or the
+// old one and the new one while it moves.
 type Pair struct {
-	// Name is the name of the ECS service and the target group.
+	// Name is the name of the ECS service or function, and of the target group.
 	Name    string
 	Compute Compute
 }
@@ -85,10 +103,11 @@ func (p Pair) AwsVPC() bool {
 
 const bridge, awsvpc = "bridge", "awsvpc"
 
+// inBridge says whether tasks of the pair are in bridge mode. A function is in no VPC.
+func (p Pair) inBridge() bool { return Kind(p.Compute) == migration.EC2 && !p.AwsVPC() }
+
 // InBridge says whether a pair of the service is in bridge mode.
-func (s Service) InBridge() bool {
-	return slices.ContainsFunc(s.Pairs(), func(p Pair) bool { return !p.AwsVPC() })
-}
+func (s Service) InBridge() bool { return slices.ContainsFunc(s.Pairs(), Pair.inBridge) }
 
 // AwsVPC says whether a pair of any service has tasks with network interfaces of their own on EC2.
 func (d Deployment) AwsVPC() bool {
@@ -145,7 +164,7 @@ func (d Deployment) Needs(s Service) (cpu, memoryMiB int) {
 	return cpu + proxy.ProxyCPU, memoryMiB + proxy.ProxyMemoryMiB
 }
 
-// sized fills in the size of all tasks on Fargate.
+// sized fills in the size of all tasks on Fargate, and of all functions.
 func (d Deployment) sized() Deployment {
 	all := d
 	all.Services = slices.Clone(d.Services)
@@ -163,6 +182,9 @@ func pointers(services []Service) (all []*Service) {
 }
 
 func (d Deployment) size(s Service, c Compute) Compute {
+	if f, ok := c.(Lambda); ok {
+		return Lambda{cmp.Or(f.MemoryMiB, 256), cmp.Or(f.TimeoutSeconds, 10), cmp.Or(f.Concurrency, 50)}
+	}
 	f, ok := c.(Fargate)
 	if !ok {
 		return c
@@ -212,8 +234,10 @@ func checkCompute(d Deployment, s Service, refuse func(string, ...any)) {
 			}
 		case Fargate:
 			checkFargate(d, s, of, at)
+		case Lambda:
+			checkLambda(d, s, of, at)
 		default:
-			at("write EC2{} or Fargate{}, which are values and no pointers")
+			at("write EC2{}, Fargate{} or Lambda{}, which are values and no pointers")
 		}
 	}
 	if slices.ContainsFunc(s.Pairs(), Pair.AwsVPC) {
@@ -311,14 +335,19 @@ func (r *reader) compute(d *Deployment) map[string]migration.Place {
 // checkComputes refuses positions between computes that cannot be deployed.
 func checkComputes(d Deployment, plan migration.Plan, refuse func(string, ...any)) {
 	locks := map[string]int{}
+	most := map[string]int{}
 	for _, service := range d.All() {
 		if service.Compute != nil {
 			locks[service.LoadBalancer]++
+			most[service.LoadBalancer] += maxLambdas
+			if service.on(migration.Lambda) {
+				most[service.LoadBalancer] += maxComputes - maxLambdas
+			}
 		}
 	}
 	for _, balancer := range slices.Sorted(maps.Keys(locks)) {
-		if n := locks[balancer]; n > maxComputes {
-			refuse("%s: %d of its services name their Compute: the stack that refuses a compute out of turn has room for %d: put some services behind another load balancer, or remove Compute where it is EC2{}", named(balancer), n, maxComputes)
+		if n := locks[balancer]; most[balancer] > maxComputes*maxLambdas {
+			refuse("%s: %d of its services name their Compute: the stack that refuses a compute out of turn has room for %d, or for %d on Lambda: put some services behind another load balancer, or remove Compute where it is EC2{}", named(balancer), n, maxComputes, maxLambdas)
 		}
 	}
 	for _, b := range plan.Balancers {
@@ -337,6 +366,8 @@ const (
 	// maxComputes is how many services fit in a stack of the interlock: a service has 7 parameters in
 	// it, and CloudFormation takes 500 resources.
 	maxComputes = 71
+	// maxLambdas is how many services on Lambda do: such a service has 17 parameters.
+	maxLambdas = 29
 	// maxWeight is the highest weight of a target group
 	// (https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_TargetGroupTuple.html).
 	maxWeight = 999

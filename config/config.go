@@ -98,7 +98,7 @@ type Service struct {
 	// They replace Paths, Order and Testers. Each route has a place of its own in the migration.
 	// Default: one route.
 	Routes []Route `json:"routes,omitempty"`
-	// Compute is what the tasks run on: [EC2] or [Fargate]. If the list names the compute of a service,
+	// Compute is what the service runs on: [EC2], [Fargate] or [Lambda]. If the list names the compute of a service,
 	// EC2 as well, CloudFormation refuses another one out of turn. Default: EC2.
 	Compute Compute `json:"-"`
 	// Calls names the services of the deployment that this one calls. For each, the service's container
@@ -109,8 +109,8 @@ type Service struct {
 	// variables of callers have the first way. Further ways stay open to callers that are not deployed
 	// anew yet. Default: LoadBalancer.
 	Discovery []Discovery `json:"-"`
-	// Next is what the service moves to. A new pair of an ECS service and a target group stands beside
-	// the old one, and the setting compute says how far the traffic is. When the old pair is retired,
+	// Next is what the service moves to. A new pair of an ECS service or a function, and a target group,
+	// stands beside the old one, and the setting compute says how far the traffic is. When the old pair is retired,
 	// write Next into Compute, and remove it here. A service that moves names its Compute, too.
 	// Default: the service stays.
 	Next Compute `json:"-"`

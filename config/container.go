@@ -289,9 +289,9 @@ func (s Service) ownVariables() map[string]string {
 	return all
 }
 
-// Repository says whether images of the service are pushed to a repository of its own.
+// Repository says whether images of the service are pushed to a repository of its own. A function has none.
 func (s Service) Repository() bool {
-	return slices.ContainsFunc(s.Containers(), func(c Container) bool {
+	return s.Tasked() && slices.ContainsFunc(s.Containers(), func(c Container) bool {
 		_, elsewhere := c.Image.(Registry)
 		return !elsewhere
 	})

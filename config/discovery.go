@@ -161,7 +161,7 @@ func checkWays(s Service, refuseService func(string, ...any)) {
 				refuse("ServiceConnect.IdleTimeoutSeconds %d ends requests before RequestTimeoutSeconds, which is %d: raise it", way.IdleTimeoutSeconds, way.RequestTimeoutSeconds)
 			}
 			for _, pair := range s.Pairs() {
-				if !pair.AwsVPC() {
+				if pair.inBridge() {
 					refuse("ServiceConnect needs tasks with a network interface of their own, and %q is in bridge mode: its proxies would have to reach the containers of an instance, which are kept apart: choose Fargate, EC2 with NetworkMode awsvpc, or another way", pair.Name)
 				}
 			}

@@ -32,7 +32,7 @@ func (s *Service) UnmarshalJSON(text []byte) error {
 	if err := json.Unmarshal(text, &all); err != nil {
 		return err
 	}
-	kinds := map[string]Compute{migration.EC2: EC2{}, migration.Fargate: Fargate{}}
+	kinds := map[string]Compute{migration.EC2: EC2{}, migration.Fargate: Fargate{}, migration.Lambda: Lambda{}}
 	s.Compute, s.Next = kinds[all.computed.Compute], kinds[all.computed.Next]
 	return nil
 }

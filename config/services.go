@@ -157,6 +157,9 @@ func checkBalancers(d Deployment, s Settings, plan migration.Plan, refuse func(s
 	}
 	for _, service := range d.All() {
 		stack(fmt.Sprintf("service %q", service.Name), Pascal(service.Name))
+		if service.on(migration.Lambda) {
+			stack(fmt.Sprintf("the function of %q", service.Name), Pascal(service.Name)+"Function")
+		}
 	}
 	if Discovered[ServiceConnect](d) {
 		stack("the namespace of Service Connect", "Discovery")
@@ -172,8 +175,8 @@ func checkBalancers(d Deployment, s Settings, plan migration.Plan, refuse func(s
 	}
 	m := d.Migration()
 	for _, lock := range m.ComputeLocks(m.State(s.Position)) {
-		stack("the move between EC2 and Fargate", "Gate"+Pascal(lock))
-		stack("the move between EC2 and Fargate", "Phase"+Pascal(lock))
+		stack("the move between kinds of compute", "Gate"+Pascal(lock))
+		stack("the move between kinds of compute", "Phase"+Pascal(lock))
 		if slices.ContainsFunc(plan.Balancers, func(b migration.Balancer) bool { return b.Name == lock }) {
 			refuse("%s: services that name their Compute have parameters of that name: rename it", named(lock))
 		}

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// EC2 and Fargate are the kinds of compute that a service may run on.
+// EC2, Fargate and Lambda are the kinds of compute that a service may run on.
 //
 // The launch type of an ECS service and the target type of a target group cannot change: each is
 // replaced. So a service moves to another kind of compute as it moves away from the monolith: a new
@@ -30,10 +30,18 @@ import (
 // ECS would be left with a group that does not exist. The same holds for the capacity provider of the
 // instances, which AWS deletes only if no ECS service names it
 // (https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeleteCapacityProvider.html).
+//
+// A pair on Lambda is a function and a target group that names it. Nobody counts its tasks: the function
+// stands as long as its target group does, and costs nothing while nobody asks it. So "no ECS service"
+// above is, of a function, "no traffic".
 const (
 	EC2     = "ec2"
 	Fargate = "fargate"
+	Lambda  = "lambda"
 )
+
+// Computes are the kinds of compute.
+var Computes = []string{EC2, Fargate, Lambda}
 
 // OnCompute is the name of a service's pair on a kind of compute: of its ECS service and its target
 // group. On EC2 it is the name of the service.
@@ -118,6 +126,7 @@ func (m Migration) computed(p *Plan, at Position) {
 			default:
 				p.Tasks[pairs[0]], p.Tasks[pairs[1]] = s.beside(tasks, place)
 			}
+			delete(p.Tasks, OnCompute(s.Name, Lambda)) // nobody counts a function
 		}
 		for i := range p.Balancers {
 			b := &p.Balancers[i]
@@ -201,40 +210,74 @@ func (s Service) beside(tasks Tasks, place Place) (old, next Tasks) {
 	return tasks, Tasks{Count: tasks.Count, Max: tasks.Max}
 }
 
-// computeLine has the states between two kinds of compute, the same in both directions.
-var computeLine = line{
-	{EC2, 0},
-	{"fargate-stopped", 2}, // the pair on Fargate is a target group alone
-	{"ec2-first", 4},       // both run, and the pair on EC2 has the traffic
-	{shift, 5},
-	{"fargate-first", 6},
-	{"ec2-stopped", 8},
-	{Fargate, 10},
+// computeLines have the states between two kinds of compute, each the same in both directions. A service
+// passes from one line to another only at their ends, where it is on one kind of compute alone.
+var computeLines = []line{
+	lineBetween(EC2, Fargate, ""), // its states had no prefix when there was no other line
+	lineBetween(EC2, Lambda, "ec2-lambda-"),
+	lineBetween(Fargate, Lambda, "fargate-lambda-"),
 }
 
-// ComputeStates lists the [State.ComputePlace] that there are, from EC2 to Fargate.
-func ComputeStates() []string { return Service{}.way() }
+// lineBetween has the ends, and between them names that begin with a prefix.
+func lineBetween(from, to, prefix string) line {
+	return line{
+		{from, 0},
+		{prefix + to + "-stopped", 2}, // the new pair is a target group alone, or a function without traffic
+		{prefix + from + "-first", 4}, // both run, and the old pair has the traffic
+		{prefix + shift, 5},
+		{prefix + to + "-first", 6},
+		{prefix + from + "-stopped", 8},
+		{to, 10},
+	}
+}
+
+// ComputeStates lists the [State.ComputePlace] that there are, each once.
+func ComputeStates() (states []string) {
+	for _, l := range computeLines {
+		for _, stop := range l {
+			if !slices.Contains(states, stop.name) {
+				states = append(states, stop.name)
+			}
+		}
+	}
+	return states
+}
+
+// afterCompute lists the states that may not follow a state. What is between EC2 and Fargate does not know
+// of the other lines, as it was deployed before there were any; their states block it from their side.
+func afterCompute(state string) []string {
+	if l := computeLines[0]; l.has(state) {
+		return l.far(state)
+	}
+	return slices.DeleteFunc(ComputeStates(), func(next string) bool { return ComputeFollows(state, next) })
+}
 
 // way lists the states on the way of a service, from its compute to the next one.
 func (s Service) way() (states []string) {
-	for _, stop := range computeLine {
-		states = append(states, stop.name)
+	from, to := s.Kind(), s.Next
+	for _, l := range computeLines {
+		if to != "" && l.has(from) && l.has(to) {
+			for _, stop := range l {
+				states = append(states, stop.name)
+			}
+		}
 	}
-	if s.Compute == Fargate {
+	if len(states) > 0 && states[0] != from {
 		slices.Reverse(states)
 	}
 	return states
 }
 
-// computeState is the state of a service on the [computeLine].
+// computeState is the state of a service on one of the [computeLines].
 func (s Service) computeState(place Place) string {
-	return s.way()[s.computeIndex(place)]
+	if way := s.way(); len(way) > 0 {
+		return way[s.computeIndex(place)]
+	}
+	return s.Kind()
 }
 
 func (s Service) computeIndex(place Place) int {
 	switch {
-	case s.Next == "":
-		return 0
 	case place.Shifted:
 		return 3
 	case place.Phase >= Switched:
@@ -295,8 +338,9 @@ func (m Migration) computeStates(at Position) string {
 	return strings.Join(parts, ",")
 }
 
-// ComputePlace is the state of a service on its way between kinds of compute: "ec2",
-// "fargate-stopped", "ec2-first", "shift", "fargate-first", "ec2-stopped" or "fargate".
+// ComputePlace is the state of a service on its way between kinds of compute: a kind, or between EC2 and
+// Fargate "fargate-stopped", "ec2-first", "shift", "fargate-first" or "ec2-stopped". Names between other
+// kinds begin with both, as in "ec2-lambda-shift".
 func (s State) ComputePlace(service string) string {
 	return cmp.Or(pairsOf(s.Compute)[service], EC2)
 }
@@ -306,16 +350,18 @@ func (s State) ComputePlace(service string) string {
 func (s State) Names(service string) bool { return pairsOf(s.Compute)[service] != "" }
 
 // ComputeFollows reports whether a service may go from one [State.ComputePlace] to another.
-func ComputeFollows(after, next string) bool { return computeLine.near(after, next) }
+func ComputeFollows(after, next string) bool {
+	return slices.ContainsFunc(computeLines, func(l line) bool { return l.has(after) && l.has(next) && l.near(after, next) })
+}
 
-// Kind is the kind of compute that the service is on: [EC2] or [Fargate].
+// Kind is the kind of compute that the service is on, one of [Computes].
 func (s Service) Kind() string { return cmp.Or(s.Compute, EC2) }
 
 // ComputeTurn says of a deployed [State.ComputePlace] what comes next, as in "in parallel on its way to
 // fargate: a share or switched comes next, or stopped to go back".
 func (s Service) ComputeTurn(state string) string {
 	switch {
-	case s.Next == "" && (state == EC2 || state == Fargate):
+	case s.Next == "" && slices.Contains(Computes, state):
 		return fmt.Sprintf("on %s alone: move it to %s by Next, step by step", state, s.Kind())
 	case s.Next == "":
 		return fmt.Sprintf("in %s: it is on %s alone only after the other pair has no tasks: keep Next until then", state, s.Kind())
@@ -336,6 +382,8 @@ func (s Service) ComputeTurn(state string) string {
 		next = "retired comes next, or parallel to go back"
 	case Retired.String():
 		next = fmt.Sprintf("%s alone comes next, or switched to go back", s.Next)
+	default:
+		return fmt.Sprintf("in %s: finish that move first, to %s", word, s.Kind())
 	}
 	return fmt.Sprintf("in %s on its way to %s: %s", word, s.Next, next)
 }
@@ -367,7 +415,7 @@ func (m Migration) computeLocks(s State) []Lock {
 			locks[name] = &Lock{Balancer: name}
 		}
 		locks[name].claim([]string{state}, service.Name, name, reached, begun)
-		locks[name].block(computeLine.far(state), service.Name, name)
+		locks[name].block(afterCompute(state), service.Name, name)
 		told[name] = append(told[name], service.Name+"="+state)
 	}
 	var all []Lock
@@ -415,7 +463,7 @@ func (m Migration) readComputes(values map[string]string, name func(lock string)
 			continue
 		}
 		for part := range strings.SplitSeq(text, ",") {
-			if _, state, ok := strings.Cut(part, "="); !ok || !computeLine.has(state) {
+			if _, state, ok := strings.Cut(part, "="); !ok || !slices.Contains(ComputeStates(), state) {
 				return "", fmt.Errorf("%s: %q is not the compute of a service", name, part)
 			}
 			if m.told(part) {

@@ -165,21 +165,28 @@ func TestComputesBesideALoadBalancerOfTheirName(t *testing.T) {
 // The states in the words of the way that a service goes, and back to places.
 func TestComputeWords(t *testing.T) {
 	states := migration.ComputeStates()
+	line := states[:7] // between EC2 and Fargate
+	lambda := slices.Concat([]string{"ec2"}, states[7:13])
 	for _, test := range []struct {
 		compute, next string
+		states        []string
 		want          []string
 	}{
-		{"", "", states},
-		{migration.Fargate, "", states},
-		{migration.EC2, migration.Fargate, []string{"ec2", "stopped", "parallel", "shift", "switched", "retired", "fargate"}},
-		{migration.Fargate, migration.EC2, []string{"ec2", "retired", "switched", "shift", "parallel", "stopped", "fargate"}},
+		{"", "", states, states},
+		{migration.Fargate, "", states, states},
+		{migration.Lambda, "", states, states},
+		{migration.EC2, migration.Lambda, lambda, []string{"ec2", "stopped", "parallel", "shift", "switched", "retired", "lambda"}},
+		{migration.Lambda, migration.EC2, lambda, []string{"ec2", "retired", "switched", "shift", "parallel", "stopped", "lambda"}},
+		{migration.Fargate, migration.Lambda, slices.Concat([]string{"fargate"}, states[13:], []string{"lambda"}), []string{"fargate", "stopped", "parallel", "shift", "switched", "retired", "lambda"}},
+		{migration.EC2, migration.Fargate, line, []string{"ec2", "stopped", "parallel", "shift", "switched", "retired", "fargate"}},
+		{migration.Fargate, migration.EC2, line, []string{"ec2", "retired", "switched", "shift", "parallel", "stopped", "fargate"}},
 	} {
 		s := migration.Service{Name: "users", Compute: test.compute, Next: test.next}
 		var words []string
-		for _, state := range states {
+		for _, state := range test.states {
 			words = append(words, s.ComputeWord(state))
 			place := s.ComputePlaceOf(state)
-			if word := s.ComputeWord(state); test.next != "" && word != "ec2" && word != "fargate" && place.ComputeWord() != strings.Replace(word, "shift", "0%", 1) {
+			if word := s.ComputeWord(state); test.next != "" && !slices.Contains(migration.Computes, word) && place.ComputeWord() != strings.Replace(word, "shift", "0%", 1) {
 				t.Errorf("%s>%s: %s is the place %v", test.compute, test.next, state, place)
 			}
 			if test.next == "" && place != (migration.Place{}) {

@@ -99,7 +99,7 @@ func newAlarmTopic(stack awscdk.Stack, d config.Deployment) awssns.Topic {
 // watch adds the alarms of a service: clients get wrong answers, late answers, or none. A
 // microservice has alarms, too, for being worse than the monolith. Behind several load
 // balancers a service has alarms for each. The result is the alarms at which a deployment
-// of the service is rolled back.
+// of the service is rolled back. A function has no ECS service, no tasks, and no such deployment.
 func (a *Alarms) watch(stack awscdk.Stack, s config.Settings, p *pair, at *Routing, service awsecs.BaseService) []awscloudwatch.Alarm {
 	name, id, balancer := p.Name, "", ""
 	if len(p.Routings) > 1 {
@@ -125,6 +125,12 @@ func (a *Alarms) watch(stack awscdk.Stack, s config.Settings, p *pair, at *Routi
 		// Of few requests the slowest one says nothing.
 		EvaluateLowSampleCountPercentile: jsii.String("ignore"),
 	})
+	if service == nil {
+		if p.Compared[p.Name] != "" {
+			a.compare(stack, s, p, at, balancer)
+		}
+		return nil
+	}
 	// The alarm counts healthy tasks. Without any task there are no unhealthy ones, either.
 	// Without a task there is no number, which is alarming unless the phase wants no task.
 	missing := awscloudwatch.TreatMissingData_BREACHING

@@ -274,8 +274,8 @@ func substituted(text string) *string {
 	return jsii.String(text)
 }
 
-// permit lets the containers do what the service's permissions say.
-func permit(definition awsecs.TaskDefinition, statements []config.Statement) {
+// permit lets a role do what the service's permissions say.
+func permit(role awsiam.IRole, statements []config.Statement) {
 	if len(statements) == 0 {
 		return
 	}
@@ -301,13 +301,13 @@ func permit(definition awsecs.TaskDefinition, statements []config.Statement) {
 			}
 			props.Conditions = &conditions
 		}
-		definition.AddToTaskRolePolicy(awsiam.NewPolicyStatement(props))
+		role.AddToPrincipalPolicy(awsiam.NewPolicyStatement(props))
 		if one.Reason != "" {
 			reasons = append(reasons, one.Reason)
 		}
 	}
 	if len(reasons) > 0 {
-		suppress(definition.TaskRole().Node().FindChild(jsii.String("DefaultPolicy")), suppression{rule: "AwsSolutions-IAM5", reason: strings.Join(reasons, "; ")})
+		suppress(role.Node().FindChild(jsii.String("DefaultPolicy")), suppression{rule: "AwsSolutions-IAM5", reason: strings.Join(reasons, "; ")})
 	}
 }
 

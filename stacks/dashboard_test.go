@@ -175,7 +175,7 @@ func TestDashboardOfManyAlarms(t *testing.T) {
 		t.Fatal(err)
 	}
 	stage := awscdk.NewStage(awscdk.NewApp(&awscdk.AppProps{Outdir: jsii.String(t.TempDir())}), jsii.String("Many"), nil)
-	routing := stacks.NewRouting(stage, s, d, d.Migration().Plan(s.Position).Balancers[0], stacks.NewNetwork(stage, d, s), nil)
+	routing := stacks.NewRouting(stage, s, d, d.Migration().Plan(s.Position).Balancers[0], stacks.NewNetwork(stage, d, s), nil, nil)
 	for i := 2; i <= 250; i++ { // the first is the load balancer's
 		routing.Alarms.Add(fmt.Sprintf("alarm-%03d", i))
 	}

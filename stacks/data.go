@@ -7,7 +7,6 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsdynamodb"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
-	"github.com/aws/aws-cdk-go/awscdk/v2/awsecs"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsrds"
 	"github.com/aws/constructs-go/constructs/v10"
@@ -206,15 +205,15 @@ func storesOf[S config.Store](d config.Deployment, s config.Settings, user confi
 	return slices.DeleteFunc(d.StoresOf(user, s.Position), func(owner config.Service) bool { _, ok := owner.Store.(S); return !ok })
 }
 
-// grantStores lets the tasks use the stores of their service, and no other.
-func (p *pair) grantStores(stack awscdk.Stack, s config.Settings, definition awsecs.TaskDefinition) {
+// grantStores lets a role use the stores of their service, and no other.
+func (p *pair) grantStores(stack awscdk.Stack, s config.Settings, role awsiam.IRole) {
 	allow := func(actions []string, owners []config.Service, arn func(config.Service) *awscdk.ArnComponents) {
 		var resources []*string
 		for _, owner := range owners {
 			resources = append(resources, stack.FormatArn(arn(owner)))
 		}
 		if len(resources) > 0 {
-			definition.AddToTaskRolePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{Actions: jsii.Strings(actions...), Resources: &resources}))
+			role.AddToPrincipalPolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{Actions: jsii.Strings(actions...), Resources: &resources}))
 		}
 	}
 	allow(tableActions, storesOf[config.DynamoDB](p.Deployment, s, p.Service), func(owner config.Service) *awscdk.ArnComponents {

@@ -123,14 +123,11 @@ func (p *pair) addAddresses(s config.Settings, environment map[string]*string) {
 			environment[call.Variable] = jsii.String(url)
 			continue
 		}
-		scheme, host := "http://", p.Alike.balancers[call.Callee.LoadBalancer]
-		if s.CertificateARN != "" {
-			scheme = "https://"
-		}
+		host := p.Alike.balancers[call.Callee.LoadBalancer]
 		if s.Domain != "" && call.Callee.LoadBalancer == "" {
 			host = jsii.String(s.Domain)
 		}
-		environment[call.Variable] = awscdk.Fn_Join(jsii.String(""), &[]*string{jsii.String(scheme), host})
+		environment[call.Variable] = awscdk.Fn_Join(jsii.String(""), &[]*string{jsii.String(scheme(s)), host})
 	}
 }
 

@@ -196,7 +196,7 @@ func synthRouting(t *testing.T, d config.Deployment, change settings) *assembly.
 	return synthStage(t, d, change, func(stage constructs.Construct, d config.Deployment, s config.Settings) error {
 		network := stacks.NewNetwork(stage, d, s)
 		for _, balancer := range d.Migration().Plan(s.Position).Balancers {
-			stacks.NewRouting(stage, s, d, balancer, network, nil)
+			stacks.NewRouting(stage, s, d, balancer, network, nil, nil)
 		}
 		return nil
 	})

@@ -32,6 +32,26 @@ func routingOf(balancer string) string {
 	return routingStack + config.Pascal(balancer)
 }
 
+// functionStack is the stack of a service's function.
+func functionStack(service string) string { return config.Pascal(service) + "Function" }
+
+// urlParameter is the name of the SSM parameter with the address of a load balancer. Functions read it.
+func urlParameter(s config.Settings, balancer string) string {
+	name := "/" + s.Env + "/load-balancer-url"
+	if balancer != "" {
+		name += "-" + balancer
+	}
+	return name
+}
+
+// scheme begins the address of a load balancer.
+func scheme(s config.Settings) string {
+	if s.CertificateARN != "" {
+		return "https://"
+	}
+	return "http://"
+}
+
 // logGroup is the name of a service's log group.
 func logGroup(s config.Settings, service string) string {
 	return "/ecs/" + s.Name(service)

@@ -7,6 +7,7 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
 	elb "github.com/aws/aws-cdk-go/awscdk/v2/awselasticloadbalancingv2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsssm"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
@@ -29,7 +30,7 @@ type Routing struct {
 
 // NewRouting adds the stack of one load balancer and renders its plan as it is. The first load
 // balancer's alarms have the topic of all alarms; they are nil for the first itself.
-func NewRouting(scope constructs.Construct, s config.Settings, d config.Deployment, plan migration.Balancer, network *Network, first *Alarms) *Routing {
+func NewRouting(scope constructs.Construct, s config.Settings, d config.Deployment, plan migration.Balancer, network *Network, functions map[string]*Function, first *Alarms) *Routing {
 	of := ""
 	if plan.Name != "" {
 		of = " " + plan.Name
@@ -42,6 +43,11 @@ func NewRouting(scope constructs.Construct, s config.Settings, d config.Deployme
 	times := durations{}
 	for _, of := range plan.Groups {
 		service, compute := d.Pair(of) // without targets, the defaults
+		if f := functions[of]; f != nil {
+			r.TargetGroups[of] = f.target(r.Stack, config.Pascal(of), s.Name(plan.GroupName(of)))
+			tagService(r.TargetGroups[of], service.Name)
+			continue
+		}
 		targetType := elb.TargetType_INSTANCE
 		if (config.Pair{Name: of, Compute: compute}).AwsVPC() {
 			targetType = elb.TargetType_IP
@@ -95,10 +101,7 @@ func NewRouting(scope constructs.Construct, s config.Settings, d config.Deployme
 	if s.Alarms {
 		r.Alarms = newAlarms(r, s, d, first)
 	}
-	listener, scheme := r.listen(s, balancer, r.weighted(plan.Default)), "http"
-	if s.CertificateARN != "" {
-		scheme = "https"
-	}
+	listener := r.listen(s, balancer, r.weighted(plan.Default))
 	rules := map[int]elb.ApplicationListenerRule{}
 	for _, rule := range plan.Rules {
 		rules[rule.Priority] = r.addRule(listener, rule)
@@ -106,8 +109,14 @@ func NewRouting(scope constructs.Construct, s config.Settings, d config.Deployme
 			rules[rule.Priority].Node().AddDependency(rules[before])
 		}
 	}
-	output(r.Stack, "Url", "Where the API answers",
-		awscdk.Fn_Join(jsii.String(""), &[]*string{jsii.String(scheme + "://"), balancer.LoadBalancerDnsName()}))
+	url := awscdk.Fn_Join(jsii.String(""), &[]*string{jsii.String(scheme(s)), balancer.LoadBalancerDnsName()})
+	output(r.Stack, "Url", "Where the API answers", url)
+	if d.FunctionsCall(plan.Name) && (plan.Name != "" || s.Domain == "") {
+		awsssm.NewCfnParameter(r.Stack, jsii.String("UrlParameter"), &awsssm.CfnParameterProps{
+			Name: jsii.String(urlParameter(s, plan.Name)), Type: jsii.String("String"), Value: url,
+			Description: jsii.String("Where functions call other services"),
+		})
+	}
 	return r
 }
 

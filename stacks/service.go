@@ -136,8 +136,20 @@ func NewService(scope constructs.Construct, s config.Settings, props *ServicePro
 	}))
 	tagService(stack, name)
 	props.images = map[string]awsecrassets.DockerImageAsset{}
+	if !props.Service.Tasked() {
+		newServiceLogGroup(stack, s, name) // the logs outlive the tasks
+	}
 	for _, one := range props.Service.Pairs() {
 		p := &pair{ServiceProps: props, Pair: one}
+		if config.Kind(one.Compute) == migration.Lambda {
+			p.id = "Lambda"
+			for _, routing := range props.Routings {
+				if routing.Alarms != nil {
+					routing.Alarms.watch(stack, s, p, routing, nil)
+				}
+			}
+			continue
+		}
 		if p.onFargate() {
 			p.id = "Fargate"
 		}
@@ -209,8 +221,8 @@ func newTaskDefinition(stack awscdk.Stack, s config.Settings, p *pair) (awsecs.T
 	}
 	addVolumes(stack, p, definition)
 	addContainers(stack, s, p, definition)
-	permit(definition, p.Service.Permissions)
-	p.grantStores(stack, s, definition)
+	permit(definition.TaskRole(), p.Service.Permissions)
+	p.grantStores(stack, s, definition.TaskRole())
 	suppress(definition, suppression{rule: "AwsSolutions-ECS2", reason: reasonForVariables(p.Service)})
 	role := definition.ExecutionRole()
 	onlyForThisAccount(definition.TaskRole(), role)

@@ -16,7 +16,7 @@ import (
 
 // Add adds all stacks of the deployment to the scope. The deployment and the settings come from
 // [config.Load]. The function images returns the Docker build context of each service, by name. Add
-// calls it before it adds the services' stacks, and returns its error.
+// calls it before it adds the stacks that have their programs, and returns its error; with functions, twice.
 func Add(scope constructs.Construct, d config.Deployment, s config.Settings, images func() (map[string]string, error)) error {
 	return add(scope, d, s, images, true)
 }
@@ -52,9 +52,13 @@ func add(scope constructs.Construct, d config.Deployment, s config.Settings, ima
 		on.afterGates(cluster.Stack) // instances go with the last service on EC2
 	}
 	plan := m.Plan(s.Position)
+	functions, err := newFunctions(scope, d, s, plan, images, on)
+	if err != nil {
+		return err
+	}
 	var alarms *Alarms
 	for _, balancer := range plan.Balancers {
-		routing := NewRouting(scope, s, d, balancer, network, alarms)
+		routing := NewRouting(scope, s, d, balancer, network, functions, alarms)
 		on.afterGates(routing.Stack)
 		on.routings = append(on.routings, routing)
 		alarms = on.routings[0].Alarms

@@ -11,6 +11,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -116,6 +117,38 @@ func Build(ctx context.Context, o Options) (map[string]string, error) {
 		contexts[s.Name] = b.context(s)
 	}
 	return contexts, nil
+}
+
+// Bootstrap makes the directory of a function from the build context of a service: the program alone, as the
+// file that Lambda starts. The digest of the program stands for the directory
+// (https://docs.aws.amazon.com/lambda/latest/dg/runtimes-provided.html).
+func Bootstrap(context string) (dir, digest string, err error) {
+	fail := func(err error) (string, string, error) { return "", "", fmt.Errorf("images: the function: %w", err) }
+	program, err := os.ReadFile(filepath.Join(context, filepath.Base(context)))
+	if err != nil {
+		return fail(err)
+	}
+	dir = context + ".function"
+	file := filepath.Join(dir, "bootstrap")
+	if there, err := os.ReadFile(file); err == nil && bytes.Equal(there, program) {
+		return dir, fmt.Sprintf("%x", sha256.Sum256(program)), nil
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fail(err)
+	}
+	// A reader finds a complete program.
+	whole, err := os.CreateTemp(filepath.Dir(dir), tempPrefix)
+	if err != nil {
+		return fail(err)
+	}
+	_, err = whole.Write(program)
+	if err := errors.Join(err, whole.Chmod(0o755), whole.Close()); err != nil {
+		return fail(errors.Join(err, os.Remove(whole.Name())))
+	}
+	if err := os.Rename(whole.Name(), file); err != nil {
+		return fail(err)
+	}
+	return dir, fmt.Sprintf("%x", sha256.Sum256(program)), nil
 }
 
 type builder struct {

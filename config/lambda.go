@@ -1,0 +1,102 @@
+package config
+
+import (
+	"slices"
+
+	"cutover/migration"
+)
+
+// Function returns the pair of the service on Lambda, and whether there is one.
+func (s Service) Function() (Pair, bool) {
+	pairs := s.Pairs()
+	i := slices.IndexFunc(pairs, func(p Pair) bool { return Kind(p.Compute) == migration.Lambda })
+	if i < 0 {
+		return Pair{}, false
+	}
+	return pairs[i], true
+}
+
+// Tasked says whether a pair of the service has tasks.
+func (s Service) Tasked() bool {
+	return slices.ContainsFunc(s.Pairs(), func(p Pair) bool { return Kind(p.Compute) != migration.Lambda })
+}
+
+// FunctionsCall says whether the function of a service calls another service through a load balancer by the
+// name that AWS gives it.
+func (d Deployment) FunctionsCall(balancer string) bool {
+	return slices.ContainsFunc(d.All(), func(s Service) bool {
+		_, is := s.Function()
+		return is && slices.ContainsFunc(s.Calls, func(name string) bool {
+			callee, known := d.service(name)
+			return known && callee.LoadBalancer == balancer
+		})
+	})
+}
+
+// Limits of a function.
+const (
+	leastFunctionMiB, mostFunctionMiB = 128, 10240
+	mostFunctionSeconds               = 60   // the load balancer's idle timeout: later answers are 504
+	mostConcurrency                   = 1000 // of an account, unless AWS raises it
+)
+
+// checkLambda refuses what a function cannot have.
+func checkLambda(d Deployment, s Service, f Lambda, refuse func(string, ...any)) {
+	inRange := func(field string, value, low, high int) {
+		if value < low || value > high {
+			refuse("Lambda.%s %d: it must be from %d to %d", field, value, low, high)
+		}
+	}
+	// https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+	inRange("MemoryMiB", f.MemoryMiB, leastFunctionMiB, mostFunctionMiB)
+	inRange("TimeoutSeconds", f.TimeoutSeconds, 1, mostFunctionSeconds)
+	inRange("Concurrency", f.Concurrency, 1, mostConcurrency)
+	if _, isGo := s.Image.(GoPackage); !isGo {
+		refuse("Lambda runs a program that asks Lambda for requests, and the image of the service listens on port %d: choose Fargate{} or EC2{}, or a GoPackage whose main is server.Main", s.Port)
+	}
+	if len(s.Sidecars) > 0 {
+		refuse("Lambda: sidecar %q: a function is one program: remove the sidecars, or choose Fargate{}", s.Sidecars[0].Name)
+	}
+	if len(s.Volumes) > 0 {
+		refuse("Lambda: volume %q: a function outside of the VPC reaches no file system: keep the data in DynamoDB{}, or choose Fargate{}", s.Volumes[0].Name)
+	}
+	for _, path := range s.WritablePaths {
+		if path.Path != "/tmp" {
+			refuse("Lambda: WritablePaths %s: a function may write to /tmp alone: use that, or choose Fargate{}", path.Path)
+		}
+	}
+	if len(s.Ulimits) > 0 {
+		refuse("Lambda: Ulimits %s: Lambda sets the limits of a function: remove it, or choose Fargate{}", s.Ulimits[0].Name)
+	}
+	if len(s.Command) > 0 {
+		refuse("Lambda: Command %q: a function gets no arguments: use a variable, or choose Fargate{}", s.Command)
+	}
+	for _, one := range s.Discovery {
+		if _, balanced := one.(LoadBalancer); !balanced {
+			refuse("Lambda: Discovery has %s, and a function has no address in the VPC: let callers find it by LoadBalancer{} alone", one.way())
+		}
+	}
+	for _, name := range s.Calls {
+		if callee, known := d.service(name); known && callee.namedFirst() {
+			refuse("Lambda: Calls %q: it is found by %s, in the VPC, and a function is outside: let its Discovery begin with LoadBalancer{}", name, callee.Discovery[0].way())
+		}
+	}
+	for _, owner := range d.StoresOf(s, migration.Position{}) {
+		if _, database := owner.Store.(AuroraPostgreSQL); database {
+			refuse("Lambda: the records of %q are in Aurora PostgreSQL, and a function has no connection to the database, which is in the VPC: choose DynamoDB{} for them, or Fargate{} for the service", owner.Name)
+		}
+	}
+	for _, variable := range lambdaVariables {
+		if _, given := s.Environment[variable]; given {
+			refuse("Lambda: Environment has %s, which Lambda sets: remove it", variable)
+		}
+	}
+}
+
+// lambdaVariables are variables that AWS refuses to set, as far as a service may have them.
+// https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime
+var lambdaVariables = []string{
+	"_HANDLER", "_X_AMZN_TRACE_ID", "AWS_ACCESS_KEY", "AWS_ACCESS_KEY_ID", "AWS_DEFAULT_REGION", "AWS_EXECUTION_ENV",
+	"AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "AWS_LAMBDA_FUNCTION_NAME", "AWS_LAMBDA_FUNCTION_VERSION", "AWS_LAMBDA_LOG_GROUP_NAME",
+	"AWS_LAMBDA_LOG_STREAM_NAME", "AWS_LAMBDA_RUNTIME_API", "AWS_REGION", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
+}
