@@ -100,7 +100,7 @@ func Canaries(d config.Deployment, at migration.Position) (all []Comparison, err
 	case hint != nil:
 		return nil, hint
 	case at.Phase >= migration.Retired:
-		return nil, fmt.Errorf("in %s %s has no tasks any more that others could be compared with: the migration is complete", at.Phase, d.Monolith.Name)
+		return nil, fmt.Errorf("in %s %s answers nothing any more that others could be compared with: the migration is complete", at.Phase, d.Monolith.Name)
 	}
 	for _, service := range d.Services {
 		for _, route := range service.AllRoutes() {

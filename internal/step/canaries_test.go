@@ -28,7 +28,7 @@ func TestCanaries(t *testing.T) {
 		{at(migration.Parallel, "posts=100", "users=0"), "posts 100"},
 		{at(migration.Parallel, "users=0"), "there is no canary in parallel, users=0, api has"},
 		{at(migration.Switched), "users 100 threads 100 posts 100"},
-		{at(migration.Retired), "in retired api has no tasks any more that others could be compared with"},
+		{at(migration.Retired), "in retired api answers nothing any more that others could be compared with"},
 	} {
 		canaries, err := step.Canaries(d, c.at)
 		var got []string

@@ -155,9 +155,9 @@ func TestComputeTurns(t *testing.T) {
 		{"at once, without a name", "users | switched", "users:fargate | switched", nil, []string{"users is on ec2 alone: move it to fargate by Next, step by step" + lost}},
 		{"back at once", "users:fargate | users=switched", "users:ec2 | users=switched", []string{"users is on fargate alone: move it to ec2 by Next, step by step"}, nil},
 		{"back at once, without a name", "users:fargate | users=switched", "users | users=switched", nil, []string{"users is on fargate alone: move it to ec2 by Next, step by step" + lost}},
-		{"ends too early", users + " | switched | users=10%", "users:fargate | switched", []string{"users is in shift: it is on fargate alone only after the other pair has no tasks: keep Next until then"}, nil},
-		{"is taken back too early", users + " | switched | users=10%", "users:ec2 | switched", []string{"users is in shift: it is on ec2 alone only after the other pair has no tasks: keep Next until then"}, nil},
-		{"is taken back too early, without a name", users + " | switched | users=10%", "users | switched", nil, []string{"users is in shift: it is on ec2 alone only after the other pair has no tasks: keep Next until then" + lost}},
+		{"ends too early", users + " | switched | users=10%", "users:fargate | switched", []string{"users is in shift: it is on fargate alone only after the other pair is stopped: keep Next until then"}, nil},
+		{"is taken back too early", users + " | switched | users=10%", "users:ec2 | switched", []string{"users is in shift: it is on ec2 alone only after the other pair is stopped: keep Next until then"}, nil},
+		{"is taken back too early, without a name", users + " | switched | users=10%", "users | switched", nil, []string{"users is in shift: it is on ec2 alone only after the other pair is stopped: keep Next until then" + lost}},
 		{"begins too late", "users:ec2 | switched", users + " | switched | users=10%", []string{"users is on ec2 alone: stopped comes next: deploy Next without a place"}, nil},
 		{"begins too late, without a name", "users | switched", users + " | switched | users=10%", nil, []string{"users is on ec2 alone: stopped comes next: deploy Next without a place" + lost}},
 		{"a phase, too", users + " | users=monolith", users + " | users=switched | users=10%", []string{
