@@ -66,6 +66,10 @@ func Changes(m migration.Migration, from, to migration.Position) []string {
 		}
 	}
 	switch monolith := m.Monolith.Name; {
+	case m.Monolith.Kind() == migration.Lambda && to.Phase == migration.Removed && from.Phase != migration.Removed:
+		lines = append(lines, "the target groups of "+monolith+" are deleted: this is the point of no return", "its function stays in a stack of its own, with its logs, and a step back makes new target groups for it")
+	case m.Monolith.Kind() == migration.Lambda && to.Phase != migration.Removed && from.Phase == migration.Removed:
+		lines = append(lines, "the target groups of "+monolith+" are created anew, for its function")
 	case to.Phase == migration.Removed && from.Phase != migration.Removed:
 		lines = append(lines, "the service of "+monolith+", its target groups and its roles are deleted: this is the point of no return", "its images and logs stay, and a step back creates the rest anew")
 	case to.Phase != migration.Removed && from.Phase == migration.Removed:
