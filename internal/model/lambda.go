@@ -208,8 +208,11 @@ func (m *Model) FunctionTarget(id string) (t FunctionTarget) {
 	return FunctionTarget{} // a version by a number that only a deployment tells, or nothing
 }
 
+// LoadBalancing is the principal of load balancers.
+const LoadBalancing = "elasticloadbalancing.amazonaws.com"
+
 // ByLoadBalancers says whether the permission is for load balancers to invoke a function.
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/lambda-functions.html
 func (f *FunctionPermission) ByLoadBalancers() bool {
-	return f.Principal == "elasticloadbalancing.amazonaws.com" && slices.Contains([]string{"lambda:InvokeFunction", "lambda:Invoke*", "lambda:*"}, f.Action)
+	return f.Principal == LoadBalancing && slices.Contains([]string{"lambda:InvokeFunction", "lambda:Invoke*", "lambda:*"}, f.Action)
 }
