@@ -1,6 +1,10 @@
 package model
 
 import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -215,4 +219,25 @@ const LoadBalancing = "elasticloadbalancing.amazonaws.com"
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/lambda-functions.html
 func (f *FunctionPermission) ByLoadBalancers() bool {
 	return f.Principal == LoadBalancing && slices.Contains([]string{"lambda:InvokeFunction", "lambda:Invoke*", "lambda:*"}, f.Action)
+}
+
+// Service is the service of a function: the value of its tag "service", or else its name. A secret of a function is
+// given by the name of a variable, or by "service.variable".
+func (f *Function) Service() string { return cmp.Or(Tag(f.Resource, "service"), f.Name) }
+
+// SecretsVariable is the variable with the secrets that a function of ours reads when it starts, as a JSON object: by
+// variable, what ValueFrom is in a task definition.
+const SecretsVariable = "CUTOVER_SECRETS"
+
+// FunctionSecrets are the secrets in the value of [SecretsVariable].
+func FunctionSecrets(value string) ([]Secret, error) {
+	var from map[string]string
+	if err := json.Unmarshal([]byte(value), &from); err != nil {
+		return nil, errors.New(`it is not a JSON object of texts, as in {"KEY": "arn:aws:ssm:REGION:ACCOUNT:parameter/key"}`)
+	}
+	secrets := []Secret{}
+	for _, name := range slices.Sorted(maps.Keys(from)) {
+		secrets = append(secrets, Secret{Name: name, From: from[name]})
+	}
+	return secrets, nil
 }

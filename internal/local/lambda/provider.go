@@ -306,7 +306,7 @@ func (p *Provider) Status() any {
 	for _, key := range p.functions.Keys() {
 		f := p.functions[key]
 		s := FunctionStatus{
-			Name: f.spec.Name, Service: cmp.Or(model.Tag(f.spec.Resource, "service"), f.spec.Name), Version: model.Latest, Concurrency: f.spec.Concurrency,
+			Name: f.spec.Name, Service: f.spec.Service(), Version: model.Latest, Concurrency: f.spec.Concurrency,
 			Invocations: f.Invocations, ColdStarts: f.ColdStarts, Errors: f.Errors, Timeouts: f.Timeouts, Throttles: f.Throttles, MemoryMiB: f.spec.MemoryMiB,
 		}
 		if s.Concurrency < 0 {
@@ -443,17 +443,17 @@ func (p *plan) fill(of *model.Function) (*model.Function, []model.Secret, error)
 		if err == nil && model.Dynamic(v.Value) {
 			err = errors.New("only CloudFormation resolves a reference in {{}}")
 		}
-		if err == nil && v.Name == SecretsVariable {
-			secrets, err = readSecrets(v.Value)
+		if err == nil && v.Name == model.SecretsVariable {
+			secrets, err = model.FunctionSecrets(v.Value)
 		}
 		if err != nil {
 			note(v.Name, err)
 		}
 	}
 	for _, s := range secrets {
-		if _, err := p.tasks.Secret(container(of), s); err != nil {
+		if _, err := p.tasks.Secret(model.Container{Name: of.Service()}, s); err != nil {
 			if !errors.Is(err, provider.ErrNotYet) { // the function reads it when it starts
-				note(SecretsVariable, err)
+				note(model.SecretsVariable, err)
 			}
 		}
 	}
@@ -461,11 +461,6 @@ func (p *plan) fill(of *model.Function) (*model.Function, []model.Secret, error)
 		return &f, secrets, err
 	}
 	return &f, secrets, missing
-}
-
-// container stands for a function where a container is asked for: "service.variable" names a secret of it.
-func container(f *model.Function) model.Container {
-	return model.Container{Name: cmp.Or(model.Tag(f.Resource, "service"), f.Name)}
 }
 
 // Update implements [provider.Plan]. A function with other code or settings has a new version $LATEST. A version
@@ -518,7 +513,7 @@ func (p *plan) updateFunction(key string) error {
 	p.mu.Lock()
 	f.spec, f.latest = spec, v
 	p.Provider.functions = p.Provider.functions.Updated(provider.StackOf(key), provider.Resources[*function]{key: f})
-	p.secrets.set(key, p.tasks, container(spec), secrets)
+	p.secrets.set(key, p.tasks, model.Container{Name: spec.Service()}, secrets)
 	p.mu.Unlock()
 	if before != nil && before != v {
 		p.retire(before)

@@ -5,13 +5,10 @@ package lambda
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
-	"maps"
 	"net"
 	"net/http"
 	"regexp"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -21,22 +18,6 @@ import (
 	"cutover/internal/local/provider"
 	"cutover/internal/model"
 )
-
-// SecretsVariable has the secrets that a function reads when it starts, as a JSON object: by variable, what
-// ValueFrom is in a task definition.
-const SecretsVariable = "CUTOVER_SECRETS"
-
-func readSecrets(text string) ([]model.Secret, error) {
-	var from map[string]string
-	if err := json.Unmarshal([]byte(text), &from); err != nil {
-		return nil, fmt.Errorf(`it is not a JSON object of texts, as in {"KEY": "arn:aws:ssm:REGION:ACCOUNT:parameter/key"}`)
-	}
-	secrets := []model.Secret{}
-	for _, name := range slices.Sorted(maps.Keys(from)) {
-		secrets = append(secrets, model.Secret{Name: name, From: from[name]})
-	}
-	return secrets, nil
-}
 
 // secretsServer stands for Secrets Manager and Parameter Store, as far as functions read their own secrets. Others
 // have none there. Values are those that tasks would get.
