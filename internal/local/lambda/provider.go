@@ -427,7 +427,7 @@ func (p *plan) fill(of *model.Function) (*model.Function, []model.Secret, error)
 	var never []error
 	var missing error
 	note := func(name string, err error) {
-		err = fmt.Errorf("%w: %w", of.Errorf("Environment.Variables."+name, "the value is not known"), err)
+		err = fmt.Errorf("%v: %w", of.Errorf("Environment.Variables."+name, "the value is not known"), err)
 		if errors.Is(err, provider.ErrNotYet) {
 			missing = cmp.Or(missing, err)
 		} else {
