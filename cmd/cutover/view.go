@@ -574,6 +574,13 @@ func (v *view) route(r alb.Route) string {
 	}
 	fmt.Fprintf(&b, "%s → %s\n  %s", plain.Line(asked), v.paint(color.Bold, plain.Line(action)), plain.Visible(why))
 	for _, target := range r.Targets {
+		if target.Address == "" {
+			fmt.Fprintf(&b, "\n  Lambda function %s is %s", plain.Line(target.ID), v.state(string(target.State)))
+			if target.Description != "" {
+				fmt.Fprintf(&b, ": %s", plain.Line(target.Description))
+			}
+			continue
+		}
 		fmt.Fprintf(&b, "\n  target %s at %s is %s", short(target.ID), target.Address, v.state(string(target.State)))
 	}
 	return b.String() + "\n"
