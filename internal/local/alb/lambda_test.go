@@ -304,6 +304,42 @@ var functionConformance = []behaviour{
 			}
 		}
 	}},
+	{name: "408 or 400 for a request to a function that stops or breaks off", source: troubleshooting + "#http-408-issues", template: onFunction(), idle: 50 * time.Millisecond, run: func(t *testing.T, b *bench) {
+		b.functionIs(func(context.Context, []byte) ([]byte, error) {
+			t.Error("the function is invoked")
+			return nil, nil
+		})
+		const half = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhalf"
+		response, body := b.talk(half)
+		requireOwn(t, response, body, 408, "408 Request Timeout")
+		conn, err := net.Dial("tcp", b.address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.WriteString(conn, half)
+		conn.Close()
+		if x := b.last(2); x.Status != 400 && x.Status != 408 || x.FunctionError != "" {
+			t.Errorf("exchange is %+v", x)
+		}
+		if got := b.balancer.Targets("S/A"); len(got) != 1 || got[0].InFlight != 0 {
+			t.Errorf("targets are %+v", got)
+		}
+	}},
+	{name: "Requests in HTTP/2 get to a function", source: lambdaFunctions + "#receive-event-from-load-balancer", template: template{function: true, secure: true}, run: func(t *testing.T, b *bench) {
+		events := b.keeps()
+		r, _ := http.NewRequest("POST", "https://"+b.address+"/a?b=c", strings.NewReader("d"))
+		r.Header = http.Header{"User-Agent": nil, "Accept-Encoding": {"br"}, "Content-Type": {"text/plain"}}
+		r.Host = "x"
+		if response, _ := b.do(secureClient(b, "h2"), r); response.StatusCode != 200 || response.ProtoMajor != 2 {
+			t.Errorf("answer is %+v", response)
+		}
+		requireEvent(t, <-events, `{`+functionGroup+`, "httpMethod": "POST", "path": "/a", "queryStringParameters": {"b": "c"}, "headers": {"host": "x", "accept-encoding": "br", "content-type": "text/plain", "content-length": "1",
+			"x-amzn-trace-id": "TRACE", "x-forwarded-for": "127.0.0.1", "x-forwarded-port": "443", "x-forwarded-proto": "https"}, "body": "d", "isBase64Encoded": false}`)
+		r, _ = http.NewRequest("POST", "https://"+b.address+"/", strings.NewReader(strings.Repeat("x", maxFunctionRequest+1)))
+		if response, _ := b.do(secureClient(b, "h2"), r); response.StatusCode != 413 {
+			t.Errorf("answer is %+v", response)
+		}
+	}},
 	{name: "A function goes on without its client, who is logged as 460", source: troubleshooting + "#http-460-issues", template: onFunction(), run: func(t *testing.T, b *bench) {
 		arrived, release, over := make(chan struct{}), make(chan struct{}), make(chan error)
 		b.functionIs(func(ctx context.Context, _ []byte) ([]byte, error) {
