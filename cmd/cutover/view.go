@@ -187,8 +187,14 @@ func eventLine(e local.Event) string {
 	return plain.Visible(fmt.Sprintf("%s  %-10s %s%s  %s", e.Time.Format("15:04:05.000"), e.Kind, e.Subject, task, text))
 }
 
-// short returns the first eight characters of a task's id, which tell tasks apart.
-func short(id string) string { return id[:min(8, len(id))] }
+// short returns the first eight characters of a task's id, which tell tasks apart, and the key of a Lambda
+// function as it is.
+func short(id string) string {
+	if strings.Contains(id, "/") {
+		return id
+	}
+	return id[:min(8, len(id))]
+}
 
 // services returns the table of services and their tasks. Without enough room, the unsteady
 // services come first and the rest is counted.

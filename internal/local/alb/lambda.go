@@ -271,7 +271,10 @@ type invocation struct {
 // invoke has a function answer the request. The load balancer waits until the function has answered, for
 // however long. The function goes on without the client.
 func (p *proxy) invoke(t *target) {
-	payload, status, err := p.event(t)
+	t.group.mu.Lock()
+	group := t.group.config // for the answer, too: a function answers in the form in which it is asked
+	t.group.mu.Unlock()
+	payload, status, err := p.event(&group)
 	if status != 0 {
 		t.release()
 		p.answer(status, err)
@@ -285,14 +288,14 @@ func (p *proxy) invoke(t *target) {
 	p.endTimeToRead()
 	p.x.Dispatched = time.Now()
 	done := make(chan invocation, 1)
-	go func(functions Invoker, group string) {
-		result, err := functions.Invoke(t.invocations, t.ID, group, payload)
+	go func() {
+		result, err := t.group.functions.Invoke(t.invocations, t.ID, t.group.key, payload)
 		t.release()
 		done <- invocation{result, err}
-	}(t.group.functions, t.group.key)
+	}()
 	select {
 	case i := <-done:
-		p.invoked(t, i)
+		p.invoked(t, i, group.MultiValueHeaders)
 	case <-p.r.Context().Done():
 		p.answer(StatusClientClosed, p.r.Context().Err())
 	}
@@ -300,7 +303,7 @@ func (p *proxy) invoke(t *target) {
 
 // event reads the request and makes the event of it. The status is that of a request that no function gets;
 // otherwise 0.
-func (p *proxy) event(t *target) (payload []byte, status int, err error) {
+func (p *proxy) event(group *model.TargetGroup) (payload []byte, status int, err error) {
 	if p.r.ProtoMajor == 1 && upgrade(p.r.Header) != "" {
 		return nil, http.StatusBadRequest, errors.New("a Lambda function cannot change the protocol")
 	}
@@ -317,10 +320,7 @@ func (p *proxy) event(t *target) (payload []byte, status int, err error) {
 	if len(p.r.Header["Content-Length"]) > 0 {
 		line("Content-Length", strconv.FormatInt(p.r.ContentLength, 10))
 	}
-	t.group.mu.Lock()
-	config := t.group.config
-	t.group.mu.Unlock()
-	if payload, err = encodeEvent(&config, p.r.Method, p.x.URI, headers, body); err != nil {
+	if payload, err = encodeEvent(group, p.r.Method, p.x.URI, headers, body); err != nil {
 		// The reason code is documented, the status is not.
 		p.x.FunctionError = lambdaBadRequest
 		return nil, http.StatusBadGateway, err
@@ -363,7 +363,7 @@ var errDeregistered = errors.New("the Lambda function is deregistered")
 
 // invoked gives the client the answer of a function. Every failure of Lambda is a 502.
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-troubleshooting.html#http-502-issues
-func (p *proxy) invoked(t *target, i invocation) {
+func (p *proxy) invoked(t *target, i invocation, multi bool) {
 	var answer *functionAnswer
 	err := i.err
 	switch {
@@ -377,9 +377,6 @@ func (p *proxy) invoked(t *target, i invocation) {
 		p.x.FunctionError = lambdaResponseTooLarge
 		err = fmt.Errorf("the function returned %d bytes of JSON; the load balancer takes %d", len(i.result), maxFunctionResult)
 	default:
-		t.group.mu.Lock()
-		multi := t.group.config.MultiValueHeaders
-		t.group.mu.Unlock()
 		if answer, err = decodeAnswer(i.result, multi); err != nil {
 			p.x.FunctionError = lambdaInvalidResponse
 		}

@@ -189,7 +189,7 @@ var functionConformance = []behaviour{
 			t.Errorf("answer is %+v", response)
 		}
 	}},
-	{name: "A target group has one function, the load balancer never registers another", source: lambdaFunctions + "#prepare-lambda-function", template: template{function: true, groups: map[string]object{"A": {"Targets": []any{object{"Id": "arn:a"}, object{"Id": "arn:b"}}}}}, refused: "S/A/Properties.Targets[1]: AWS refuses a second target"},
+	{name: "A second function in a target group", source: lambdaFunctions + "#prepare-lambda-function", template: template{function: true, groups: map[string]object{"A": {"Targets": []any{object{"Id": "arn:a"}, object{"Id": "arn:b"}}}}}, refused: "S/A/Properties.Targets[1]: AWS refuses a second target"},
 	{name: "A function of another assembly or account", source: lambdaFunctions, template: template{function: true, groups: map[string]object{"A": {"Targets": []any{object{"Id": "arn:aws:lambda:eu-west-1:1:function:f"}}}}}, refused: "arn:aws:lambda:eu-west-1:1:function:f does not answer here"},
 	{name: "Upgrades are rejected with a 400", source: lambdaFunctions, template: onFunction(), run: func(t *testing.T, b *bench) {
 		b.keeps()
