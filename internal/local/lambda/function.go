@@ -29,6 +29,10 @@ const (
 	// accountConcurrency is how many invocations an account may have at once, by default.
 	// https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 	accountConcurrency = 1000
+	// way is how long a result takes at least, unless the environment is free before. On AWS a result is on its way as
+	// long. Without it, a client that asks again at once would find the environment busy for some microseconds more,
+	// and get a cold start.
+	way = 20 * time.Millisecond
 	// look is the time from one look at the memory of environments to the next.
 	look = 100 * time.Millisecond
 	// bootstrap is the program of a function with a runtime of its own.
@@ -269,6 +273,7 @@ func (p *Provider) free(v *version, e *environment, in *invocation) {
 	if e != nil && end {
 		e.signal(syscall.SIGKILL)
 	}
+	close(in.freed)
 	if in.err != nil {
 		p.tellOnce(v, e, in.err.Error())
 	}

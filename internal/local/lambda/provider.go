@@ -133,6 +133,13 @@ func (p *Provider) Invoke(ctx context.Context, target, group string, payload []b
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
+	onItsWay := time.NewTimer(way)
+	defer onItsWay.Stop()
+	select {
+	case <-in.freed:
+	case <-onItsWay.C:
+	case <-ctx.Done():
+	}
 	if in.err != nil {
 		return nil, in.err
 	}
