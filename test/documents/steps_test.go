@@ -13,35 +13,50 @@ type at struct {
 	state migration.State
 }
 
-// computeTable says which place of a service may follow which on its way to another compute.
+// computeTable says which place of a service may follow which on its way to another compute. The ways to Lambda have
+// the same places, and the same steps.
 func computeTable(b *strings.Builder) {
+	b.WriteString("\nThe compute of one service on its way from EC2 to Fargate, whatever its place and the others are:\n\n")
+	table := computeSteps("EC2", "Fargate", true)
+	b.WriteString(table)
+	if computeSteps("EC2", "Lambda", true) != strings.ReplaceAll(table, "Fargate", "Lambda") || computeSteps("EC2", "Lambda", false) != strings.ReplaceAll(computeSteps("Fargate", "Lambda", false), "Fargate", "EC2") {
+		panic("the steps to Lambda are others: give them a table of their own")
+	}
+	b.WriteString("\nThe list of services names the compute, but in the first line and column. There a service is on EC2, and CloudFormation does not\nrefuse the steps that have a **no**: `phase next`, `phase check` and `review` do. The way back has the same places in the same\norder, from Fargate alone to EC2 alone. The ways from EC2 and from Fargate to Lambda have the same steps. A service passes from\none way to another only at an end, where it is on one compute alone.\n")
+}
+
+// computeSteps is the table of one way. Unnamed says that it has a service without a Compute, too.
+func computeSteps(from, to string, unnamed bool) string {
 	type at struct {
 		name  string
 		m     migration.Migration
 		state migration.State
 	}
+	var b strings.Builder
 	var all []at
 	add := func(name, compute, next, place string) {
-		m := migration.Migration{Monolith: migration.Service{Name: "api"}, Services: []migration.Service{{Name: "users", Routes: []migration.Route{{}}, Compute: compute, Next: next}}}
+		m := migration.Migration{Monolith: migration.Service{Name: "api"}, Services: []migration.Service{{Name: "users", Routes: []migration.Route{{}}, Compute: strings.ToLower(compute), Next: strings.ToLower(next)}}}
 		position := migration.Position{Phase: migration.Switched}
 		if of, err := migration.ParseComputePlace(place); err == nil {
 			position.Compute = map[string]migration.Place{"users": of}
 		}
 		all = append(all, at{name, m, m.State(position)})
 	}
-	add("no `Compute`", "", "", "")
-	add("EC2 alone", migration.EC2, "", "")
-	for _, place := range []string{migration.Stopped, "parallel", "10%", "switched", "retired"} {
-		add("`"+place+"`", migration.EC2, migration.Fargate, place)
+	if unnamed {
+		add("no `Compute`", "", "", "")
 	}
-	add("Fargate alone", migration.Fargate, "", "")
-	fmt.Fprintf(b, "\nThe compute of one service on its way from EC2 to Fargate, whatever its place and the others are:\n\n| from ↓ to → |")
+	add(from+" alone", from, "", "")
+	for _, place := range []string{migration.Stopped, "parallel", "10%", "switched", "retired"} {
+		add("`"+place+"`", from, to, place)
+	}
+	add(to+" alone", to, "", "")
+	b.WriteString("| from ↓ to → |")
 	for _, column := range all {
-		fmt.Fprintf(b, " %s |", column.name)
+		fmt.Fprintf(&b, " %s |", column.name)
 	}
 	b.WriteString("\n|---|" + strings.Repeat("---|", len(all)) + "\n")
 	for _, row := range all {
-		fmt.Fprintf(b, "| %s |", row.name)
+		fmt.Fprintf(&b, "| %s |", row.name)
 		for _, column := range all {
 			refused := !migration.Follow(row.m.Locks(row.state), column.m.Locks(column.state))
 			switch follows := migration.ComputeFollows(row.state.ComputePlace("users"), column.state.ComputePlace("users")); {
@@ -57,7 +72,7 @@ func computeTable(b *strings.Builder) {
 		}
 		b.WriteString("\n")
 	}
-	b.WriteString("\nThe list of services names the compute, but in the first line and column. There a service is on EC2, and CloudFormation does not\nrefuse the steps that have a **no**: `phase next`, `phase check` and `review` do. The way back has the same places in the same\norder, from Fargate alone to EC2 alone.\n")
+	return b.String()
 }
 
 // stepTables say which state may follow which: one phase for all, the places of a service, the
