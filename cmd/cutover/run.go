@@ -10,13 +10,16 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"cutover/config"
 	"cutover/internal/local"
 	"cutover/internal/local/ecs"
 	"cutover/internal/local/eventbridge"
+	"cutover/internal/local/lambda"
 	"cutover/internal/onaws"
 	"cutover/internal/plain"
 	"cutover/internal/step"
 	"cutover/internal/words"
+	"cutover/migration"
 )
 
 // run has the flags of the command.
@@ -33,7 +36,8 @@ func runCommand(g *global) *cobra.Command {
 		Short:   "Run a command in a task of a service, or a scheduled task now",
 		Long: `Run starts a task of its own from the task definition that a service has now, waits for its
 end, and prints what the command writes. The task has the service's image, variables,
-secrets, role and network. The service may have no tasks. The exit code is the command's.
+secrets, role and network. The service may have no tasks. A function of Lambda runs no
+commands. The exit code is the command's.
 
 COMMAND takes the place of the image's CMD. If the image has an ENTRYPOINT, COMMAND has
 its arguments: so it is for a service that is a Go package.
@@ -112,6 +116,9 @@ func (o *run) here(cmd *cobra.Command, g *global, client *local.Client, status l
 	case schedule:
 		return fmt.Errorf("%s is a schedule, whose tasks have commands of their own: leave out %q", name, strings.Join(command, " "))
 	}
+	if slices.ContainsFunc(status.Functions, func(f lambda.FunctionStatus) bool { return f.Name == name }) {
+		return noTask(name)
+	}
 	var names []string
 	for _, s := range status.Services {
 		names = append(names, s.Name)
@@ -123,6 +130,10 @@ func (o *run) here(cmd *cobra.Command, g *global, client *local.Client, status l
 		return fmt.Errorf("there is no service or schedule %q: the deployment has none", name)
 	}
 	return fmt.Errorf("there is no service or schedule %q: %s", name, words.Choice(names))
+}
+
+func noTask(function string) error {
+	return fmt.Errorf("%s is a function of Lambda, which runs no commands: run it in a task of another service that has the same records, or before the service moves to Lambda", function)
 }
 
 func noCommand(service string) error {
@@ -155,7 +166,12 @@ func (o *run) there(cmd *cobra.Command, name string, command []string) (exit int
 		Warn:   func(err error) { fmt.Fprintln(cmd.ErrOrStderr(), "Warning:", plain.Visible(err.Error())) },
 	}
 	for _, pair := range app.Deployment.All()[i].Pairs() {
-		one.Services = append(one.Services, pair.Name)
+		if config.Kind(pair.Compute) != migration.Lambda {
+			one.Services = append(one.Services, pair.Name)
+		}
+	}
+	if len(one.Services) == 0 {
+		return 0, noTask(name)
 	}
 	return one.Run(cmd.Context(), os.Getenv)
 }

@@ -6,6 +6,10 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"testing"
+
+	"cutover/internal/local"
+	"cutover/internal/local/lambda"
 )
 
 // commandsOnAWS answers for ECS, CloudWatch Logs, CloudFormation and the Data API, and says whether a request
@@ -69,3 +73,12 @@ func commandsOnAWS(w http.ResponseWriter, r *http.Request) bool {
 
 // written is what the last task wrote.
 var written string
+
+// A function runs no commands: that is said before anything is asked for.
+func TestRunOfAFunction(t *testing.T) {
+	const want = "users-lambda is a function of Lambda, which runs no commands: run it in a task of another service that has the same records, or before the service moves to Lambda"
+	err := (&run{}).here(nil, nil, nil, local.Status{Functions: []lambda.FunctionStatus{{Name: "users-lambda"}}}, "users-lambda", []string{"seed"})
+	if err == nil || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
+	}
+}
