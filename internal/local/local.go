@@ -29,6 +29,7 @@ import (
 	"cutover/internal/local/discovery"
 	"cutover/internal/local/ecs"
 	"cutover/internal/local/eventbridge"
+	"cutover/internal/local/lambda"
 	"cutover/internal/local/provider"
 )
 
@@ -89,6 +90,7 @@ type Runner struct {
 	// and canaries, services have faults, schedules have tasks to run now, and services find each other by names.
 	providers []provider.Provider
 	balancers *alb.Provider
+	functions *lambda.Provider
 	names     *discovery.Provider
 	services  *ecs.Provider
 	schedules *eventbridge.Provider
@@ -101,7 +103,8 @@ type Runner struct {
 	deployed  *assembly.Assembly // by the last deployment, complete or not
 	warnings  []string           // about it
 	over      []provider.PassedOver
-	stacks    []*stack // that run, the oldest first
+	elsewhere map[string]int // resources for which nothing stands, by type
+	stacks    []*stack       // that run, the oldest first
 	snapshots int
 	watchers  map[chan Event]bool
 }
@@ -177,8 +180,9 @@ func (r *Runner) start(ctx context.Context) error {
 	if len(ended) > 0 {
 		r.tell(Event{Kind: "stack", Subject: "local", Message: "ended what an earlier run left behind: " + strings.Join(ended, ", ")})
 	}
-	// Nothing uses the assemblies of the last run.
-	if err := os.RemoveAll(filepath.Join(r.options.Dir, "assemblies")); err != nil {
+	// Nothing uses the assemblies and the functions of the last run.
+	functions := filepath.Join(r.options.Dir, "functions")
+	if err := errors.Join(os.RemoveAll(filepath.Join(r.options.Dir, "assemblies")), os.RemoveAll(functions)); err != nil {
 		return err
 	}
 	if r.accessLog, err = os.Create(filepath.Join(r.options.Dir, "access.log")); err != nil {
@@ -196,6 +200,7 @@ func (r *Runner) start(ctx context.Context) error {
 	r.services = ecs.NewProvider(ecs.New(ecs.Options{
 		Driver: driver, Balancer: balancer, Discovery: r.names, Access: r.access, ScalingPeriod: r.options.ScalingPeriod, Requests: r.traffic.requestsTaken, Events: r.tell, Logs: r.log,
 	}), ecs.Given{Replaced: r.options.Replaced, Without: r.options.Without, Secrets: r.options.Secrets, SecretsFile: r.options.SecretsFile})
+	r.functions = lambda.New(lambda.Options{Dir: functions, Access: r.access, Tasks: r.services.Tasks, Events: r.tell, Logs: r.log})
 	r.schedules = eventbridge.New(r.services, r.tell)
 	for _, kind := range r.options.kinds {
 		r.providers = append(r.providers, kind(r))

@@ -52,7 +52,7 @@ func New(dir string, roles *access.Access, tell func(provider.Event)) *Provider 
 	p := &Provider{dir: filepath.Join(dir, "dynamodb"), access: roles, tell: tell, proxy: newProxy(), tables: map[string]*table{}}
 	p.proxy.signers, p.proxy.upstream, p.proxy.policy = roles.Signer, p.upstream, p.policy
 	p.proxy.refused = func(by *access.Signer, r *refusal) {
-		tell(provider.Event{Kind: "store", Subject: by.Service, Task: by.Task, State: provider.Warning, Message: r.message})
+		tell(provider.Event{Kind: "store", Subject: by.Service, Task: by.Task, State: provider.Warning, Message: r.Message})
 	}
 	roles.Offer(p.variables)
 	return p
