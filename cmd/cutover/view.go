@@ -187,8 +187,14 @@ func eventLine(e local.Event) string {
 	return plain.Visible(fmt.Sprintf("%s  %-10s %s%s  %s", e.Time.Format("15:04:05.000"), e.Kind, e.Subject, task, text))
 }
 
-// short returns the first eight characters of a task's id, which tell tasks apart.
-func short(id string) string { return id[:min(8, len(id))] }
+// short returns the first eight characters of a task's id, which tell tasks apart, and the key of a Lambda
+// function as it is.
+func short(id string) string {
+	if strings.Contains(id, "/") {
+		return id
+	}
+	return id[:min(8, len(id))]
+}
 
 // services returns the table of services and their tasks. Without enough room, the unsteady
 // services come first and the rest is counted.
@@ -574,6 +580,13 @@ func (v *view) route(r alb.Route) string {
 	}
 	fmt.Fprintf(&b, "%s → %s\n  %s", plain.Line(asked), v.paint(color.Bold, plain.Line(action)), plain.Visible(why))
 	for _, target := range r.Targets {
+		if target.Address == "" {
+			fmt.Fprintf(&b, "\n  Lambda function %s is %s", plain.Line(target.ID), v.state(string(target.State)))
+			if target.Description != "" {
+				fmt.Fprintf(&b, ": %s", plain.Line(target.Description))
+			}
+			continue
+		}
 		fmt.Fprintf(&b, "\n  target %s at %s is %s", short(target.ID), target.Address, v.state(string(target.State)))
 	}
 	return b.String() + "\n"

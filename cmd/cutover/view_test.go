@@ -124,6 +124,29 @@ func TestViewOfConnections(t *testing.T) {
 	}
 }
 
+// A task is shown by its address, and a function by its name.
+func TestViewOfTargets(t *testing.T) {
+	v := &view{out: &bytes.Buffer{}, program: "cutover"}
+	got := v.route(alb.Route{Request: "/", Action: "users", Explanation: "default anything -> users", Targets: []alb.TargetStatus{
+		{ID: "123456789", Address: "127.0.0.1:3000", State: alb.Healthy},
+		{ID: "dev-UsersFunction/Alias", State: alb.Unavailable, Description: "Health checks are disabled for the target group"},
+		{ID: "dev-UsersFunction/Alias", State: alb.Healthy},
+	}})
+	want := `/ → users
+  default anything -> users
+  target 12345678 at 127.0.0.1:3000 is healthy
+  Lambda function dev-UsersFunction/Alias is unavailable: Health checks are disabled for the target group
+  Lambda function dev-UsersFunction/Alias is healthy
+`
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("route (-want +got):\n%s", diff)
+	}
+	event := local.Event{Kind: "target", Subject: "users", Task: "dev-UsersFunction/Alias", State: "unavailable"}
+	if line := eventLine(event); !strings.Contains(line, "users dev-UsersFunction/Alias  unavailable") {
+		t.Errorf("the event is %q", line)
+	}
+}
+
 func TestListenerName(t *testing.T) {
 	one, two, other := alb.ListenerStatus{Key: "app/One", Port: 80, Protocol: "HTTP"}, alb.ListenerStatus{Key: "app/Two", Port: 80, Protocol: "HTTP"}, alb.ListenerStatus{Key: "apples/One", Port: 80, Protocol: "HTTP"}
 	for _, test := range []struct {
@@ -267,6 +290,7 @@ func TestControlCharactersAreVisible(t *testing.T) {
 		"summary": func() { v.summary(status, true) },
 		"route":   func() { v.print(v.route(alb.Route{Request: evil, Action: evil, Explanation: evil})) },
 		"moved":   func() { v.print(v.route(alb.Route{Request: evil, Action: "301 " + evil, Location: evil})) },
+		"lambda":  func() { v.print(v.route(alb.Route{Targets: []alb.TargetStatus{{ID: evil, Description: evil}}})) },
 		"warned":  func() { v.print(v.warnings(status)) },
 		"cost":    func() { v.print(v.estimate(cost.Estimate{Unpriced: []string{evil}, Unknown: []string{evil}}, false)) },
 		"event":   func() { v.print(eventLine(local.Event{Kind: "stack", Subject: evil, Message: evil})) },
