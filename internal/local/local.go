@@ -191,7 +191,7 @@ func (r *Runner) start(ctx context.Context) error {
 	if r.logs, err = os.Create(logFile(r.options.Dir)); err != nil {
 		return err
 	}
-	balancer, err := alb.New(alb.Options{AccessLog: r.accessLog, Events: r.targetChanged, Exchanges: r.exchange})
+	balancer, err := alb.New(alb.Options{AccessLog: r.accessLog, Functions: functionsOf{r}, Events: r.targetChanged, Exchanges: r.exchange})
 	if err != nil {
 		return err
 	}
@@ -206,6 +206,13 @@ func (r *Runner) start(ctx context.Context) error {
 		r.providers = append(r.providers, kind(r))
 	}
 	return nil
+}
+
+// functionsOf invokes the functions of a runner, whose provider comes after the load balancers.
+type functionsOf struct{ *Runner }
+
+func (f functionsOf) Invoke(ctx context.Context, target, group string, payload []byte) ([]byte, error) {
+	return f.functions.Invoke(ctx, target, group, payload)
 }
 
 // Stop stops everything and gives the directory up. Tasks first finish their requests, as on ECS.
