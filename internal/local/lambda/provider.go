@@ -310,7 +310,7 @@ type FunctionStatus struct {
 
 // Status implements [provider.Provider]. It returns a list of [FunctionStatus], by key.
 func (p *Provider) Status() any {
-	p.checkMemory()
+	p.checkMemory(true)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.functions) == 0 {
