@@ -31,6 +31,7 @@ import (
 	"cutover/internal/local/eventbridge"
 	"cutover/internal/local/lambda"
 	"cutover/internal/local/provider"
+	"cutover/internal/model"
 )
 
 // Driver runs containers and can end those that an earlier run left behind.
@@ -191,28 +192,24 @@ func (r *Runner) start(ctx context.Context) error {
 	if r.logs, err = os.Create(logFile(r.options.Dir)); err != nil {
 		return err
 	}
-	balancer, err := alb.New(alb.Options{AccessLog: r.accessLog, Functions: functionsOf{r}, Events: r.targetChanged, Exchanges: r.exchange})
+	r.access = access.New()
+	r.functions = lambda.New(lambda.Options{
+		Dir: functions, Access: r.access, Tasks: func(m *model.Model, text provider.Text) *ecs.Tasks { return r.services.Tasks(m, text) }, Events: r.tell, Logs: r.log,
+	})
+	balancer, err := alb.New(alb.Options{AccessLog: r.accessLog, Events: r.targetChanged, Exchanges: r.exchange, Functions: r.functions})
 	if err != nil {
 		return err
 	}
 	r.balancers = alb.NewProvider(balancer, alb.Ports{Local: r.options.Ports, Free: r.options.FreePorts}, r.tell)
-	r.names, r.access = discovery.New(r.tell), access.New()
+	r.names = discovery.New(r.tell)
 	r.services = ecs.NewProvider(ecs.New(ecs.Options{
 		Driver: driver, Balancer: balancer, Discovery: r.names, Access: r.access, ScalingPeriod: r.options.ScalingPeriod, Requests: r.traffic.requestsTaken, Events: r.tell, Logs: r.log,
 	}), ecs.Given{Replaced: r.options.Replaced, Without: r.options.Without, Secrets: r.options.Secrets, SecretsFile: r.options.SecretsFile})
-	r.functions = lambda.New(lambda.Options{Dir: functions, Access: r.access, Tasks: r.services.Tasks, Events: r.tell, Logs: r.log})
 	r.schedules = eventbridge.New(r.services, r.tell)
 	for _, kind := range r.options.kinds {
 		r.providers = append(r.providers, kind(r))
 	}
 	return nil
-}
-
-// functionsOf invokes the functions of a runner, whose provider comes after the load balancers.
-type functionsOf struct{ *Runner }
-
-func (f functionsOf) Invoke(ctx context.Context, target, group string, payload []byte) ([]byte, error) {
-	return f.functions.Invoke(ctx, target, group, payload)
 }
 
 // Stop stops everything and gives the directory up. Tasks first finish their requests, as on ECS.

@@ -37,6 +37,8 @@ type Function struct {
 	// leaves. 0 stops all.
 	Concurrency int
 	Environment []Variable
+	// SnapStart is None (the default) or PublishedVersions, of which snapshots are taken.
+	SnapStart string
 	// Invoked says that a target group of the assembly has the function, a version or an alias of it.
 	Invoked bool
 }
@@ -149,6 +151,7 @@ func (m *Model) function(f *Function, p assembly.Value) {
 	f.MemoryMiB = p.Field("MemorySize").Int(128, 128, 10240)
 	f.Timeout = p.Field("Timeout").Seconds(3, 1, 900)
 	f.Concurrency = p.Field("ReservedConcurrentExecutions").Int(-1, 0, 1_000_000)
+	f.SnapStart = p.Field("SnapStart").Field("ApplyOn").Text("None")
 	variables := p.Field("Environment").Field("Variables")
 	for _, name := range variables.Names() {
 		v := Variable{Name: name}

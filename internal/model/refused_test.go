@@ -180,7 +180,7 @@ func TestTargets(t *testing.T) {
 		t.Errorf("listeners are %s, want %s", got, want)
 	}
 	f, addresses, tls, version := m.TargetGroups[0], m.TargetGroups[1], m.TargetGroups[2], m.TargetGroups[3]
-	if got := fmt.Sprint(f.Application(), tls.Application(), f.Targets, f.Problem(), version.Targets, addresses.Targets); got != "true false [{S/Function 0 S/Function}] <nil> [{S/Live 0 S/Live}] [{10.0.0.1 81 <nil>}]" {
+	if got := fmt.Sprint(f.Application(), tls.Application(), f.Targets, f.Problem(), version.Targets, addresses.Targets); got != "true false [{S/Function 0}] <nil> [{S/Live 0}] [{10.0.0.1 81}]" {
 		t.Errorf("target groups are %s", got)
 	}
 	if got := m.AutoScalingGroups[1].TargetGroups; len(got) != 1 || got["TargetGroupARNs[1]"] != f {

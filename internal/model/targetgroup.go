@@ -63,25 +63,6 @@ type Target struct {
 	ID string
 	// Port is that of the group if it is 0.
 	Port int
-	// Function is the function, version or alias of the assembly that ID names; nil if ID names none.
-	Function *assembly.Resource
-}
-
-// invocable are the types that a load balancer can invoke, with their attributes that are an ARN.
-var invocable = map[string]string{
-	"AWS::Lambda::Function": "Arn",
-	"AWS::Lambda::Version":  "FunctionArn",
-	"AWS::Lambda::Alias":    "AliasArn",
-}
-
-// functionOf is the function, version or alias of the assembly that a value names; nil if it names none.
-func functionOf(id assembly.Value) *assembly.Resource {
-	for resourceType, arn := range invocable {
-		if found := id.Elsewhere(resourceType, arn); found != nil {
-			return found
-		}
-	}
-	return nil
 }
 
 // Application says that the group is for Application Load Balancers.
@@ -179,8 +160,7 @@ func (g *TargetGroup) read(p assembly.Value) {
 	}
 	for _, target := range p.Field("Targets").List() {
 		target.Field("AvailabilityZone") // of addresses outside the VPC
-		id := target.Field("Id").Need("an id")
-		g.Targets = append(g.Targets, Target{id.Keyed(), target.Field("Port").Int(0, 1, 65535), functionOf(id)})
+		g.Targets = append(g.Targets, Target{target.Field("Id").Need("an id").Keyed(), target.Field("Port").Int(0, 1, 65535)})
 	}
 	a := p.Field("TargetGroupAttributes").Attributes()
 	g.DeregistrationDelay = a.Field("deregistration_delay.timeout_seconds").Seconds(300, 0, 3600)

@@ -198,11 +198,10 @@ func (b *Balancer) localPort(listener string) int {
 	return 0
 }
 
-// Register adds a target to a group, by its address "host:port". A Lambda function is no such target: the
-// table names it. The id is unique in the group. The
+// Register adds a target to a group, by its address "host:port". The id is unique in the group. The
 // target gets requests after it has passed a health check. A second registration changes nothing.
-// Register fails if there is no such group, if the address is no host and port, or if the id is
-// registered with another address.
+// Register fails if there is no such group, if the group is for a Lambda function, which the table
+// names, if the address is no host and port, or if the id is registered with another address.
 func (b *Balancer) Register(group, id, address string) error {
 	if _, _, err := net.SplitHostPort(address); err != nil || id == "" {
 		return fmt.Errorf("target %q with address %q cannot be registered: it needs an id and an address like 127.0.0.1:8080", id, address)

@@ -46,7 +46,8 @@ type Exchange struct {
 	// The times of the exchange:
 	//   - Start: the request arrived.
 	//   - Dispatched: the request was sent to the target; zero if it was not.
-	//   - Answered: the headers of the target's answer arrived; zero if they did not.
+	//   - Answered: the headers of the target's answer arrived, or the result of a Lambda function or an
+	//     error of Lambda; zero if they did not.
 	//   - Responded: the first part of the answer was sent to the client.
 	//   - End: all was over.
 	Start, Dispatched, Answered, Responded, End time.Time

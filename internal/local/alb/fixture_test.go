@@ -116,7 +116,8 @@ func (tt template) json(t testing.TB) string {
 	}
 	if tt.function {
 		resources["A"].Properties["TargetType"], resources["A"].Properties["Targets"] = "lambda", []any{object{"Id": ref("Live")}}
-		resources["Live"] = resource{"AWS::Lambda::Alias", object{}}
+		resources["Function"] = resource{model.LambdaFunction, object{"FunctionName": "f"}}
+		resources["Live"] = resource{model.LambdaAlias, object{"Name": "live", "FunctionName": ref("Function"), "FunctionVersion": "$LATEST"}}
 	}
 	for id, properties := range tt.groups {
 		for name, value := range properties {

@@ -47,9 +47,9 @@ func Read(m *model.Model) (*rules.Table, error) {
 		for i, target := range g.Targets {
 			what := "tasks of ECS services"
 			if g.TargetType == "lambda" {
-				what = "Lambda functions of the assembly, by Ref or Fn::GetAtt,"
+				what = "Lambda functions of the assembly"
 			}
-			if g.TargetType != "lambda" || target.Function == nil {
+			if g.TargetType != "lambda" || m.FunctionTarget(target.ID).Function == nil {
 				errs = append(errs, g.Errorf(fmt.Sprintf("Targets[%d]", i), "%s does not answer here: only %s are targets", target.ID, what))
 			}
 		}

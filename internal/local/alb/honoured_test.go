@@ -122,7 +122,7 @@ func TestReadRefuses(t *testing.T) {
 		{listener(`"ListenerAttributes": [{"Key": "routing.http.request.x_amzn_tls_version.header_name", "Value": "Tls"}]`), "ListenerAttributes (routing.http.request.x_amzn_tls_version.header_name): not honoured"},
 		{group(`"TargetType": "alb"`), `S/G/Properties.TargetType: "alb" is not honoured: only instance, ip, lambda is known here`},
 		{group(`"TargetType": "lambda", "Targets": [{"Id": "arn:aws:lambda:eu-west-1:1:function:f"}]`),
-			"S/G/Properties.Targets[0]: arn:aws:lambda:eu-west-1:1:function:f does not answer here: only Lambda functions of the assembly, by Ref or Fn::GetAtt, are targets"},
+			"S/G/Properties.Targets[0]: arn:aws:lambda:eu-west-1:1:function:f does not answer here: only Lambda functions of the assembly are targets"},
 		{group(`"Protocol": "HTTP", "HealthCheckEnabled": false`), `S/G/Properties.HealthCheckEnabled: false is not honoured`},
 		{group(`"ProtocolVersion": "GRPC"`), `S/G/Properties.ProtocolVersion: "GRPC" is not honoured: only HTTP1 is known here`},
 		{group(`"HealthCheckEnabled": false`), "S/G/Properties.HealthCheckEnabled: false is not honoured"},

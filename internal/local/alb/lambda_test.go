@@ -68,16 +68,12 @@ func requireEvent(t *testing.T, got, want string) {
 }
 
 // fails asks for an answer of the load balancer in place of the function's.
-func (b *bench) fails(exchange int, reason string) {
-	b.t.Helper()
-	response, body := b.get(client(b.t), "/")
-	t, ok := b.t.(*testing.T)
-	if !ok {
-		b.t.Fatal("not a test")
-	}
+func fails(t *testing.T, b *bench, exchange int, reason string) {
+	t.Helper()
+	response, body := b.get(client(t), "/")
 	requireOwn(t, response, body, 502, "502 Bad Gateway")
 	if x := b.last(exchange); x.FunctionError != reason || x.Err == nil || x.Target != "S/Live" || x.Status != 502 || x.TargetStatus != 0 {
-		b.t.Errorf("exchange is %+v, want the reason %s", x, reason)
+		t.Errorf("exchange is %+v, want the reason %s", x, reason)
 	}
 }
 
@@ -174,7 +170,7 @@ var functionConformance = []behaviour{
 			`{"statusCode": 200, "multiValueHeaders": {}}`,
 		} {
 			b.returns(result)
-			b.fails(i+2, "LambdaInvalidResponse")
+			fails(t, b, i+2, "LambdaInvalidResponse")
 		}
 	}},
 	{name: "The reason phrase of statusDescription", source: lambdaFunctions + "#respond-to-load-balancer", template: onFunction(), differs: "an answer in HTTP/1.1 has the usual phrase of its status", run: func(t *testing.T, b *bench) {
@@ -190,7 +186,7 @@ var functionConformance = []behaviour{
 		}
 	}},
 	{name: "A second function in a target group", source: lambdaFunctions + "#prepare-lambda-function", template: template{function: true, groups: map[string]object{"A": {"Targets": []any{object{"Id": "arn:a"}, object{"Id": "arn:b"}}}}}, refused: "S/A/Properties.Targets[1]: AWS refuses a second target"},
-	{name: "A function of another assembly or account", source: lambdaFunctions, template: template{function: true, groups: map[string]object{"A": {"Targets": []any{object{"Id": "arn:aws:lambda:eu-west-1:1:function:f"}}}}}, refused: "arn:aws:lambda:eu-west-1:1:function:f does not answer here"},
+	{name: "A function of another assembly or account", source: lambdaFunctions, template: template{function: true, groups: map[string]object{"A": {"Targets": []any{object{"Id": "arn:aws:lambda:eu-west-1:1:function:other"}}}}}, refused: "arn:aws:lambda:eu-west-1:1:function:other does not answer here"},
 	{name: "Upgrades are rejected with a 400", source: lambdaFunctions, template: onFunction(), run: func(t *testing.T, b *bench) {
 		b.keeps()
 		response, body := b.talk(get("/") + "Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
@@ -233,7 +229,7 @@ var functionConformance = []behaviour{
 			t.Errorf("answer is %v with %d bytes", response.Status, len(body))
 		}
 		b.returns(result(maxFunctionResult + 1))
-		b.fails(2, "LambdaResponseTooLarge")
+		fails(t, b, 2, "LambdaResponseTooLarge")
 	}},
 	{name: "502 for an answer that is malformed or lacks the status", source: accessLogs + "#error-reason-codes", template: onFunction(), run: func(t *testing.T, b *bench) {
 		for i, result := range []string{
@@ -244,16 +240,16 @@ var functionConformance = []behaviour{
 			`{"statusCode": 200, "body": {}}`, `{"statusCode": 200, "isBase64Encoded": "true"}`, `{"statusCode": 200, "isBase64Encoded": true, "body": "no base64"}`, `{"statusCode": 200, "isBase64Encoded": true, "body": "AP/+\r\n"}`,
 		} {
 			b.returns(result)
-			b.fails(i+1, "LambdaInvalidResponse")
+			fails(t, b, i+1, "LambdaInvalidResponse")
 		}
 	}},
 	{name: "502 for multi-value headers that are no lists of texts", source: accessLogs + "#error-reason-codes", template: onFunction(multiValue), run: func(t *testing.T, b *bench) {
 		for i, headers := range []string{`null`, `[]`, `{"A": "b"}`, `{"A": null}`, `{"A": [null]}`, `{"A": [1]}`} {
 			b.returns(`{"statusCode": 200, "multiValueHeaders": ` + headers + `}`)
-			b.fails(i+1, "LambdaInvalidResponse")
+			fails(t, b, i+1, "LambdaInvalidResponse")
 		}
 		b.returns(`{"statusCode": 200, "headers": {"A": "b"}}`)
-		b.fails(7, "LambdaInvalidResponse")
+		fails(t, b, 7, "LambdaInvalidResponse")
 	}},
 	{name: "502 for a function that fails, times out, is throttled or may not be invoked", source: troubleshooting + "#http-502-issues", template: onFunction(), run: func(t *testing.T, b *bench) {
 		for i, test := range []struct {
@@ -266,7 +262,7 @@ var functionConformance = []behaviour{
 			{reasoned(""), "LambdaUnhandled"},
 		} {
 			b.functionIs(func(context.Context, []byte) ([]byte, error) { return nil, test.err })
-			b.fails(i+1, test.reason)
+			fails(t, b, i+1, test.reason)
 			if x := b.last(i + 1); !errors.Is(x.Err, test.err) {
 				t.Errorf("the error is %v, want %v", x.Err, test.err)
 			}
@@ -616,6 +612,18 @@ func TestFunctionsThatDoNotRun(t *testing.T) {
 	}
 	if err := balancer.Configure(onFunction().config(t)); err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("the configuration is refused with %v", err)
+	}
+}
+
+// A target may name a function, a version or an alias, also by its ARN.
+func TestReadFunctions(t *testing.T) {
+	for _, id := range []any{
+		ref("Live"), object{"Fn::GetAtt": []any{"Function", "Arn"}}, object{"Fn::Sub": "${Function.Arn}:live"}, "arn:aws:lambda:eu-west-1:1:function:f", "arn:aws:lambda:eu-west-1:1:function:f:live",
+	} {
+		tt := template{function: true, groups: map[string]object{"A": {"Targets": []any{object{"Id": id}}}}}
+		if _, err := Read(model.Read(read(t, tt.json(t)))); err != nil {
+			t.Errorf("%v is refused: %v", id, err)
+		}
 	}
 }
 

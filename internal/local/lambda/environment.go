@@ -56,12 +56,13 @@ type invocation struct {
 	// answered is closed with the first result.
 	once     sync.Once
 	answered chan struct{}
-	result   []byte // once it is answered
+	freed    chan struct{} // closed when its environment is free, or gone
+	result   []byte        // once it is answered
 	err      *Error
 }
 
 func newInvocation(arn string, payload []byte) *invocation {
-	return &invocation{id: uuid.NewString(), arn: arn, payload: payload, answered: make(chan struct{})}
+	return &invocation{id: uuid.NewString(), arn: arn, payload: payload, answered: make(chan struct{}), freed: make(chan struct{})}
 }
 
 func (i *invocation) finish(payload []byte, err *Error) {

@@ -29,6 +29,10 @@ const (
 	// accountConcurrency is how many invocations an account may have at once, by default.
 	// https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 	accountConcurrency = 1000
+	// way is how long a result takes at least, unless the environment is free before. On AWS a result is on its way as
+	// long. Without it, a client that asks again at once would find the environment busy for some microseconds more,
+	// and get a cold start.
+	way = 20 * time.Millisecond
 	// look is the time from one look at the memory of environments to the next.
 	look = 100 * time.Millisecond
 	// bootstrap is the program of a function with a runtime of its own.
@@ -269,6 +273,7 @@ func (p *Provider) free(v *version, e *environment, in *invocation) {
 	if e != nil && end {
 		e.signal(syscall.SIGKILL)
 	}
+	close(in.freed)
 	if in.err != nil {
 		p.tellOnce(v, e, in.err.Error())
 	}
@@ -375,31 +380,32 @@ func (p *Provider) watchMemory() {
 			return
 		case <-every.C:
 		}
-		p.checkMemory()
+		p.checkMemory(false)
 	}
 }
 
-func (p *Provider) checkMemory() {
+// checkMemory looks at the memory of environments: of all, or only if one is busy.
+func (p *Provider) checkMemory(all bool) {
 	p.mu.Lock()
-	var busy []*environment
+	var environments []*environment
 	for v := range p.live {
-		for e, is := range v.environments {
-			if is {
-				busy = append(busy, e)
-			}
+		for e, busy := range v.environments {
+			all = all || busy
+			environments = append(environments, e)
 		}
 	}
 	p.mu.Unlock()
-	if len(busy) == 0 {
+	if !all || len(environments) == 0 {
 		return
 	}
 	memory := process.Memory()
-	for _, e := range busy {
+	for _, e := range environments {
 		used := memory[e.group()]
 		p.mu.Lock()
 		e.peak = max(e.peak, used)
+		busy := e.version.environments[e]
 		p.mu.Unlock()
-		if limit := e.version.spec.MemoryMiB; used > limit<<20 {
+		if limit := e.version.spec.MemoryMiB; busy && used > limit<<20 {
 			p.tellOnce(e.version, e, fmt.Sprintf("an execution environment uses more memory than the %d MiB of the function, and is killed", limit))
 			e.signal(syscall.SIGKILL)
 		}

@@ -20,8 +20,6 @@ import (
 var forAWS = map[string]string{
 	"Description": "", "Tags": "", "Role": "", "KmsKeyArn": "", "SourceKMSKeyArn": "", "S3ObjectVersion": "", "LoggingConfig": "", "CodeSigningConfigArn": "",
 	"RuntimeManagementConfig": "", "RuntimePolicy": "", "RecursiveLoop": "", "CodeSha256": "", "SourceAccount": "",
-	// Only without a snapshot.
-	"ApplyOn": "None",
 	// Of permissions for others than load balancers.
 	"EventSourceToken": "", "FunctionUrlAuthType": "", "InvokedViaFunctionUrl": "", "PrincipalOrgID": "",
 }
@@ -42,7 +40,6 @@ var notHonoured = map[string]string{
 	"ImageConfig":            "images of functions do not run here",
 	"Layers":                 "layers are not unpacked here: put what is in them into the asset",
 	"FileSystemConfigs":      "no file system is mounted here",
-	"ApplyOn":                "no snapshot is taken here",
 	"DurableConfig":          "an invocation is not kept here",
 	"CapacityProviderConfig": "there are no managed instances here",
 	"TenancyConfig":          "environments are not separated by tenants here",
@@ -54,6 +51,7 @@ var limits = []provider.Limit[*model.Function]{
 	{Property: "PackageType", Value: func(f *model.Function) string { return f.PackageType }, Values: []string{"Zip"}, Why: "images of functions do not run here: give an asset with the file bootstrap"},
 	{Property: "Runtime", Value: func(f *model.Function) string { return f.Runtime }, Values: []string{"provided.al2023", "provided.al2"},
 		Why: "the runtimes of Lambda are not here: only provided.al2023 and provided.al2, for a program that speaks the Runtime API itself, run here"},
+	{Property: "SnapStart.ApplyOn", Value: func(f *model.Function) string { return f.SnapStart }, Values: []string{"None"}, Why: "no snapshot is taken here"},
 }
 
 // Compatibility is what becomes of the settings of functions, versions, aliases and permissions.
@@ -79,6 +77,13 @@ func (p *plan) Check() error {
 	for _, key := range p.functions.Keys() {
 		errs = append(errs, p.checkFunction(p.functions[key]))
 	}
+	for _, group := range p.model.TargetGroups {
+		for i, target := range group.Targets {
+			if group.TargetType == "lambda" && p.model.FunctionTarget(target.ID).Function == nil {
+				errs = append(errs, group.Errorf(fmt.Sprintf("Targets[%d].Id", i), "%s is no function, version or alias of the assembly: only those run here", target.ID))
+			}
+		}
+	}
 	for _, key := range p.versions.Keys() {
 		errs = append(errs, p.versions[key].Unsupported(ignored(), notHonoured))
 	}
@@ -93,7 +98,7 @@ func (p *plan) Check() error {
 		errs = append(errs, one.Unsupported(ignored(), notHonoured))
 		if one.Parts != nil {
 			if _, err := p.text(one.Parts); err != nil && !errors.Is(err, provider.ErrNotYet) {
-				errs = append(errs, fmt.Errorf("%w: %w", one.Errorf("SourceArn", "the value is not known"), err))
+				errs = append(errs, fmt.Errorf("%v: %w", one.Errorf("SourceArn", "the value is not known"), err))
 			}
 		}
 	}
