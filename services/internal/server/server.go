@@ -25,6 +25,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"cutover/services/internal/lambda"
 )
 
 // The limits of the HTTP server. A request is small and answered from memory, so the limits only
@@ -81,7 +83,12 @@ func Main(name string, modules ...Module) {
 // limitMemory sets the memory limit, unless the environment has one.
 func limitMemory(getenv func(string) string) {
 	if getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(memoryLimit)
+		limit := int64(memoryLimit)
+		// A function has what its list says, and is killed beyond.
+		if mib, err := strconv.ParseInt(getenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE"), 10, 64); err == nil {
+			limit = min(limit, mib<<20*3/4)
+		}
+		debug.SetMemoryLimit(limit)
 	}
 }
 
@@ -108,6 +115,20 @@ func run(ctx context.Context, name string, args []string, getenv func(string) st
 		return fail(exitUsage, fmt.Errorf("cannot understand %q: must be nothing (to serve), seed, healthcheck, --version or --help", command))
 	}
 
+	api := ""
+	if command == "" {
+		api = getenv("AWS_LAMBDA_RUNTIME_API")
+	}
+	if api != "" {
+		own := fail
+		fail = func(code int, err error) int { // Lambda keeps what it is told in its log, and starts another
+			return own(code, errors.Join(err, lambda.Failed(ctx, api, err)))
+		}
+		var err error
+		if getenv, err = lambda.Secrets(ctx, getenv); err != nil {
+			return fail(exitFailure, err)
+		}
+	}
 	c, err := readConfig(getenv)
 	if command == "healthcheck" {
 		// For Docker, 1 means "unhealthy" and 2 is reserved.
@@ -137,6 +158,9 @@ func run(ctx context.Context, name string, args []string, getenv func(string) st
 		}
 		return exitOK
 	}
+	if api != "" {
+		return runFunction(ctx, name, api, c, router, stdout, fail)
+	}
 	listener, err := net.Listen("tcp", net.JoinHostPort(c.host, strconv.Itoa(c.port)))
 	if err != nil {
 		return fail(exitFailure, fmt.Errorf("cannot listen on port %d, choose another with PORT: %w", c.port, err))
@@ -153,6 +177,34 @@ func run(ctx context.Context, name string, args []string, getenv func(string) st
 		return exitFailure
 	}
 	return exitOK
+}
+
+// runFunction answers the requests that Lambda has, one at a time, until ctx is done.
+func runFunction(ctx context.Context, name, api string, c config, router *Router, stdout io.Writer, fail func(int, error) int) int {
+	log := newLogger(stdout, c.logLevel, name)
+	telemetry, err := newTelemetry(name, c.traces, c.metrics, log.Logger)
+	if err != nil {
+		return fail(exitFailure, err)
+	}
+	app := &application{router: router, log: log, telemetry: telemetry}
+	err = lambda.Service{API: api, Handler: app, TooLarge: http.HandlerFunc(answerTooLarge), Flush: func() {
+		if telemetry != nil {
+			telemetry.flush(ctx)
+		}
+	}}.Serve(ctx)
+	if telemetry != nil {
+		telemetry.stop(time.Now().Add(flushTimeout))
+	}
+	if err = errors.Join(err, router.stop()); err != nil {
+		log.Error("failed", "error", err.Error())
+		return exitFailure
+	}
+	return exitOK
+}
+
+// answerTooLarge is the answer of a function in place of one that the load balancer would turn into 502.
+func answerTooLarge(w http.ResponseWriter, r *http.Request) {
+	_, _ = Problem(http.StatusInternalServerError, "The answer is larger than the 1 MB that a load balancer takes from a function. Ask for less, as with ?limit=100.").write(w, r.Method, time.Now())
 }
 
 // seedTimeout is how long the seed of a module may take. A database that was paused needs a part of it.

@@ -54,9 +54,9 @@ type telemetry struct {
 	mu     sync.RWMutex
 	series map[series]measurement
 
-	shutdown []func(context.Context) error
-	cancel   context.CancelFunc // ends the exports
-	log      *slog.Logger
+	shutdown, sendNow []func(context.Context) error
+	cancel            context.CancelFunc // ends the exports
+	log               *slog.Logger
 }
 
 // series distinguishes measurements. No client can choose a part freely.
@@ -106,7 +106,7 @@ func newTelemetry(service string, traces, metrics *otlp.Endpoint, log *slog.Logg
 	if traces != nil {
 		provider := sdktrace.NewTracerProvider(sdktrace.WithBatcher(otlp.Traces(ctx, traces)), sdktrace.WithResource(identity), sdktrace.WithIDGenerator(identifiers{}))
 		t.tracer = provider.Tracer(scope)
-		t.shutdown = append(t.shutdown, provider.Shutdown)
+		t.shutdown, t.sendNow = append(t.shutdown, provider.Shutdown), append(t.sendNow, provider.ForceFlush)
 	}
 	var meters metric.MeterProvider = nometric.NewMeterProvider()
 	if metrics != nil {
@@ -114,7 +114,7 @@ func newTelemetry(service string, traces, metrics *otlp.Endpoint, log *slog.Logg
 		provider := sdkmetric.NewMeterProvider(sdkmetric.WithReader(sdkmetric.NewPeriodicReader(otlp.Metrics(ctx, metrics))), sdkmetric.WithResource(identity),
 			sdkmetric.WithExemplarFilter(exemplar.AlwaysOffFilter))
 		meters = provider
-		t.shutdown = append(t.shutdown, provider.Shutdown)
+		t.shutdown, t.sendNow = append(t.shutdown, provider.Shutdown), append(t.sendNow, provider.ForceFlush)
 	}
 	meter := meters.Meter(scope)
 	t.duration, err = meter.Float64Histogram("http.server.request.duration", metric.WithUnit("s"), metric.WithDescription("Duration of HTTP server requests."),
@@ -258,10 +258,22 @@ func (t *telemetry) stop(deadline time.Time) {
 	}
 	ctx, cancel := context.WithDeadline(context.Background(), deadline)
 	defer cancel()
-	errs := make([]error, len(t.shutdown))
+	t.each(ctx, t.shutdown)
+}
+
+// flush sends what waits, until flushTimeout is over.
+func (t *telemetry) flush(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, flushTimeout)
+	defer cancel()
+	t.each(ctx, t.sendNow)
+}
+
+// each calls functions side by side, and logs their errors.
+func (t *telemetry) each(ctx context.Context, all []func(context.Context) error) {
+	errs := make([]error, len(all))
 	var group sync.WaitGroup
-	for i, shutdown := range t.shutdown {
-		group.Go(func() { errs[i] = shutdown(ctx) })
+	for i, one := range all {
+		group.Go(func() { errs[i] = one(ctx) })
 	}
 	group.Wait()
 	if err := errors.Join(errs...); err != nil {
