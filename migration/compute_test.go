@@ -100,26 +100,54 @@ func TestPlanOfComputes(t *testing.T) {
 	}
 }
 
-// The states on the way to Fargate and on the way back are the same.
+// The states on the way to another kind of compute and on the way back are the same. From one way to another, a
+// service passes where it is on one kind alone.
 func TestComputesFollow(t *testing.T) {
-	var names []string
-	var states []migration.State
-	for _, way := range []string{"users:ec2>fargate", "users:fargate>ec2"} {
-		for _, at := range []string{"", "users=parallel", "users=10%", "users=switched", "users=retired"} {
-			names = append(names, way+" "+at)
-			states = append(states, moving(way).State(computed(t, migration.Switched, at)))
+	ranks := map[string][]string{ // of each way: the states at the ranks 0, 2, 4, 5, 6, 8 and 10
+		"ec2>fargate":    {"ec2", "fargate-stopped", "ec2-first", "shift", "fargate-first", "ec2-stopped", "fargate"},
+		"ec2>lambda":     {"ec2", "ec2-lambda-lambda-stopped", "ec2-lambda-ec2-first", "ec2-lambda-shift", "ec2-lambda-lambda-first", "ec2-lambda-ec2-stopped", "lambda"},
+		"fargate>lambda": {"fargate", "fargate-lambda-lambda-stopped", "fargate-lambda-fargate-first", "fargate-lambda-shift", "fargate-lambda-lambda-first", "fargate-lambda-fargate-stopped", "lambda"},
+	}
+	places := []string{"", "users=parallel", "users=10%", "users=switched", "users=retired"}
+	type at struct {
+		way   string
+		rank  int
+		state migration.State
+	}
+	var all []at
+	for way, names := range ranks {
+		from, to, _ := strings.Cut(way, ">")
+		for i, name := range names {
+			var states []migration.State
+			switch i {
+			case 0:
+				states = append(states, moving("users:"+from).State(computed(t, migration.Switched, "")))
+			case 6:
+				states = append(states, moving("users:"+to).State(computed(t, migration.Switched, "")))
+			default:
+				states = append(states, moving("users:"+way).State(computed(t, migration.Switched, places[i-1])),
+					moving("users:"+to+">"+from).State(computed(t, migration.Switched, places[5-i])))
+			}
+			for _, state := range states {
+				if got := state.ComputePlace("users"); got != name {
+					t.Errorf("%s, rank %d: %s, want %s", way, i, got, name)
+				}
+				all = append(all, at{way, []int{0, 2, 4, 5, 6, 8, 10}[i], state})
+			}
 		}
 	}
-	names = append(names, "users:fargate")
-	states = append(states, moving("users:fargate").State(computed(t, migration.Switched, "")))
-	rank := map[string]int{"fargate-stopped": 2, "ec2-first": 4, "shift": 5, "fargate-first": 6, "ec2-stopped": 8, "fargate": 10}
 	m := moving("users:ec2>fargate")
-	for i, after := range states {
-		for j, next := range states {
-			from, to := after.ComputePlace("users"), next.ComputePlace("users")
-			want := max(rank[from]-rank[to], rank[to]-rank[from]) <= 2
-			if got := m.Follows(after, next); got != want {
-				t.Errorf("%s (%s) → %s (%s): %v, want %v", names[i], from, names[j], to, got, want)
+	for _, after := range all {
+		for _, next := range all {
+			from, to := after.state.ComputePlace("users"), next.state.ComputePlace("users")
+			want := from == to
+			for _, names := range ranks {
+				i, j := slices.Index(names, from), slices.Index(names, to)
+				want = want || after.way == next.way && max(after.rank-next.rank, next.rank-after.rank) <= 2 ||
+					min(i, j) == 0 && max(i, j) == 1 || min(i, j) == 5 && max(i, j) == 6 // an end belongs to two ways
+			}
+			if got := m.Follows(after.state, next.state); got != want {
+				t.Errorf("%s → %s: %v, want %v", from, to, got, want)
 			}
 			if got := migration.ComputeFollows(from, to); got != want {
 				t.Errorf("%s → %s: %v, want %v", from, to, got, want)
