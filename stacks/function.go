@@ -53,6 +53,20 @@ func newFunctions(scope constructs.Construct, d config.Deployment, s config.Sett
 	return functions, nil
 }
 
+// functionsAfterTables lets a function wait for its table, which it uses from its first request. If there is a database
+// with alarms, the tables are in a stack after that of the load balancer, which has the topic, and so after the function.
+func functionsAfterTables(functions map[string]*Function, d config.Deployment, s config.Settings, data *Data) {
+	if s.Alarms && len(config.StoresIn[config.AuroraPostgreSQL](d)) > 0 {
+		return
+	}
+	for _, service := range d.All() {
+		one, is := service.Function()
+		if f := functions[one.Name]; is && f != nil && len(d.StoresOf(service, s.Position)) > 0 {
+			depend(f.Stack, data.Stack, "a function uses its table from its first request")
+		}
+	}
+}
+
 // newFunction adds the stack of a function, whose program is in the directory code and has a digest.
 func newFunction(scope constructs.Construct, s config.Settings, p *pair, plan migration.Plan, code, digest string) *Function {
 	compute := p.Compute.(config.Lambda)
