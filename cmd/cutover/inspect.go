@@ -206,6 +206,9 @@ running, it shows the output of the last one.`,
 				for _, s := range status.Services {
 					names = append(names, s.Name)
 				}
+				for _, f := range status.Functions {
+					names = append(names, f.Name)
+				}
 				if !slices.Contains(names, service) {
 					return fmt.Errorf("there is no service %q: %s", service, words.Choice(names))
 				}

@@ -380,31 +380,32 @@ func (p *Provider) watchMemory() {
 			return
 		case <-every.C:
 		}
-		p.checkMemory()
+		p.checkMemory(false)
 	}
 }
 
-func (p *Provider) checkMemory() {
+// checkMemory looks at the memory of environments: of all, or only if one is busy.
+func (p *Provider) checkMemory(all bool) {
 	p.mu.Lock()
-	var busy []*environment
+	var environments []*environment
 	for v := range p.live {
-		for e, is := range v.environments {
-			if is {
-				busy = append(busy, e)
-			}
+		for e, busy := range v.environments {
+			all = all || busy
+			environments = append(environments, e)
 		}
 	}
 	p.mu.Unlock()
-	if len(busy) == 0 {
+	if !all || len(environments) == 0 {
 		return
 	}
 	memory := process.Memory()
-	for _, e := range busy {
+	for _, e := range environments {
 		used := memory[e.group()]
 		p.mu.Lock()
 		e.peak = max(e.peak, used)
+		busy := e.version.environments[e]
 		p.mu.Unlock()
-		if limit := e.version.spec.MemoryMiB; used > limit<<20 {
+		if limit := e.version.spec.MemoryMiB; busy && used > limit<<20 {
 			p.tellOnce(e.version, e, fmt.Sprintf("an execution environment uses more memory than the %d MiB of the function, and is killed", limit))
 			e.signal(syscall.SIGKILL)
 		}

@@ -48,6 +48,9 @@ func TestInvoke(t *testing.T) {
 	d.until("the environment is idle again", func() bool { return d.status().Idle == 1 })
 	want := FunctionStatus{Name: "users", Service: "people", Version: "1", Alias: "live", Concurrency: 1000, Idle: 1, Invocations: 2, ColdStarts: 1, MemoryMiB: 512}
 	got := d.status()
+	if got.PeakMemoryMiB == 0 || got.PeakMemoryMiB > 512 {
+		t.Errorf("the peak is %d MiB, want what a small program uses", got.PeakMemoryMiB)
+	}
 	if got.PeakMemoryMiB = 0; got != want {
 		t.Errorf("the status is %+v, want %+v", got, want)
 	}

@@ -150,31 +150,38 @@ func (p *Provider) Invoke(ctx context.Context, target, group string, payload []b
 func (p *Provider) admit(target, group string, payload []byte) (*version, *invocation, error) {
 	permitted := p.permitted(target, group)
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	v, qualifier := p.find(target)
 	if v == nil {
+		p.mu.Unlock()
 		return nil, nil, &Error{Type: "ResourceNotFoundException", Message: "Function not found: " + target, reason: "LambdaResourceNotFound"}
 	}
 	f := v.function
-	if !permitted {
-		err := &Error{Type: "AccessDeniedException", reason: "LambdaAccessDenied", Message: fmt.Sprintf(
-			"no %s of the assembly lets %s do lambda:InvokeFunction on %s for the target group %s", model.LambdaPermission, model.LoadBalancing, target, group)}
-		go p.tellOnce(v, nil, err.Error())
-		return nil, nil, err
-	}
 	limit := f.spec.Concurrency
 	if limit < 0 {
 		limit = accountConcurrency
 	}
-	if f.running >= limit {
+	throttled := permitted && f.running >= limit
+	switch {
+	case throttled:
 		f.Throttles++
-		go p.tellOnce(v, nil, fmt.Sprintf("an invocation was throttled: the function may have %d at once", limit))
-		return nil, nil, &Error{Type: "TooManyRequestsException", Message: "Rate Exceeded.", reason: "LambdaThrottling"}
+	case permitted:
+		f.running++
+		v.running++
+		f.Invocations++
 	}
-	f.running++
-	v.running++
-	f.Invocations++
-	return v, newInvocation(arn(f.spec.Name, qualifier), payload), nil
+	name := f.spec.Name
+	p.mu.Unlock()
+	switch {
+	case throttled:
+		p.tellOnce(v, nil, fmt.Sprintf("an invocation was throttled: the function may have %d at once", limit))
+		return nil, nil, &Error{Type: "TooManyRequestsException", Message: "Rate Exceeded.", reason: "LambdaThrottling"}
+	case !permitted:
+		err := &Error{Type: "AccessDeniedException", reason: "LambdaAccessDenied", Message: fmt.Sprintf(
+			"no %s of the assembly lets %s do lambda:InvokeFunction on %s for the target group %s", model.LambdaPermission, model.LoadBalancing, target, group)}
+		p.tellOnce(v, nil, err.Error())
+		return nil, nil, err
+	}
+	return v, newInvocation(arn(name, qualifier), payload), nil
 }
 
 // arn is the ARN of a function, with what is behind the name.
@@ -303,7 +310,7 @@ type FunctionStatus struct {
 
 // Status implements [provider.Provider]. It returns a list of [FunctionStatus], by key.
 func (p *Provider) Status() any {
-	p.checkMemory()
+	p.checkMemory(true)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.functions) == 0 {
