@@ -289,9 +289,11 @@ func (s Service) ownVariables() map[string]string {
 	return all
 }
 
-// Repository says whether images of the service are pushed to a repository of its own. A function has none.
+// Repository says whether images of the service are pushed to a repository of its own. A service on Lambda alone
+// pushes none, and keeps the repository for the way back: with the setting removalPolicy=retain, a repository that
+// left its stack could not be made again.
 func (s Service) Repository() bool {
-	return s.Tasked() && slices.ContainsFunc(s.Containers(), func(c Container) bool {
+	return slices.ContainsFunc(s.Containers(), func(c Container) bool {
 		_, elsewhere := c.Image.(Registry)
 		return !elsewhere
 	})
