@@ -205,10 +205,10 @@ func TestFailures(t *testing.T) {
 func TestTimeout(t *testing.T) {
 	t.Parallel()
 	d := newDeployment(t)
-	d.mustDeploy(app{properties: object{"Timeout": 1}})
+	d.mustDeploy(app{properties: object{"Timeout": 3}})
 	first := d.mustInvoke(event{Do: "echo"})
 	d.until("it is idle", func() bool { return d.status().Idle == 1 })
-	d.fails(event{Do: "hang"}, "Sandbox.Timedout", "LambdaUnhandled", "Task timed out after 1.00 seconds")
+	d.fails(event{Do: "hang"}, "Sandbox.Timedout", "LambdaUnhandled", "Task timed out after 3.00 seconds")
 	if lives(first.PID) {
 		t.Error("the process lives on after the time-out")
 	}
@@ -216,6 +216,7 @@ func TestTimeout(t *testing.T) {
 	if _, err := d.invoke(event{Do: "late", File: filepath.Join(t.TempDir(), "never")}); err != nil {
 		t.Error(err)
 	}
+	d.told("did not ask for its next invocation within its time-out of 3s")
 	d.until("its environment is gone", func() bool { s := d.status(); return s.Idle+s.Busy == 0 })
 	if s := d.status(); s.Timeouts != 1 || s.Errors != 1 {
 		t.Errorf("the status is %+v, want one time-out, which is an error", s)
