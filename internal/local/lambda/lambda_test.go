@@ -202,6 +202,23 @@ func TestFailures(t *testing.T) {
 	})
 }
 
+// With its first process, an environment ends as a whole.
+func TestChildren(t *testing.T) {
+	t.Parallel()
+	d := newDeployment(t)
+	d.mustDeploy(app{})
+	file := filepath.Join(t.TempDir(), "grows")
+	d.mustInvoke(event{Do: "child", File: file})
+	d.until("it is idle", func() bool { return d.status().Idle == 1 })
+	r := d.mustInvoke(event{Do: "echo"})
+	d.until("it is idle", func() bool { return d.status().Idle == 1 })
+	if r.Child == 0 || !lives(r.Child) {
+		t.Fatalf("there is no child %d", r.Child)
+	}
+	d.fails(event{Do: "exit"}, "Runtime.ExitError", "LambdaUnhandled", "exit status 3")
+	d.until("the child is gone", func() bool { return !lives(r.Child) })
+}
+
 func TestTimeout(t *testing.T) {
 	t.Parallel()
 	d := newDeployment(t)
