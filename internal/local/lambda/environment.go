@@ -124,18 +124,18 @@ func (p *Provider) launch(v *version) (*environment, error) {
 	cmd := exec.Command(filepath.Join(v.dir, bootstrap))
 	cmd.Dir, cmd.SysProcAttr = v.dir, process.GroupAttributes()
 	cmd.Env = append(p.variables(v, e, l.Addr().String()), "TMPDIR="+tmp)
-	cmd.WaitDelay = time.Second // a process that left the group may keep the output open
-	line := func(stream string) io.WriteCloser {
-		return ecs.Lines(func(text string) { p.log(e, stream, text) })
+	stdout, err1 := p.output(e, "stdout")
+	stderr, err2 := p.output(e, "stderr")
+	err = errors.Join(err1, err2)
+	if killed {
+		err = context.Canceled
 	}
-	stdout, stderr := line("stdout"), line("stderr")
-	cmd.Stdout, cmd.Stderr = stdout, stderr
+	cmd.Stdout, cmd.Stderr = stdout.in, stderr.in
 	started := make(chan error)
 	go func() {
 		// Linux ends the process when the thread that started it ends. So the thread must last as long.
 		runtime.LockOSThread()
-		err := context.Canceled
-		if !killed {
+		if err == nil {
 			err = cmd.Start()
 		}
 		if err == nil {
@@ -159,8 +159,9 @@ func (p *Provider) launch(v *version) (*environment, error) {
 			if err != nil {
 				e.outcome = err.Error()
 			}
-			_, _ = stdout.Close(), stderr.Close()
 		}
+		stdout.end()
+		stderr.end()
 		_, _ = server.Close(), os.RemoveAll(tmp)
 		p.options.Access.Forget(e.id)
 		p.forget(e)
@@ -171,6 +172,37 @@ func (p *Provider) launch(v *version) (*environment, error) {
 		return nil, err
 	}
 	return e, nil
+}
+
+// output is what a process writes into.
+type output struct {
+	in, out *os.File
+	handed  chan struct{} // closed when all is in the log
+}
+
+// output writes what comes in to the log, line by line.
+func (p *Provider) output(e *environment, stream string) (o output, err error) {
+	if o.out, o.in, err = os.Pipe(); err != nil {
+		return o, err
+	}
+	o.handed = make(chan struct{})
+	go func() {
+		lines := ecs.Lines(func(text string) { p.log(e, stream, text) })
+		_, _ = io.Copy(lines, o.out)
+		_ = lines.Close()
+		close(o.handed)
+	}()
+	return o, nil
+}
+
+// end waits for what was written, but not long: a process that left the group may keep the pipe open.
+func (o output) end() {
+	if o.handed == nil {
+		return
+	}
+	_, _ = o.in.Close(), o.out.SetReadDeadline(time.Now().Add(time.Second))
+	<-o.handed
+	_ = o.out.Close()
 }
 
 // signal sends a signal to all processes.

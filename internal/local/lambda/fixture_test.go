@@ -230,7 +230,7 @@ type event struct {
 }
 
 type returned struct {
-	PID, Invocations                     int
+	PID, Invocations, Child              int
 	Request, ARN, Deadline, Dir, Version string
 	Env                                  []string
 }
@@ -333,9 +333,11 @@ func frozen(pid int) bool {
 	return true
 }
 
+// lives says whether a process has not ended. One for which nobody waited yet has.
 func lives(pid int) bool {
-	_, err := os.Stat(fmt.Sprintf("/proc/%d", pid))
-	return err == nil
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	_, state, _ := strings.Cut(string(text), ") ")
+	return err == nil && !strings.HasPrefix(state, "Z")
 }
 
 func size(file string) int64 {

@@ -132,16 +132,13 @@ func (p *Provider) run(v *version, in *invocation) {
 	}
 	ctx, cancel := context.WithDeadline(context.Background(), in.deadline)
 	defer cancel()
-	timedOut := false
 	end := func() {
-		timedOut = true
 		e.signal(syscall.SIGKILL)
 		<-e.ended
-		in.finish(nil, in.errorf(timedOutType, "Task timed out after %.2f seconds", v.spec.Timeout.Seconds()))
 	}
 	select {
 	case <-in.answered:
-		// The result goes back at once. What the function does until it asks for the next invocation still counts.
+		// The result goes back. What the function does until it asks for its next invocation still counts.
 		select {
 		case <-e.asked:
 			e.signal(syscall.SIGSTOP)
@@ -150,14 +147,13 @@ func (p *Provider) run(v *version, in *invocation) {
 		case <-e.ended:
 		case <-ctx.Done():
 			end()
+			p.tellOnce(v, e, fmt.Sprintf("after its response, the function did not ask for its next invocation within its time-out of %v", v.spec.Timeout))
 		}
 	case <-e.ended:
 		in.finish(nil, in.crash(e))
 	case <-ctx.Done():
 		end()
-	}
-	if timedOut {
-		p.tellOnce(v, e, fmt.Sprintf("an invocation took longer than the time-out of the function, %v", v.spec.Timeout))
+		in.finish(nil, in.errorf(timedOutType, "Task timed out after %.2f seconds", v.spec.Timeout.Seconds()))
 	}
 	p.free(v, nil, in)
 }

@@ -202,13 +202,30 @@ func TestFailures(t *testing.T) {
 	})
 }
 
+// With its first process, an environment ends as a whole.
+func TestChildren(t *testing.T) {
+	t.Parallel()
+	d := newDeployment(t)
+	d.mustDeploy(app{})
+	file := filepath.Join(t.TempDir(), "grows")
+	d.mustInvoke(event{Do: "child", File: file})
+	d.until("it is idle", func() bool { return d.status().Idle == 1 })
+	r := d.mustInvoke(event{Do: "echo"})
+	d.until("it is idle", func() bool { return d.status().Idle == 1 })
+	if r.Child == 0 || !lives(r.Child) {
+		t.Fatalf("there is no child %d", r.Child)
+	}
+	d.fails(event{Do: "exit"}, "Runtime.ExitError", "LambdaUnhandled", "exit status 3")
+	d.until("the child is gone", func() bool { return !lives(r.Child) })
+}
+
 func TestTimeout(t *testing.T) {
 	t.Parallel()
 	d := newDeployment(t)
-	d.mustDeploy(app{properties: object{"Timeout": 1}})
+	d.mustDeploy(app{properties: object{"Timeout": 3}})
 	first := d.mustInvoke(event{Do: "echo"})
 	d.until("it is idle", func() bool { return d.status().Idle == 1 })
-	d.fails(event{Do: "hang"}, "Sandbox.Timedout", "LambdaUnhandled", "Task timed out after 1.00 seconds")
+	d.fails(event{Do: "hang"}, "Sandbox.Timedout", "LambdaUnhandled", "Task timed out after 3.00 seconds")
 	if lives(first.PID) {
 		t.Error("the process lives on after the time-out")
 	}
@@ -216,6 +233,7 @@ func TestTimeout(t *testing.T) {
 	if _, err := d.invoke(event{Do: "late", File: filepath.Join(t.TempDir(), "never")}); err != nil {
 		t.Error(err)
 	}
+	d.told("did not ask for its next invocation within its time-out of 3s")
 	d.until("its environment is gone", func() bool { s := d.status(); return s.Idle+s.Busy == 0 })
 	if s := d.status(); s.Timeouts != 1 || s.Errors != 1 {
 		t.Errorf("the status is %+v, want one time-out, which is an error", s)

@@ -25,6 +25,7 @@ type event struct {
 // result is what the function returns.
 type result struct {
 	PID, Invocations int
+	Child            int
 	Request, ARN     string
 	Deadline         string
 	Dir              string
@@ -52,6 +53,7 @@ func main() {
 		}
 	}
 	fmt.Println("started", version)
+	child := 0
 	for n := 1; ; n++ {
 		response, err := http.Get(api + "invocation/next")
 		if err != nil {
@@ -63,7 +65,7 @@ func main() {
 		var e event
 		_ = json.Unmarshal(body, &e)
 		dir, _ := os.Getwd()
-		answer, _ := json.Marshal(result{os.Getpid(), n, id, response.Header.Get("Lambda-Runtime-Invoked-Function-Arn"), response.Header.Get("Lambda-Runtime-Deadline-Ms"), dir, version, os.Environ()})
+		answer, _ := json.Marshal(result{os.Getpid(), n, child, id, response.Header.Get("Lambda-Runtime-Invoked-Function-Arn"), response.Header.Get("Lambda-Runtime-Deadline-Ms"), dir, version, os.Environ()})
 		switch e.Do {
 		case "error":
 			post(api+"invocation/"+id+"/error", []byte(`{"errorType":"Own.Error","errorMessage":"as asked"}`))
@@ -89,6 +91,7 @@ func main() {
 			if err := command.Start(); err != nil {
 				panic(err)
 			}
+			child = command.Process.Pid
 		case "twice":
 			post(api+"invocation/"+id+"/response", answer)
 			fmt.Println("again:", post(api+"invocation/"+id+"/response", answer))
