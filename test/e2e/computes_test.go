@@ -16,7 +16,7 @@ import (
 	"cutover/test/e2e/moving"
 )
 
-// A stop is where api and users are on their way between EC2 and Fargate, as somebody sets it, and what is deployed then.
+// A stop is where api and users are on their way between EC2, Fargate and Lambda, as somebody sets it, and what is deployed then.
 type stop struct {
 	name     string
 	way      string // of api and of users, as moving.Of takes it
@@ -36,17 +36,22 @@ var (
 	fargateLeads  = stop{"EC2 to Fargate, switched", "ec2>fargate", "switched", "% 0, %-fargate 1", "% 1 ec2, %-fargate 1 fargate", "%, %-fargate", "fargate-first"}
 	ec2Stops      = stop{"EC2 to Fargate, retired", "ec2>fargate", "retired", "% 0, %-fargate 1", "%-fargate 1 fargate", "%, %-fargate", "ec2-stopped"}
 	fargateAlone  = stop{"Fargate alone", "fargate", "", "%-fargate", "%-fargate 1 fargate", "%-fargate", "fargate"}
-	toEC2         = stop{"Fargate to EC2, stopped", "fargate>ec2", "", "%-fargate 1, % 0", "%-fargate 1 fargate", "%, %-fargate", "ec2-stopped"}
-	ec2Runs       = stop{"Fargate to EC2, parallel", "fargate>ec2", "parallel", "%-fargate 1, % 0", "% 1 ec2, %-fargate 1 fargate", "%, %-fargate", "fargate-first"}
-	ec2Leads      = stop{"Fargate to EC2, switched", "fargate>ec2", "switched", "%-fargate 0, % 1", "% 1 ec2, %-fargate 1 fargate", "%, %-fargate", "ec2-first"}
-	fargateStops  = stop{"Fargate to EC2, retired", "fargate>ec2", "retired", "%-fargate 0, % 1", "% 1 ec2", "%, %-fargate", "fargate-stopped"}
+	toLambda      = stop{"Fargate to Lambda, stopped", "fargate>lambda", "", "%-fargate 1, %-lambda 0", "%-fargate 1 fargate", "%-fargate, %-lambda", "fargate-lambda-lambda-stopped"}
+	lambdaRuns    = stop{"Fargate to Lambda, parallel", "fargate>lambda", "parallel", "%-fargate 1, %-lambda 0", "%-fargate 1 fargate", "%-fargate, %-lambda", "fargate-lambda-fargate-first"}
+	lambdaLeads   = stop{"Fargate to Lambda, switched", "fargate>lambda", "switched", "%-fargate 0, %-lambda 1", "%-fargate 1 fargate", "%-fargate, %-lambda", "fargate-lambda-lambda-first"}
+	fargateStops  = stop{"Fargate to Lambda, retired", "fargate>lambda", "retired", "%-fargate 0, %-lambda 1", "", "%-fargate, %-lambda", "fargate-lambda-fargate-stopped"}
+	lambdaAlone   = stop{"Lambda alone", "lambda", "", "%-lambda", "", "%-lambda", "lambda"}
+	toEC2         = stop{"Lambda to EC2, stopped", "lambda>ec2", "", "%-lambda 1, % 0", "", "%, %-lambda", "ec2-lambda-ec2-stopped"}
+	ec2Runs       = stop{"Lambda to EC2, parallel", "lambda>ec2", "parallel", "%-lambda 1, % 0", "% 1 ec2", "%, %-lambda", "ec2-lambda-lambda-first"}
+	ec2Leads      = stop{"Lambda to EC2, switched", "lambda>ec2", "switched", "%-lambda 0, % 1", "% 1 ec2", "%, %-lambda", "ec2-lambda-ec2-first"}
+	lambdaStops   = stop{"Lambda to EC2, retired", "lambda>ec2", "retired", "%-lambda 0, % 1", "% 1 ec2", "%, %-lambda", "ec2-lambda-lambda-stopped"}
 )
 
 var stops = []struct {
 	stop
 	refused []stop
 }{
-	{ec2Alone, []stop{fargateShares, fargateAlone}}, // a move begins in stopped
+	{ec2Alone, []stop{fargateShares, fargateAlone, lambdaAlone}}, // a move begins in stopped
 	{toFargate, []stop{fargateLeads}},
 	{fargateRuns, []stop{ec2Alone}}, // a move ends in stopped or retired
 	{fargateShares, nil},
@@ -54,11 +59,16 @@ var stops = []struct {
 	{ec2Stops, []stop{fargateRuns}},
 	{fargateLeads, nil}, // back from retired
 	{ec2Stops, nil},
-	{fargateAlone, []stop{ec2Alone, ec2Leads}},
+	{fargateAlone, []stop{ec2Alone, lambdaLeads}},
+	{toLambda, nil},
+	{lambdaRuns, []stop{fargateRuns}}, // from one move into another
+	{lambdaLeads, nil},
+	{fargateStops, nil},
+	{lambdaAlone, []stop{ec2Leads}},
 	{toEC2, nil},
 	{ec2Runs, nil},
 	{ec2Leads, nil},
-	{fargateStops, nil},
+	{lambdaStops, nil},
 	{ec2Alone, nil},
 }
 
@@ -102,14 +112,20 @@ func (s stop) deployed(t *testing.T, a *account) {
 	for _, group := range a.targetGroups(t) {
 		targetGroups = append(targetGroups, *group.TargetGroupName)
 		kind := elbtypes.TargetTypeEnumInstance
-		if strings.HasSuffix(*group.TargetGroupName, "-fargate") {
+		switch {
+		case strings.HasSuffix(*group.TargetGroupName, "-fargate"):
 			kind = elbtypes.TargetTypeEnumIp
+		case strings.HasSuffix(*group.TargetGroupName, "-lambda"):
+			kind = elbtypes.TargetTypeEnumLambda
 		}
 		equal(t, "type of "+*group.TargetGroupName, group.TargetType, kind)
 	}
 	list := func(what string, got []string, template string, others ...string) {
 		t.Helper()
 		for _, service := range []string{"api", "users"} {
+			if template == "" { // functions alone
+				continue
+			}
 			others = append(others, strings.Split(of(template, service), ", ")...)
 		}
 		slices.Sort(got)
@@ -141,7 +157,8 @@ func onOneCompute(t *testing.T, service ecstypes.Service, kind string) {
 	equal(t, "subnets and security groups of "+*service.ServiceName, fmt.Sprint(len(network.AwsvpcConfiguration.Subnets), len(network.AwsvpcConfiguration.SecurityGroups)), "2 1")
 }
 
-// TestComputes moves the monolith and a service from EC2 to Fargate and back in the same deployments.
+// TestComputes moves the monolith and a service from EC2 to Fargate, to Lambda and back to EC2 in the same deployments.
+// The stacks of the functions stay until somebody deletes them.
 func TestComputes(t *testing.T) {
 	cli, a := bootstrapped(t)
 	out := t.TempDir()
@@ -187,7 +204,11 @@ func TestComputes(t *testing.T) {
 	}
 	// Nothing is left over, and what did not move is what it was.
 	for _, change := range changed(first, a.resources(t)) {
-		if f := strings.Fields(change); f[0] != "!" || f[1] != "dev-Api" && f[1] != "dev-Users" && f[1] != "dev-Routing" && f[1] != "dev-GateCompute" && f[1] != "dev-PhaseCompute" {
+		f := strings.Fields(change)
+		if f[1] == "dev-ApiFunction" || f[1] == "dev-UsersFunction" {
+			continue
+		}
+		if f[0] != "!" || f[1] != "dev-Api" && f[1] != "dev-Users" && f[1] != "dev-Routing" && f[1] != "dev-GateCompute" && f[1] != "dev-PhaseCompute" {
 			t.Error(change)
 		}
 	}
