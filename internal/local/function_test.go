@@ -3,11 +3,13 @@ package local
 import (
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"runtime"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"cutover/internal/build"
 	"cutover/internal/local/alb"
@@ -151,5 +153,61 @@ func TestFunction(t *testing.T) {
 	}
 	if !strings.Contains(fmt.Sprint(d.told()), "no AWS::Lambda::Permission of the assembly lets") {
 		t.Errorf("no event tells of the permission: %v", d.told())
+	}
+}
+
+// Functions are compared as ECS services are. If their execution environments are killed, the next request starts
+// another one.
+func TestFunctionAsCanary(t *testing.T) {
+	t.Parallel()
+	d := start(t, stateDir(t), nil)
+	d.deploy(usersOnLambda(t, func(resources map[string]any) {
+		like := func(from, to string, properties map[string]any) {
+			all := maps.Clone(resources[from].(map[string]any)["Properties"].(map[string]any))
+			maps.Copy(all, properties)
+			resources[to] = map[string]any{"Type": resources[from].(map[string]any)["Type"], "Properties": all}
+		}
+		like("Group", "New", map[string]any{"Name": "users-lambda"})
+		like("Permission", "NewPermission", map[string]any{"SourceArn": map[string]any{"Fn::Sub": "arn:${AWS::Partition}:elasticloadbalancing:${AWS::Region}:${AWS::AccountId}:targetgroup/users-lambda/*"}})
+		like("Listener", "Listener", map[string]any{"DefaultActions": []any{map[string]any{"Type": "forward", "ForwardConfig": map[string]any{"TargetGroups": []any{
+			map[string]any{"TargetGroupArn": ref("Group"), "Weight": 3}, map[string]any{"TargetGroupArn": ref("New"), "Weight": 1},
+		}}}}})
+	}))
+	get := func() int {
+		response, err := http.Get(d.url(80) + "/api/users/1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		return response.StatusCode
+	}
+	for range 8 {
+		if code := get(); code != http.StatusOK {
+			t.Fatalf("the answer is %d", code)
+		}
+	}
+	found, err := d.Canaries(Compared{Monolith: []string{"nobody"}, Old: map[string]string{"users-lambda": "users"}}, time.Second)
+	if err != nil || len(found.Canaries) == 0 {
+		t.Fatalf("%+v, %v: want the function that has a share", found, err)
+	}
+	if c := found.Canaries[0]; c.Service != "users-lambda" || c.With != "users" || !c.Compute || c.Percent != 25 {
+		t.Errorf("%+v: want users-lambda with 25 %% of the traffic of users", c)
+	}
+	if _, err := d.Canaries(Compared{Monolith: []string{"users"}}, time.Second); err != nil {
+		t.Errorf("a function has no tasks to count, and others are compared with it: %v", err)
+	}
+	before := d.Status().Functions[0].ColdStarts
+	ended, err := d.Fault(t.Context(), "kill", "users")
+	if err == nil {
+		err = ended(t.Context())
+	}
+	if f := d.Status().Functions[0]; err != nil || f.Idle+f.Busy != 0 {
+		t.Errorf("%v: after the kill the function is %+v", err, f)
+	}
+	if code := get(); code != http.StatusOK || d.Status().Functions[0].ColdStarts != before+1 {
+		t.Errorf("after the kill the answer is %d, with %d cold starts after %d", code, d.Status().Functions[0].ColdStarts, before)
+	}
+	if _, err := d.Fault(t.Context(), "hang", "users"); err == nil {
+		t.Error("a function has no task that could hang")
 	}
 }
