@@ -287,7 +287,8 @@ func (s Service) computeIndex(place Place) int {
 	return int(place.Phase) + 1
 }
 
-// Stopped is the word for the place of a service whose new pair has no tasks. The setting does not name
+// Stopped is the word for the place of a service whose new pair has no tasks, or is a function without
+// requests. The setting does not name
 // such a service.
 const Stopped = "stopped"
 
@@ -365,7 +366,7 @@ func (s Service) ComputeTurn(state string) string {
 	case s.Next == "" && slices.Contains(Computes, state):
 		return fmt.Sprintf("on %s alone: move it to %s by Next, step by step", state, s.Kind())
 	case s.Next == "":
-		return fmt.Sprintf("in %s: it is on %s alone only after the other pair has no tasks: keep Next until then", state, s.Kind())
+		return fmt.Sprintf("in %s: it is on %s alone only after the other pair is stopped: keep Next until then", state, s.Kind())
 	}
 	word, next := s.ComputeWord(state), ""
 	switch word {

@@ -314,12 +314,18 @@ func seconds(n float64) string {
 	return strconv.FormatFloat(n, 'f', -1, 64) + " s"
 }
 
+// group is the target group of a pair, as it is compared.
+func (p *pair) group(name string) canary.Group {
+	_, compute := p.Deployment.Pair(name)
+	return canary.Group{Name: name, Function: config.Kind(compute) == migration.Lambda}
+}
+
 // compare adds the alarms of a pair that is worse than another one at the same load balancer. The name of
 // the balancer is empty, unless the service is behind several.
 func (a *Alarms) compare(stack awscdk.Stack, s config.Settings, p *pair, at *Routing, balancer string) []awscloudwatch.Alarm {
 	named := migration.Balancer{Name: balancer}.GroupName(p.Name)
 	var alarms []awscloudwatch.Alarm
-	for _, alarm := range canary.Alarms(p.Name, p.Compared[p.Name]) {
+	for _, alarm := range canary.Alarms(p.group(p.Name), p.group(p.Compared[p.Name])) {
 		using := map[string]awscloudwatch.IMetric{}
 		for _, m := range alarm.Metrics {
 			using[m.ID] = at.metric(m.Service, m.Name, m.Statistic, canary.Period)
