@@ -103,7 +103,7 @@ func TestMovesOnAWS(t *testing.T) {
 			if turn := step.OutOfTurn(to.app.Migration, "dev", to.state, known); (turn != nil) != (refused != "") {
 				t.Errorf("%s after %s is out of turn: %v, and AWS refuses %q", to.name, from.name, turn, refused)
 			}
-			mayBeNew := !from.state.Names("users") && is == migration.Fargate
+			mayBeNew := !from.state.Names("users") && slices.Contains(migration.Computes, is)
 			if err := step.Follows(to.app, to.app.At, known); (err == nil) != (near || mayBeNew) {
 				t.Errorf("%s after %s: %v", to.name, from.name, err)
 			}
