@@ -288,8 +288,7 @@ func TestFunctionReads(t *testing.T) {
 		filled("[dynamodb:BatchGetItem dynamodb:ConditionCheckItem dynamodb:DeleteItem dynamodb:GetItem dynamodb:PutItem dynamodb:Query dynamodb:UpdateItem] arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/prod-users"),
 		"[logs:CreateLogStream logs:PutLogEvents] prod-UsersFunction/LogGroupF5B46931.Arn",
 		"kms:Decrypt arn:aws:kms:us-east-1:123456789012:key/00000000-0000-0000-0000-000000000000",
-		filled("secretsmanager:GetSecretValue arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:shop/users-??????"),
-		"secretsmanager:GetSecretValue arn:aws:secretsmanager:us-east-1:123456789012:secret:session-AbCdEf",
+		filled("secretsmanager:GetSecretValue [arn:aws:secretsmanager:us-east-1:123456789012:secret:session-AbCdEf arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:shop/users-??????]"),
 		filled("sqs:SendMessage arn:${AWS::Partition}:sqs:${AWS::Region}:${AWS::AccountId}:users"),
 		filled("ssm:GetParameter arn:${AWS::Partition}:ssm:${AWS::Region}:${AWS::AccountId}:parameter/shop/licence"),
 	}, may)
@@ -336,4 +335,30 @@ func TestFunctionAsset(t *testing.T) {
 		}
 	}
 	equal(t, "zips", 1, zips)
+}
+
+// TestDashboardOfFunctions: two rows show the functions, and saved queries look into their logs.
+func TestDashboardOfFunctions(t *testing.T) {
+	a := atStop(t, stop{onEC2, onLambda, ""})
+	var got []string
+	for _, line := range readDashboard(t, a, "dev-Watch").show() {
+		if strings.Contains(line, "AWS/Lambda") {
+			got = append(got, line)
+		}
+	}
+	of := " FunctionName users-lambda Resource users-lambda:live "
+	equal(t, "lines", []string{
+		"Functions: invocations a minute: users-lambda: AWS/Lambda Invocations" + of + "Sum",
+		"Functions: crashes and time-outs a minute: users-lambda: AWS/Lambda Errors" + of + "Sum",
+		"Functions: requests that Lambda refused, a minute: users-lambda: AWS/Lambda Throttles" + of + "Sum",
+		"Functions: execution environments in use: users-lambda: AWS/Lambda ConcurrentExecutions" + of + "Maximum",
+		"Functions: duration in milliseconds, p50: users-lambda: AWS/Lambda Duration" + of + "p50",
+		"Functions: duration in milliseconds, p99: users-lambda: AWS/Lambda Duration" + of + "p99",
+	}, got)
+	const logs = "/aws/lambda/users-lambda"
+	for id, want := range map[string]string{
+		"WhatFails": "[/ecs/api /ecs/users /ecs/threads /ecs/posts " + logs + "]", "WhatStartsCold": "[" + logs + "]",
+	} {
+		equal(t, id, want, fmt.Sprint(a.Stack("dev-Watch").Resource(id).Properties["LogGroupNames"]))
+	}
 }

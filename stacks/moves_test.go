@@ -24,7 +24,7 @@ type move struct {
 	app step.App
 }
 
-// moves are all positions of users on its way to Fargate and back, at both ends, and on EC2 without a name.
+// moves are all positions of users on its way between all kinds of compute, at both ends, and on EC2 without a name.
 func moves(t *testing.T) (all []move) {
 	t.Helper()
 	app := awscdk.NewApp(&awscdk.AppProps{AnalyticsReporting: jsii.Bool(false), Outdir: jsii.String(t.TempDir()),
@@ -60,13 +60,16 @@ func moves(t *testing.T) (all []move) {
 	}
 	places := []string{"", "parallel", "10%", "switched", "retired"}
 	add(nil, nil, "")
-	add(config.EC2{}, nil, "")
-	for _, place := range places {
-		add(config.EC2{}, config.Fargate{}, place)
-	}
-	add(config.Fargate{}, nil, "")
-	for _, place := range places {
-		add(config.Fargate{}, config.EC2{}, place)
+	kinds := []config.Compute{config.EC2{}, config.Fargate{}, config.Lambda{}}
+	for _, from := range kinds {
+		add(from, nil, "")
+		for _, to := range kinds {
+			for _, place := range places {
+				if from != to {
+					add(from, to, place)
+				}
+			}
+		}
 	}
 	return all
 }
@@ -100,7 +103,7 @@ func TestMovesOnAWS(t *testing.T) {
 			if turn := step.OutOfTurn(to.app.Migration, "dev", to.state, known); (turn != nil) != (refused != "") {
 				t.Errorf("%s after %s is out of turn: %v, and AWS refuses %q", to.name, from.name, turn, refused)
 			}
-			mayBeNew := !from.state.Names("users") && is == migration.Fargate
+			mayBeNew := !from.state.Names("users") && slices.Contains(migration.Computes, is)
 			if err := step.Follows(to.app, to.app.At, known); (err == nil) != (near || mayBeNew) {
 				t.Errorf("%s after %s: %v", to.name, from.name, err)
 			}
