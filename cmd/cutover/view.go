@@ -354,13 +354,34 @@ func (v *view) stores(s local.Status) string {
 	return "\n" + v.table(rows)
 }
 
+// functions returns the table of functions, and how many execution environments each has. It is empty if there
+// are none.
+func (v *view) functions(s local.Status) string {
+	rows := [][]string{{"FUNCTION", "VERSION", "EXECUTION ENVIRONMENTS", "INVOCATIONS", "COLD STARTS", "ERRORS", "THROTTLES", "MEMORY"}}
+	for _, f := range s.Functions {
+		errors, memory := fmt.Sprint(f.Errors), fmt.Sprintf("%d MiB", f.MemoryMiB)
+		if f.Timeouts > 0 {
+			errors += fmt.Sprintf(", %d timed out", f.Timeouts)
+		}
+		if f.PeakMemoryMiB > 0 {
+			memory = fmt.Sprintf("at most %d of %s", f.PeakMemoryMiB, memory)
+		}
+		rows = append(rows, []string{f.Name, f.Version, fmt.Sprintf("%d idle, %d busy of %d", f.Idle, f.Busy, f.Concurrency),
+			fmt.Sprint(f.Invocations), fmt.Sprint(f.ColdStarts), errors, fmt.Sprint(f.Throttles), memory})
+	}
+	if len(rows) == 1 {
+		return ""
+	}
+	return "\n" + v.table(rows)
+}
+
 func (v *view) status(s local.Status, room int) string {
 	notes := v.warnings(s) + v.passedOver(s) + v.notRun(s)
-	text := v.listeners(s, false) + v.places(s) + v.computes(s) + v.services(s, 0) + v.stores(s) + v.names(s) + v.scaling(s) + v.schedules(s) + notes
+	text := v.listeners(s, false) + v.places(s) + v.computes(s) + v.services(s, 0) + v.functions(s) + v.stores(s) + v.names(s) + v.scaling(s) + v.schedules(s) + notes
 	if room == 0 || strings.Count(text, "\n") <= room {
 		return text
 	}
-	notes = v.stores(s) + v.schedules(s) + notes
+	notes = v.functions(s) + v.stores(s) + v.schedules(s) + notes
 	above := v.listeners(s, true) + v.places(s) + v.computes(s)
 	return above + v.services(s, max(3, room-strings.Count(above+notes, "\n"))) + notes
 }
@@ -372,10 +393,16 @@ func (v *view) places(s local.Status) string {
 	return v.states(s, func(name string) bool { return !onCompute(name) }, "PLACE", names, []string{"monolith", "parallel", "shift", "switched", "rest", "retired", "removed"})
 }
 
-// computes returns the services on Fargate, or on their way to another compute. It is empty if there are
+// computes returns the services on Fargate or Lambda, or on their way to another compute. It is empty if there are
 // none.
 func (v *view) computes(s local.Status) string {
-	return v.states(s, onCompute, "COMPUTE", map[string]string{"shift": "a share"}, migration.ComputeStates())
+	names := map[string]string{}
+	for _, state := range migration.ComputeStates() {
+		if between, shared := strings.CutSuffix("-"+state, "-shift"); shared {
+			names[state] = strings.TrimSpace("a share " + strings.TrimPrefix(between, "-"))
+		}
+	}
+	return v.states(s, onCompute, "COMPUTE", names, migration.ComputeStates())
 }
 
 // onCompute says whether a parameter of places has those between kinds of compute. The name of the

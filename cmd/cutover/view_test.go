@@ -18,6 +18,7 @@ import (
 	"cutover/internal/local/discovery"
 	"cutover/internal/local/ecs"
 	"cutover/internal/local/eventbridge"
+	"cutover/internal/local/lambda"
 	"cutover/internal/local/provider"
 	"cutover/internal/model"
 )
@@ -426,5 +427,27 @@ func TestViewOfNames(t *testing.T) {
 		if !strings.Contains(text, want) {
 			t.Errorf("it lacks %q:\n%s", want, text)
 		}
+	}
+}
+
+// Functions have a table of their own: which version answers, and how many execution environments there are.
+func TestViewOfFunctions(t *testing.T) {
+	status := local.Status{Functions: []lambda.FunctionStatus{
+		{Name: "posts-lambda", Version: "1", Concurrency: 50, MemoryMiB: 256},
+		{Name: "users-lambda", Version: "3", Concurrency: 20, Idle: 4, Busy: 2, Invocations: 1240, ColdStarts: 7, Errors: 3, Timeouts: 1, Throttles: 9, MemoryMiB: 512, PeakMemoryMiB: 21},
+	}}
+	v := &view{out: &bytes.Buffer{}, height: func() int { return 24 }}
+	for _, room := range []int{0, 9} {
+		_, got, _ := strings.Cut(v.status(status, room), "FUNCTION")
+		want := `      VERSION  EXECUTION ENVIRONMENTS  INVOCATIONS  COLD STARTS  ERRORS          THROTTLES  MEMORY
+posts-lambda  1        0 idle, 0 busy of 50    0            0            0               0          256 MiB
+users-lambda  3        4 idle, 2 busy of 20    1240         7            3, 1 timed out  9          at most 21 of 512 MiB
+`
+		if !strings.HasPrefix(got, want) {
+			t.Errorf("in %d lines:\n%s\nwant:\n%s", room, got, want)
+		}
+	}
+	if got := v.status(local.Status{}, 0); strings.Contains(got, "FUNCTION") {
+		t.Errorf("without functions:\n%s", got)
 	}
 }

@@ -88,7 +88,9 @@ func (o Options) refuse(groups []*model.TargetGroup) error {
 }
 
 // functionEvent is what a function gets. A target group has the fields of either form, by its attribute
-// lambda.multi_value_headers.enabled. A field of the form is there even if it is empty.
+// lambda.multi_value_headers.enabled. A field of the form is there even if it is empty. Names are in
+// alphabetical order, as in events that others have captured. AWS documents no order:
+// https://gist.github.com/alexcasalboni/7186fcaa5ad2229b799f7c0106f99d9b
 type functionEvent struct {
 	RequestContext struct {
 		ELB struct {

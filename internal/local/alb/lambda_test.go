@@ -114,6 +114,11 @@ var functionConformance = []behaviour{
 			t.Errorf("the parameters are %q, %v", e.MultiQuery, err)
 		}
 	}},
+	{name: "The order of query parameters and headers in the event", source: lambdaFunctions + "#receive-event-from-load-balancer", template: onFunction(), unknown: "by name", run: func(t *testing.T, b *bench) {
+		events := b.keeps()
+		b.talk(get("/?b=1&a=2") + "Connection: close\r\nB: 1\r\nA: 2\r\n\r\n")
+		require(t, "event", <-events, `"queryStringParameters":\{"a":"2","b":"1"\},"headers":\{"a":"2","b":"1","host":"x","x-amzn-trace-id"`)
+	}},
 	{name: "A query parameter without = in the event", source: lambdaFunctions + "#multi-value-headers-request", template: onFunction(), unknown: "its value is empty, as with =", run: func(t *testing.T, b *bench) {
 		events := b.keeps()
 		b.talk(get("/?flag") + "Connection: close\r\n\r\n")

@@ -157,6 +157,7 @@ func (w *recorder) result(a *asked) []byte {
 	for _, name := range hopByHop {
 		delete(header, name)
 	}
+	maps.DeleteFunc(header, func(_ string, values []string) bool { return len(values) == 0 }) // net/http sends none either
 	answer := map[string]any{
 		"statusCode": w.status, "statusDescription": strings.TrimSpace(fmt.Sprintf("%d %s", w.status, http.StatusText(w.status))), "isBase64Encoded": false, "body": "",
 	}
@@ -176,9 +177,7 @@ func (w *recorder) result(a *asked) []byte {
 	} else {
 		single := map[string]string{}
 		for name, values := range header {
-			if len(values) > 0 {
-				single[name] = values[len(values)-1]
-			}
+			single[name] = values[len(values)-1]
 		}
 		answer["headers"] = single
 	}
