@@ -340,6 +340,18 @@ var mutants = []mutant{
 		"tasks that get no requests count, and too few are added"},
 
 	// The local target: stacks in order, names that exist once, and what is measured.
+	{"internal/local/lambda/function.go", "e.signal(syscall.SIGSTOP)", "", "TestFrozen",
+		"what a function does in the background runs here, and stands still on AWS"},
+	{"internal/local/lambda/function.go", "e := v.idle[len(v.idle)-1]\n\tv.idle = v.idle[:len(v.idle)-1]", "e := v.idle[0]\n\tv.idle = v.idle[1:]", "TestFrozen",
+		"an invocation goes to the environment that has waited longest"},
+	{"internal/local/lambda/provider.go", "permitted && f.running >= limit", "false", "TestConcurrency",
+		"a function has more invocations at once than it has reserved"},
+	{"internal/local/lambda/function.go", "busy && used > limit<<20", "busy && used > limit<<30", "TestMemory",
+		"a function uses more memory than AWS would give it"},
+	{"internal/local/lambda/provider.go", "access.SameResource(source, arn)", "arn != \"\"", "TestPermission",
+		"a load balancer without a permission gets answers here, and none on AWS"},
+	{"internal/local/lambda/secrets.go", "!signer.May(action, resource)", "false", "TestSecrets",
+		"a function reads a secret that its role may not read"},
 	{"internal/local/ssm/ssm.go", " != key {", " == key {", "TestNamesAreUnique",
 		"the gate lets a phase out of turn through"},
 	{"internal/local/ssm/ssm.go", "if len(errs) == 0 {\n\t\tp.holders = holders", "if true {\n\t\tp.holders = holders", "TestNamesAreUnique",
