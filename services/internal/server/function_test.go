@@ -277,20 +277,25 @@ func TestFunctionAnswersAsTask(t *testing.T) {
 	}
 }
 
-// TestFunctionLimits: an answer that the load balancer would turn into 502 is a problem that says what to do.
+// TestFunctionLimits: an answer that the load balancer would turn into 502 is a problem that says what to do, and the
+// log says the same.
 func TestFunctionLimits(t *testing.T) {
 	in, p := startFunction(t)
-	for _, method := range []string{"GET", "HEAD"} {
-		got := result(t, in.invoke(t, asked{method: method, uri: "/api/large"}.event(true)))
-		if method == "GET" && (got.Status != http.StatusInternalServerError || got.Header.Get("Content-Type") != "application/problem+json" || !strings.Contains(got.Body, "?limit=")) {
-			t.Errorf("%s: %+v", method, got)
-		}
-		if method == "HEAD" && got.Body != "" {
-			t.Errorf("%s: %+v", method, got)
-		}
+	got := result(t, in.invoke(t, asked{method: "GET", uri: "/api/large"}.event(true)))
+	if got.Status != http.StatusInternalServerError || got.Header.Get("Content-Type") != "application/problem+json" || !strings.Contains(got.Body, "?limit=") {
+		t.Errorf("%+v", got)
 	}
-	if lines := p.await(t, "request", 2); lines[0]["path"] != "/api/large" {
-		t.Errorf("the log has %v", lines)
+	head := result(t, in.invoke(t, asked{method: "HEAD", uri: "/api/large"}.event(true)))
+	delete(got.Header, "Date")
+	delete(head.Header, "Date")
+	got.Body = ""
+	if diff := cmp.Diff(got, head); diff != "" {
+		t.Errorf("-GET +HEAD:\n%s", diff)
+	}
+	for _, line := range p.await(t, "request", 2) {
+		if line["path"] != "/api/large" || line["status"] != 500.0 || !strings.Contains(fmt.Sprint(line["error"]), "larger than the load balancer takes") {
+			t.Errorf("the log has %v", line)
+		}
 	}
 }
 
@@ -386,7 +391,7 @@ func requestOf(method, path, query, name, value string, body []byte) (asked, boo
 // answerEvent answers an event without Lambda.
 func answerEvent(t testing.TB, app http.Handler, event []byte) []byte {
 	t.Helper()
-	text, err := lambda.Service{Handler: app, TooLarge: http.HandlerFunc(answerTooLarge)}.Answer(context.Background(), event)
+	text, err := lambda.Service{Handler: app}.Answer(context.Background(), event)
 	if err != nil {
 		t.Fatal(err)
 	}
