@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -78,6 +79,7 @@ func parts(rt *Router) error {
 	rt.Get("/api/large", func(*http.Request) *Response {
 		return newResponse(http.StatusOK, "text/plain", bytes.Repeat([]byte("x"), 1<<20))
 	})
+	rt.Get("/api/secret", func(*http.Request) *Response { return text(http.StatusOK, rt.Getenv("KEY")) })
 	rt.Get("/api/panic", func(*http.Request) *Response { panic("boom") })
 	rt.Write(http.MethodPost, "/api/body", 1000, func(r *http.Request) *Response {
 		return newResponse(http.StatusCreated, "application/octet-stream", Body(r)).With("Location", "/api/body/1")
@@ -313,6 +315,46 @@ func TestOtherEvents(t *testing.T) {
 	}
 	if got := result(t, in.invoke(t, asked{method: "GET", uri: "/"}.event(true))); got.Status != http.StatusOK {
 		t.Errorf("%+v", got)
+	}
+}
+
+// TestFunctionReadsSecrets: a service finds in its environment what is kept elsewhere.
+func TestFunctionReadsSecrets(t *testing.T) {
+	store := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, `{"Parameter":{"Value":"hidden"}}`)
+	}))
+	t.Cleanup(store.Close)
+	in, p := startFunction(t, `CUTOVER_SECRETS={"KEY":"arn:aws:ssm:eu-west-1:123456789012:parameter/key"}`,
+		"AWS_ENDPOINT_URL="+store.URL, "AWS_ACCESS_KEY_ID=a", "AWS_SECRET_ACCESS_KEY=b")
+	if got := result(t, in.invoke(t, asked{method: "GET", uri: "/api/secret"}.event(true))); got.Body != "hidden" {
+		t.Errorf("%+v", got)
+	}
+	if logged := fmt.Sprint(p.await(t, "request", 1)); strings.Contains(logged, "hidden") {
+		t.Error(logged)
+	}
+}
+
+// TestFunctionFlushes: a collector has the span and the measurement of a request before Lambda has the answer.
+func TestFunctionFlushes(t *testing.T) {
+	c := newCollector(t)
+	in, _ := startFunction(t, "OTEL_EXPORTER_OTLP_ENDPOINT="+c.URL, "OTEL_EXPORTER_OTLP_HEADERS=Authorization=Bearer%20a")
+	in.invoke(t, asked{method: "GET", uri: "/api/none", header: http.Header{"X-Amzn-Trace-Id": {balancersID}}}.event(true))
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if span := c.spans["/api/none"]; span == nil || hex.EncodeToString(span.TraceId) != "67891233abcdef012345678912345678" {
+		t.Errorf("the collector has the spans %v", c.spans)
+	}
+	if c.metrics["http.server.request.duration"] == nil {
+		t.Errorf("the collector has the metrics %v", c.metrics)
+	}
+}
+
+// TestFunctionMemoryLimit: a function has its own memory, and a task as much as every other.
+func TestFunctionMemoryLimit(t *testing.T) {
+	for variable, want := range map[string]int64{"NONE=": 128 << 20, "AWS_LAMBDA_FUNCTION_MEMORY_SIZE=128": 96 << 20, "AWS_LAMBDA_FUNCTION_MEMORY_SIZE=1024": 768 << 20} {
+		if got := memoryLimitOf(env(variable)); got != want {
+			t.Errorf("%s: %d, want %d", variable, got, want)
+		}
 	}
 }
 
