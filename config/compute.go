@@ -44,6 +44,9 @@ type Fargate struct {
 // Lambda runs the service as a function of AWS Lambda. The load balancer calls the function for each request.
 // The function is the same program as the tasks: it needs no sidecar, volume or port. Its records are in
 // [DynamoDB] or in the program's file.
+//
+// What is about tasks does not apply to a function: Tasks, MaxTasks and what scales them, CPU and memory of the
+// service, User, HealthCheck, and the delays of a stop. A service on Lambda alone keeps these fields for the way back.
 type Lambda struct {
 	// MemoryMiB is the memory of an execution environment, 128 to 10240. AWS gives CPU in proportion: a
 	// vCPU at 1769 MiB. Default: 256.
@@ -53,7 +56,8 @@ type Lambda struct {
 	TimeoutSeconds int
 	// Concurrency is the most requests at the same time. Each has an execution environment of its own, and
 	// further requests are refused. It is reserved: other functions of the account cannot take it, and it is
-	// a fuse for what the function may cost. Default: 50.
+	// a fuse for what the function may cost. Together, the functions of an account and region may reserve 100 less
+	// than its quota, which is 1,000 at first, and less in a new account. Default: 50.
 	// https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html
 	Concurrency int
 }

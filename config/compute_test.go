@@ -28,8 +28,8 @@ func TestComputeMistakes(t *testing.T) {
 		{name: "next to EC2 from nowhere", change: runsOn(nil, config.EC2{}, nil), want: tags + "Next: name the compute that the service moves from, too: Compute: config.EC2{}"},
 		{name: "next is the same", change: runsOn(config.EC2{}, config.EC2{NetworkMode: "awsvpc"}, nil), want: tags + "Next: the service is on ec2 already: to change NetworkMode, move it to Fargate and then back"},
 		{name: "next is the same on Fargate", change: runsOn(config.Fargate{}, size(512, 1024), nil), want: tags + "Next: the service is on fargate already: choose another compute, or remove Next"},
-		{name: "a pointer", change: runsOn(&config.Fargate{}, nil, nil), want: tags + "Compute: write EC2{} or Fargate{}, which are values and no pointers"},
-		{name: "no pointer", change: runsOn(config.EC2{}, (*config.Fargate)(nil), nil), want: tags + "Next: the service is on ec2 already: choose another compute, or remove Next\n" + tags + "Next: write EC2{} or Fargate{}, which are values and no pointers"},
+		{name: "a pointer", change: runsOn(&config.Fargate{}, nil, nil), want: tags + "Compute: write EC2{}, Fargate{} or Lambda{}, which are values and no pointers"},
+		{name: "no pointer", change: runsOn(config.EC2{}, (*config.Fargate)(nil), nil), want: tags + "Next: the service is on ec2 already: choose another compute, or remove Next\n" + tags + "Next: write EC2{}, Fargate{} or Lambda{}, which are values and no pointers"},
 		{name: "network mode", change: runsOn(config.Fargate{}, config.EC2{NetworkMode: "host"}, nil), want: tags + `Next: EC2.NetworkMode "host": choose bridge or awsvpc`},
 
 		{name: "CPU units", change: runsOn(size(300, 512), nil, small), want: tags + "Compute: Fargate.CPU 300: choose one of 256, 512, 1024, 2048, 4096, 8192, 16384"},
@@ -62,12 +62,18 @@ func TestComputeMistakes(t *testing.T) {
 			want: `compute: tags: 10 is not a place: choose one of parallel, a share as in "10%", switched or retired`},
 		{name: "two shares that make no weight", change: runsOn(config.EC2{}, config.Fargate{}, nil), context: context{"phase": "tags=33%", "compute": "tags=33%"},
 			want: `compute: a share of "tags" cannot be a weight beside the share of traffic that its rule has: finish one of the two first, or choose shares of tens`},
+		{name: "a long name", change: with(config.Service{Name: "recommendations-for-you-all", Paths: []string{"/r"}, Order: 51, Compute: config.EC2{}, Next: config.Fargate{}}),
+			want: `the first load balancer: the target group's name "recommendations-for-you-all-fargate" has 35 characters: at most 32 are allowed`},
+		{name: "the name of a pair", change: func(d *config.Deployment) {
+			with(config.Service{Name: "users-fargate", Paths: []string{"/l"}, Order: 51})(d)
+			d.Services[0].Compute = config.Fargate{}
+		}, want: `service "users": on fargate it is called "users-fargate", like another service: rename one`},
 		{name: "too many names", change: func(d *config.Deployment) {
 			services(72)(d)
 			for i := range d.Services {
 				d.Services[i].Compute = config.EC2{}
 			}
-		}, context: context{"maxInstances": 12.0}, want: "the first load balancer: 72 of its services name their Compute: the stack that refuses a compute out of turn has room for 71: put some services behind another load balancer, or remove Compute where it is EC2{}"},
+		}, context: context{"maxInstances": 12.0}, want: "the first load balancer: 72 of its services name their Compute: the stack that refuses a compute out of turn has room for 71, or for 29 on Lambda: put some services behind another load balancer, or remove Compute where it is EC2{}"},
 	})
 }
 

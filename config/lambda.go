@@ -1,6 +1,9 @@
 package config
 
 import (
+	"encoding/json"
+	"maps"
+	"regexp"
 	"slices"
 
 	"cutover/migration"
@@ -86,9 +89,87 @@ func checkLambda(d Deployment, s Service, f Lambda, refuse func(string, ...any))
 			refuse("Lambda: the records of %q are in Aurora PostgreSQL, and a function has no connection to the database, which is in the VPC: choose DynamoDB{} for them, or Fargate{} for the service", owner.Name)
 		}
 	}
-	for _, variable := range lambdaVariables {
-		if _, given := s.Environment[variable]; given {
-			refuse("Lambda: Environment has %s, which Lambda sets: remove it", variable)
+	for _, name := range slices.Sorted(maps.Keys(s.Environment)) {
+		switch {
+		case slices.Contains(lambdaVariables, name):
+			refuse("Lambda: Environment has %s, which Lambda sets: remove it", name)
+		case name == FromVariable:
+			refuse("Lambda: Environment has %s, which says where the values of Secrets are: remove it, and use Secrets", name)
+		case !functionVariableFormat.MatchString(name):
+			refuse("Lambda: Environment %q: Lambda takes names of two characters or more that begin with a letter: rename it", name)
+		}
+	}
+}
+
+// functionVariableFormat matches the names that Lambda takes
+// (https://docs.aws.amazon.com/lambda/latest/dg/API_Environment.html).
+var functionVariableFormat = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]+$`)
+
+// FromVariable is the variable with what a function reads when it starts: by variable, where the value is, as in
+// the Secrets of a task definition.
+const FromVariable = "CUTOVER_SECRETS"
+
+// FunctionVariables are the variables of a service's function. Values may have placeholders. What is secret, and the
+// address of a load balancer, which comes later, the function reads when it starts: the variable [FromVariable] says
+// where.
+func (d Deployment) FunctionVariables(service Service, s Settings) map[string]string {
+	all, from := map[string]string{}, map[string]string{}
+	maps.Copy(all, service.Environment)
+	for _, owner := range d.StoresOf(service, s.Position) {
+		all[owner.StoreVariable()] = owner.Table(s)
+	}
+	for name, secret := range service.Secrets {
+		from[name], _ = secret.ARN()
+		if secret.Key != "" {
+			from[name] += ":" + secret.Key + "::"
+		}
+	}
+	for _, call := range d.CallsOf(service, s.Position) {
+		if s.Domain != "" && call.Callee.LoadBalancer == "" {
+			all[call.Variable] = s.Scheme() + s.Domain
+		} else {
+			from[call.Variable], _ = s.URLParameter(call.Callee.LoadBalancer).ARN()
+		}
+	}
+	if len(from) > 0 {
+		text, _ := json.Marshal(from) // it has strings only
+		all[FromVariable] = string(text)
+	}
+	return all
+}
+
+// URLParameter has the address of a load balancer in the environment.
+func (s Settings) URLParameter(balancer string) Secret {
+	name := "/" + s.Env + "/load-balancer-url"
+	if balancer != "" {
+		name += "-" + balancer
+	}
+	return Secret{Parameter: name}
+}
+
+// Scheme begins the address of a load balancer.
+func (s Settings) Scheme() string {
+	if s.CertificateARN != "" {
+		return "https://"
+	}
+	return "http://"
+}
+
+// maxFunctionVariables is how many bytes the variables of a function may have
+// (https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html).
+const maxFunctionVariables = 4096
+
+// checkFunctionVariables refuses more variables than a function can have. Placeholders count as they are written,
+// which is as long as what AWS fills in at the most.
+func checkFunctionVariables(d Deployment, s Settings, refuse func(string, ...any)) {
+	for _, service := range d.All() {
+		if _, is := service.Function(); !is {
+			continue
+		}
+		// What AWS measures, as its error shows, is a JSON object.
+		text, _ := json.Marshal(d.FunctionVariables(service, s))
+		if n := len(text); n > maxFunctionVariables {
+			refuse("service %q: Lambda: its variables, and where its secrets are, have %d bytes, and those of a function can have %d: keep long values in a parameter that the program reads, or choose Fargate{}", service.Name, n, maxFunctionVariables)
 		}
 	}
 }

@@ -231,7 +231,7 @@ var routeMistakes = []mistake{
 			`load balancer "shop": its stack is called PhaseShop, like that of service "phase-shop": rename one`},
 	{name: "stacks of a move", change: with(
 		config.Service{Name: "tags", Paths: []string{"/t"}, Order: 51, Compute: config.EC2{}, Next: config.Fargate{}}, config.Service{Name: "gate-compute", Paths: []string{"/g"}, Order: 52}),
-		want: `the move between EC2 and Fargate: its stack is called GateCompute, like that of service "gate-compute": rename one`},
+		want: `the move between kinds of compute: its stack is called GateCompute, like that of service "gate-compute": rename one`},
 	{name: "a load balancer of the name of moves", change: with(
 		config.Service{Name: "tags", Paths: []string{"/t"}, Order: 51, Compute: config.Fargate{}}, config.Service{Name: "news", LoadBalancer: "compute", Paths: []string{"/n"}, Order: 1}),
 		want: `load balancer "compute": services that name their Compute have parameters of that name: rename it`},

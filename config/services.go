@@ -104,6 +104,7 @@ func checkServices(d Deployment, s Settings) []error {
 	checkComputes(d, at, refuse)
 	checkCalls(d, s, at, refuse)
 	checkStores(d, s, refuse)
+	checkFunctionVariables(d, s, refuse)
 	for _, b := range plan.Balancers {
 		checkQuotas(d, s, b, refuse)
 	}
@@ -160,6 +161,11 @@ func checkBalancers(d Deployment, s Settings, plan migration.Plan, refuse func(s
 		if service.on(migration.Lambda) {
 			stack(fmt.Sprintf("the function of %q", service.Name), Pascal(service.Name)+"Function")
 		}
+		for _, pair := range service.Pairs() {
+			if _, taken := d.service(pair.Name); taken && pair.Name != service.Name {
+				refuse("service %q: on %s it is called %q, like another service: rename one", service.Name, Kind(pair.Compute), pair.Name)
+			}
+		}
 	}
 	if Discovered[ServiceConnect](d) {
 		stack("the namespace of Service Connect", "Discovery")
@@ -200,8 +206,9 @@ func checkBalancers(d Deployment, s Settings, plan migration.Plan, refuse func(s
 			} else if other != (holder{b.Name, group}) { // or it is listed twice
 				refuse("%s: the target group of %q is called %q, like that of %q at %s: rename one", named(b.Name), group, name, other.name, named(other.balancer))
 			}
-			own := i == 0 && b.Name != "" || group == migration.DropGroup // checkName checks the services' groups
-			if full := s.Name(name); own && len(full) > maxGroupName {
+			// checkName checks the groups that have the name of their service.
+			_, checked := d.service(group)
+			if full := s.Name(name); (!checked || i == 0 && b.Name != "") && len(full) > maxGroupName {
 				refuse("%s: the target group's name %q has %d characters: at most %d are allowed", named(b.Name), full, len(full), maxGroupName)
 			}
 		}

@@ -5,7 +5,8 @@ import "slices"
 // Early lists new routes by [Key] that get requests before their service runs. The old migration, in
 // its position, is what is deployed; the new one follows. A service starts its tasks after its rules
 // are created. No name of the interlock refuses the first place of a new route. Requests that nobody
-// has answered before do not count.
+// has answered before do not count, and neither do those that a function answers: it is created before
+// the rules.
 func Early(old Migration, from Position, next Migration, to Position) (keys []string) {
 	was, is := old.Plan(from), next.Plan(to)
 	for _, s := range next.Services {
@@ -19,12 +20,22 @@ func Early(old Migration, from Position, next Migration, to Position) (keys []st
 					return slices.ContainsFunc(b.Answers(match), func(t Target) bool { return slices.Contains(groups, t.Group) })
 				})
 			}
-			if _, known := old.Route(s.Name, r.Name); !known && asks(is.At(s.LoadBalancer), s.Pairs()...) && !asks(was.Balancers[i], DropGroup) {
+			if _, known := old.Route(s.Name, r.Name); !known && asks(is.At(s.LoadBalancer), s.Tasked()...) && !asks(was.Balancers[i], DropGroup) {
 				keys = append(keys, Key(s.Name, r.Name))
 			}
 		}
 	}
 	return keys
+}
+
+// Tasked are the names of the service's pairs that are no functions.
+func (s Service) Tasked() []string {
+	return slices.DeleteFunc(s.Pairs(), s.IsFunction)
+}
+
+// IsFunction says whether a pair of the service is a function, by the name of the pair.
+func (s Service) IsFunction(pair string) bool {
+	return slices.Contains([]string{s.Compute, s.Next}, Lambda) && pair == OnCompute(s.Name, Lambda)
 }
 
 // Runs reports whether a pair of the service has tasks.

@@ -42,7 +42,7 @@ type Service struct {
 	// Root says that the service answers the [RootPaths] at its load balancer from the switch on.
 	// One service at most. Unused for the monolith.
 	Root bool
-	// Compute is what the service runs on, [EC2] or [Fargate]. Empty for EC2 without a name in the
+	// Compute is what the service runs on, one of [Computes]. Empty for EC2 without a name in the
 	// interlock. Next is what it moves to; empty if it stays.
 	Compute, Next string
 }
@@ -138,8 +138,8 @@ type Plan struct {
 	// services name, ordered by name.
 	Balancers []Balancer
 	// Tasks says how many tasks every service runs, by the name of its pair: see [OnCompute]. What has
-	// no ECS service has no entry: a monolith that is removed, and a pair whose move did not begin or
-	// is over.
+	// no ECS service has no entry: a monolith that is removed, a pair whose move did not begin or is over,
+	// and a function.
 	Tasks map[string]Tasks
 }
 

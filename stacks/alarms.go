@@ -2,6 +2,7 @@ package stacks
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"time"
 
@@ -99,38 +100,10 @@ func newAlarmTopic(stack awscdk.Stack, d config.Deployment) awssns.Topic {
 // watch adds the alarms of a service: clients get wrong answers, late answers, or none. A
 // microservice has alarms, too, for being worse than the monolith. Behind several load
 // balancers a service has alarms for each. The result is the alarms at which a deployment
-// of the service is rolled back. A function has no ECS service, no tasks, and no such deployment.
+// of the service is rolled back.
 func (a *Alarms) watch(stack awscdk.Stack, s config.Settings, p *pair, at *Routing, service awsecs.BaseService) []awscloudwatch.Alarm {
-	name, id, balancer := p.Name, "", ""
-	if len(p.Routings) > 1 {
-		balancer = at.Name
-	}
-	if balancer != "" {
-		name, id = name+" at "+balancer, config.Pascal(balancer)
-	}
-	latency := float64(p.Service.Alarms.LatencyMilliseconds) / 1000
-	errors := a.add(stack, p.id+"Errors"+id, &awscloudwatch.AlarmProps{
-		AlarmName:         jsii.String(alarmName(s, "errors-of-"+p.Name, balancer)),
-		AlarmDescription:  jsii.String(fmt.Sprintf("%s answers with 5xx: %s or more in 5 minutes", name, times(p.Service.Alarms.Errors))),
-		Metric:            at.metric(p.Name, "HTTPCode_Target_5XX_Count", "Sum", 5*time.Minute),
-		Threshold:         jsii.Number(p.Service.Alarms.Errors),
-		EvaluationPeriods: jsii.Number(1),
-	})
-	a.add(stack, p.id+"Latency"+id, &awscloudwatch.AlarmProps{
-		AlarmName:         jsii.String(alarmName(s, "latency-of-"+p.Name, balancer)),
-		AlarmDescription:  jsii.String(fmt.Sprintf("%s is slow: one request in a hundred takes %s or more, for 15 minutes", name, seconds(latency))),
-		Metric:            at.metric(p.Name, "TargetResponseTime", "p99", 5*time.Minute),
-		Threshold:         jsii.Number(latency),
-		EvaluationPeriods: jsii.Number(3),
-		// Of few requests the slowest one says nothing.
-		EvaluateLowSampleCountPercentile: jsii.String("ignore"),
-	})
-	if service == nil {
-		if p.Compared[p.Name] != "" {
-			a.compare(stack, s, p, at, balancer)
-		}
-		return nil
-	}
+	name, id, balancer := p.behind(at)
+	errors := a.watchAnswers(stack, s, p, at)
 	// The alarm counts healthy tasks. Without any task there are no unhealthy ones, either.
 	// Without a task there is no number, which is alarming unless the phase wants no task.
 	missing := awscloudwatch.TreatMissingData_BREACHING
@@ -152,6 +125,94 @@ func (a *Alarms) watch(stack awscdk.Stack, s config.Settings, p *pair, at *Routi
 		return []awscloudwatch.Alarm{errors}
 	}
 	return a.compare(stack, s, p, at, balancer)
+}
+
+// behind returns the name of a pair for people, and what its ids and names end with: the load balancer, if the
+// service is behind several.
+func (p *pair) behind(at *Routing) (name, id, balancer string) {
+	if len(p.Routings) > 1 && at.Name != "" {
+		return p.Name + " at " + at.Name, config.Pascal(at.Name), at.Name
+	}
+	return p.Name, "", ""
+}
+
+// watchAnswers adds the alarms about the answers of a pair at a load balancer, and returns the one of errors.
+func (a *Alarms) watchAnswers(stack awscdk.Stack, s config.Settings, p *pair, at *Routing) awscloudwatch.Alarm {
+	name, id, balancer := p.behind(at)
+	latency := float64(p.Service.Alarms.LatencyMilliseconds) / 1000
+	errors := a.add(stack, p.id+"Errors"+id, &awscloudwatch.AlarmProps{
+		AlarmName:         jsii.String(alarmName(s, "errors-of-"+p.Name, balancer)),
+		AlarmDescription:  jsii.String(fmt.Sprintf("%s answers with 5xx: %s or more in 5 minutes", name, times(p.Service.Alarms.Errors))),
+		Metric:            at.metric(p.Name, "HTTPCode_Target_5XX_Count", "Sum", 5*time.Minute),
+		Threshold:         jsii.Number(p.Service.Alarms.Errors),
+		EvaluationPeriods: jsii.Number(1),
+	})
+	a.add(stack, p.id+"Latency"+id, &awscloudwatch.AlarmProps{
+		AlarmName:         jsii.String(alarmName(s, "latency-of-"+p.Name, balancer)),
+		AlarmDescription:  jsii.String(fmt.Sprintf("%s is slow: one request in a hundred takes %s or more, for 15 minutes", name, seconds(latency))),
+		Metric:            at.metric(p.Name, "TargetResponseTime", "p99", 5*time.Minute),
+		Threshold:         jsii.Number(latency),
+		EvaluationPeriods: jsii.Number(3),
+		// Of few requests the slowest one says nothing.
+		EvaluateLowSampleCountPercentile: jsii.String("ignore"),
+	})
+	return errors
+}
+
+// watchFunction adds the alarms of a function: those of a service at each load balancer that need no tasks, and
+// those of its alias, which all load balancers call. What fails in a function before it answers is a 502 of the load
+// balancer, and no error of its target group.
+func (a *Alarms) watchFunction(stack awscdk.Stack, s config.Settings, p *pair) {
+	for _, at := range p.Routings {
+		a.watchAnswers(stack, s, p, at)
+		if p.Compared[p.Name] != "" {
+			_, _, balancer := p.behind(at)
+			a.compare(stack, s, p, at, balancer)
+		}
+	}
+	compute := p.Compute.(config.Lambda)
+	slow := compute.TimeoutSeconds * 1000 * nearLimitPercent / 100
+	many := math.Ceil(float64(compute.Concurrency*nearLimitPercent) / 100)
+	for _, one := range []struct {
+		id, about, says, metric, statistic string
+		threshold                          float64
+		periods                            int
+		few                                *string
+	}{
+		{"Failures", "failures-of-", fmt.Sprintf("%s crashes or takes too long: %s or more in 5 minutes", p.Name, times(p.Service.Alarms.Errors)),
+			"Errors", "Sum", float64(p.Service.Alarms.Errors), 1, nil},
+		{"Throttles", "throttles-of-", fmt.Sprintf("Lambda refuses requests of %s, once or more in 5 minutes: its %d execution environments are in use, or the account has no more", p.Name, compute.Concurrency),
+			"Throttles", "Sum", 1, 1, nil},
+		{"Duration", "duration-of-", fmt.Sprintf("%s is close to its time-out: one request in a hundred takes %s or more, for 15 minutes", p.Name, seconds(float64(slow)/1000)),
+			"Duration", "p99", float64(slow), 3, jsii.String("ignore")},
+		{"Concurrency", "concurrency-of-", fmt.Sprintf("%s is close to its concurrency: %.0f of %d execution environments or more are in use, for 15 minutes", p.Name, many, compute.Concurrency),
+			"ConcurrentExecutions", "Maximum", many, 3, nil},
+	} {
+		a.add(stack, p.id+one.id, &awscloudwatch.AlarmProps{
+			AlarmName:                        jsii.String(alarmName(s, one.about+p.Name, "")),
+			AlarmDescription:                 jsii.String(one.says),
+			Metric:                           functionMetric(s, p.Pair, one.metric, one.statistic, 5*time.Minute),
+			Threshold:                        jsii.Number(one.threshold),
+			EvaluationPeriods:                jsii.Number(one.periods),
+			EvaluateLowSampleCountPercentile: one.few,
+		})
+	}
+}
+
+// nearLimitPercent is what part of a function's limit is close to it.
+const nearLimitPercent = 80
+
+// functionMetric is a metric of a function's alias. Lambda has each of them by alias, ConcurrentExecutions as well
+// (https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-view.html,
+// https://docs.aws.amazon.com/lambda/latest/dg/monitoring-concurrency.html).
+func functionMetric(s config.Settings, p config.Pair, name, statistic string, period time.Duration) awscloudwatch.Metric {
+	return awscloudwatch.NewMetric(&awscloudwatch.MetricProps{
+		Namespace: jsii.String("AWS/Lambda"), MetricName: jsii.String(name), Statistic: jsii.String(statistic),
+		Period: awscdk.Duration_Minutes(jsii.Number(period.Minutes())),
+		DimensionsMap: &map[string]*string{
+			"FunctionName": jsii.String(s.Name(p.Name)), "Resource": jsii.String(s.Name(p.Name) + ":" + AliasName),
+		},
+	})
 }
 
 // watchCalls adds the alarms of a service that others call by Service Connect: it answers them with 5xx, or
@@ -253,12 +314,18 @@ func seconds(n float64) string {
 	return strconv.FormatFloat(n, 'f', -1, 64) + " s"
 }
 
+// group is the target group of a pair, as it is compared.
+func (p *pair) group(name string) canary.Group {
+	_, compute := p.Deployment.Pair(name)
+	return canary.Group{Name: name, Function: config.Kind(compute) == migration.Lambda}
+}
+
 // compare adds the alarms of a pair that is worse than another one at the same load balancer. The name of
 // the balancer is empty, unless the service is behind several.
 func (a *Alarms) compare(stack awscdk.Stack, s config.Settings, p *pair, at *Routing, balancer string) []awscloudwatch.Alarm {
 	named := migration.Balancer{Name: balancer}.GroupName(p.Name)
 	var alarms []awscloudwatch.Alarm
-	for _, alarm := range canary.Alarms(p.Name, p.Compared[p.Name]) {
+	for _, alarm := range canary.Alarms(p.group(p.Name), p.group(p.Compared[p.Name])) {
 		using := map[string]awscloudwatch.IMetric{}
 		for _, m := range alarm.Metrics {
 			using[m.ID] = at.metric(m.Service, m.Name, m.Statistic, canary.Period)

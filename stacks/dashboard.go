@@ -39,6 +39,12 @@ var callQuery = logQuery{id: "WhatServicesCall", name: "what services call", tex
 | sort @timestamp desc
 | limit 10000`}
 
+// coldStarts is a query of the lines that Lambda writes after each invocation
+// (https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/CWL_AnalyzeLogData-discoverable-fields.html).
+var coldStarts = logQuery{id: "WhatStartsCold", name: "what starts cold", text: `filter @type = "REPORT"
+| stats count(*) as invocations, count(@initDuration) as coldStarts, pct(@initDuration, 99) as p99OfStart, max(@maxMemoryUsed / 1000000) as peakMB by bin(5m) as time, @log
+| sort time desc`}
+
 var logQueries = []logQuery{
 	{id: "WhatFails", name: "what fails", text: `filter msg = "request" and status >= 500
 | stats count(*) as failures by bin(5m) as time, service, path, status
@@ -129,6 +135,7 @@ func newDashboard(stack awscdk.Stack, d config.Deployment, s config.Settings, ro
 			g.byCall("Latency of calls in milliseconds, average", "TargetDiscoveryName", "TargetResponseTime", "Average"),
 		})
 	}
+	widgets = append(widgets, g.functions(d, s)...)
 	widgets = append(widgets, g.stores(d, s)...)
 	awscloudwatch.NewDashboard(stack, jsii.String("Dashboard"), &awscloudwatch.DashboardProps{
 		DashboardName:   jsii.String(s.Env),
@@ -195,6 +202,39 @@ func (g graphs) byTasks(title, metric string) awscloudwatch.IWidget {
 // (https://docs.aws.amazon.com/AmazonECS/latest/developerguide/available-metrics.html).
 func (g graphs) byCall(title, dimension, metric, statistic string) awscloudwatch.IWidget {
 	return g.search(8, title, "AWS/ECS,ClusterName,"+dimension+",ServiceName", metric, fmt.Sprintf(`ClusterName="%s"`, g.cluster), statistic, dimension)
+}
+
+// functions shows what the functions do. How many of the requests were cold starts is no metric of Lambda: the saved
+// query [coldStarts] counts them in the logs.
+func (g graphs) functions(d config.Deployment, s config.Settings) []*[]awscloudwatch.IWidget {
+	var pairs []config.Pair
+	for _, service := range deployed(d, s) {
+		if pair, is := service.Function(); is {
+			pairs = append(pairs, pair)
+		}
+	}
+	if len(pairs) == 0 {
+		return nil
+	}
+	byFunction := func(width float64, title, name, statistic string) awscloudwatch.IWidget {
+		var lines []awscloudwatch.IMetric
+		for _, pair := range pairs {
+			lines = append(lines, functionMetric(s, pair, name, statistic, time.Minute).With(&awscloudwatch.MetricOptions{Label: jsii.String(pair.Name)}))
+		}
+		return graph(width, title, lines, nil)
+	}
+	return []*[]awscloudwatch.IWidget{
+		{
+			byFunction(6, "Functions: invocations a minute", "Invocations", "Sum"),
+			byFunction(6, "Functions: crashes and time-outs a minute", "Errors", "Sum"),
+			byFunction(6, "Functions: requests that Lambda refused, a minute", "Throttles", "Sum"),
+			byFunction(6, "Functions: execution environments in use", "ConcurrentExecutions", "Maximum"),
+		},
+		{
+			byFunction(12, "Functions: duration in milliseconds, p50", "Duration", "p50"),
+			byFunction(12, "Functions: duration in milliseconds, p99", "Duration", "p99"),
+		},
+	}
 }
 
 // stores shows what the tables and the database do. A graph of tables has a line for each.
@@ -270,20 +310,27 @@ func dashboardText(s config.Settings) string {
 
 func queryName(s config.Settings, q logQuery) string { return s.Env + "/" + q.name }
 
-// newQueries saves the queries over the logs of all services, and that of calls over the logs of those
-// with a proxy.
+// newQueries saves the queries over the logs of all services, that of calls over the logs of those with a proxy, and
+// that of cold starts over the logs of functions.
 func newQueries(stack awscdk.Stack, d config.Deployment, s config.Settings) {
-	var groups, proxied []any
+	var groups, proxied, functions []any
 	for _, service := range d.All() {
 		groups = append(groups, logGroup(s, service.Name))
 		if _, has := d.Proxy(service); has {
 			proxied = append(proxied, logGroup(s, service.Name))
 		}
 	}
+	for _, service := range deployed(d, s) {
+		if pair, is := service.Function(); is {
+			functions = append(functions, functionLogGroup(s, pair.Name))
+		}
+	}
+	groups = append(groups, functions...)
 	for _, q := range logQueries {
 		saveQuery(stack, s, q, groups)
 	}
 	saveQuery(stack, s, callQuery, proxied)
+	saveQuery(stack, s, coldStarts, functions)
 }
 
 // saveQuery saves a query. If there are more log groups than a query takes, it becomes several.

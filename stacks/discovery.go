@@ -127,7 +127,7 @@ func (p *pair) addAddresses(s config.Settings, environment map[string]*string) {
 		if s.Domain != "" && call.Callee.LoadBalancer == "" {
 			host = jsii.String(s.Domain)
 		}
-		environment[call.Variable] = awscdk.Fn_Join(jsii.String(""), &[]*string{jsii.String(scheme(s)), host})
+		environment[call.Variable] = awscdk.Fn_Join(jsii.String(""), &[]*string{jsii.String(s.Scheme()), host})
 	}
 }
 

@@ -2,6 +2,7 @@ package stacks_test
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -164,9 +165,10 @@ func TestComputeChanges(t *testing.T) {
 }
 
 // allAt is the forum with each service in a place of its own and every second one at one of two stops, the
-// monolith at the first one.
-func allAt(t *testing.T, these, others stop) *assembly.Assembly {
+// monolith at the first one. Further settings come after the stops.
+func allAt(t *testing.T, these, others stop, more ...settings) *assembly.Assembly {
 	t.Helper()
+	context := settings{"phase": "users=switched,threads=parallel,posts=10%"}
 	d := changed(first, func(*config.Service) {})
 	var places []string
 	for i, s := range []*config.Service{&d.Monolith, &d.Services[0], &d.Services[1], &d.Services[2]} {
@@ -176,7 +178,11 @@ func allAt(t *testing.T, these, others stop) *assembly.Assembly {
 			places = append(places, s.Name+"="+at.place)
 		}
 	}
-	return synthDeployment(t, d, settings{"phase": "users=switched,threads=parallel,posts=10%", "compute": strings.Join(places, ",")})
+	context["compute"] = strings.Join(places, ",")
+	for _, one := range more {
+		maps.Copy(context, one)
+	}
+	return synthDeployment(t, d, context)
 }
 
 // TestComputesOfAllAtOnce moves the monolith and all services in the same deployments, some to Fargate and
@@ -221,15 +227,16 @@ func TestComputesOfAllAtOnce(t *testing.T) {
 	equal(t, "tasks of all", 4, len(retired.Resources("AWS::ECS::Service")))
 }
 
-// TestRehearsalOfMoves moves the monolith and all services from EC2 to Fargate and back in the same
-// deployments, under load, with the list of services changed at the ends: no request is lost.
+// TestRehearsalOfMoves moves the monolith and all services from EC2 to Fargate, to Lambda and back to EC2 in the
+// same deployments, under load, with the list of services changed at the ends. A third of the requests write to
+// DynamoDB: no request is lost, and no answer differs.
 func TestRehearsalOfMoves(t *testing.T) {
-	nightly.Test(t, "it deploys 13 times under load")
+	nightly.Test(t, "it deploys 19 times under load")
 	phases := map[string]*assembly.Assembly{}
 	var walk []string
-	for _, at := range append(way(onEC2, onFargate), way(onFargate, onEC2)[1:]...) {
+	for _, at := range slices.Concat(way(onEC2, onFargate), way(onFargate, onLambda)[1:], way(onLambda, onEC2)[1:]) {
 		name := strings.NewReplacer(" ", "-", "%", "").Replace(at.String())
-		phases[name] = allAt(t, at, at)
+		phases[name] = allAt(t, at, at, settings{"store": "dynamodb"})
 		walk = append(walk, name)
 	}
 	wait := rehearse(t, phases, "--walk", strings.Join(walk, ","), "--rate", "100")

@@ -1,7 +1,6 @@
 package stacks
 
 import (
-	"encoding/json"
 	"maps"
 	"slices"
 
@@ -30,10 +29,6 @@ type Function struct {
 // AliasName is the name of the alias of each function.
 const AliasName = "live"
 
-// FromVariable is the variable with what a function reads when it starts: by variable, where the value is, as in
-// the Secrets of a task definition.
-const FromVariable = "CUTOVER_SECRETS"
-
 // newFunctions adds the stack of each service with a pair on Lambda, and returns the functions by pair. A
 // monolith that is removed has none.
 func newFunctions(scope constructs.Construct, d config.Deployment, s config.Settings, plan migration.Plan, images func() (map[string]string, error), on needs) (map[string]*Function, error) {
@@ -58,13 +53,27 @@ func newFunctions(scope constructs.Construct, d config.Deployment, s config.Sett
 	return functions, nil
 }
 
+// functionsAfterTables lets a function wait for its table, which it uses from its first request. If there is a database
+// with alarms, the tables are in a stack after that of the load balancer, which has the topic, and so after the function.
+func functionsAfterTables(functions map[string]*Function, d config.Deployment, s config.Settings, data *Data) {
+	if s.Alarms && len(config.StoresIn[config.AuroraPostgreSQL](d)) > 0 {
+		return
+	}
+	for _, service := range d.All() {
+		one, is := service.Function()
+		if f := functions[one.Name]; is && f != nil && len(d.StoresOf(service, s.Position)) > 0 {
+			depend(f.Stack, data.Stack, "a function uses its table from its first request")
+		}
+	}
+}
+
 // newFunction adds the stack of a function, whose program is in the directory code and has a digest.
 func newFunction(scope constructs.Construct, s config.Settings, p *pair, plan migration.Plan, code, digest string) *Function {
 	compute := p.Compute.(config.Lambda)
 	name := s.Name(p.Name)
 	f := &Function{Stack: newStack(scope, s, functionStack(p.Service.Name), "Function of "+p.Service.Name, nil)}
 	tagService(f.Stack, p.Service.Name)
-	logs := newLogGroup(f.Stack, "LogGroup", s, jsii.String("/aws/lambda/"+name))
+	logs := newLogGroup(f.Stack, "LogGroup", s, jsii.String(functionLogGroup(s, p.Name)))
 	// AWS's managed policy would let the function write to the logs of all others.
 	role := awsiam.NewRole(f.Stack, jsii.String("Role"), &awsiam.RoleProps{AssumedBy: awsiam.NewServicePrincipal(jsii.String("lambda.amazonaws.com"), nil)})
 	allow := func(resource *string, actions ...string) {
@@ -114,18 +123,11 @@ func newFunction(scope constructs.Construct, s config.Settings, p *pair, plan mi
 	return f
 }
 
-// functionVariables are the variables of a function. What is secret, and the address of a load balancer, which comes
-// later, the function reads when it starts: a variable says where.
+// functionVariables are the variables of a function, which may read what they name.
 func (p *pair) functionVariables(s config.Settings, allow func(resource *string, actions ...string)) *map[string]*string {
-	variables, from := map[string]*string{}, map[string]string{}
-	for name, value := range p.Service.Environment {
-		variables[name] = substituted(value)
-	}
-	p.addStores(s, variables)
-	delete(variables, "AWS_REGION") // Lambda sets it
 	for _, name := range slices.Sorted(maps.Keys(p.Service.Secrets)) {
 		secret := p.Service.Secrets[name]
-		where, readable := secret.ARN()
+		_, readable := secret.ARN()
 		if secret.Parameter != "" {
 			allow(substituted(readable), "ssm:GetParameter")
 		} else {
@@ -134,26 +136,20 @@ func (p *pair) functionVariables(s config.Settings, allow func(resource *string,
 		if secret.KMSKey != "" {
 			allow(substituted(secret.KMSKey), "kms:Decrypt")
 		}
-		if secret.Key != "" {
-			where += ":" + secret.Key + "::"
-		}
-		from[name] = where
 	}
 	read := map[string]bool{}
 	for _, call := range p.Deployment.CallsOf(p.Service, s.Position) {
-		if s.Domain != "" && call.Callee.LoadBalancer == "" {
-			variables[call.Variable] = jsii.String(scheme(s) + s.Domain)
-			continue
+		balancer := call.Callee.LoadBalancer
+		if s.Domain != "" && balancer == "" || read[balancer] {
+			continue // by the domain, or allowed already
 		}
-		where, _ := config.Secret{Parameter: urlParameter(s, call.Callee.LoadBalancer)}.ARN()
-		if from[call.Variable] = where; !read[where] {
-			allow(substituted(where), "ssm:GetParameter")
-		}
-		read[where] = true
+		read[balancer] = true
+		_, readable := s.URLParameter(balancer).ARN()
+		allow(substituted(readable), "ssm:GetParameter")
 	}
-	if len(from) > 0 {
-		text, _ := json.Marshal(from) // it has strings only
-		variables[FromVariable] = substituted(string(text))
+	variables := map[string]*string{}
+	for name, value := range p.Deployment.FunctionVariables(p.Service, s) {
+		variables[name] = substituted(value)
 	}
 	return &variables
 }

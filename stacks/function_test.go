@@ -1,10 +1,12 @@
 package stacks_test
 
 import (
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"cutover/config"
+	"cutover/internal/golden"
 	"cutover/internal/model"
 )
 
@@ -25,5 +27,19 @@ func TestFunctionBeforeLoadBalancer(t *testing.T) {
 	group := a.Stack("dev-Routing").Resource("UsersLambda3F4CC07E")
 	if group == nil || group.Type != model.ELBTargetGroup || group.Properties["TargetType"] != "lambda" {
 		t.Fatalf("the target group is %+v", group)
+	}
+}
+
+// usersOnLambda is the forum with users on Lambda alone, its records in a table.
+func usersOnLambda() config.Deployment {
+	return changed(first, func(s *config.Service) { s.Compute = onLambda })
+}
+
+// TestGoldensOfFunction compares the stacks that know of the function.
+func TestGoldensOfFunction(t *testing.T) {
+	a := synthDeployment(t, usersOnLambda(), settings{"phase": "switched", "store": "dynamodb", "alarms": "on"})
+	for _, part := range []string{"UsersFunction", "Users", "Routing"} {
+		stack := a.Stack("dev-" + part)
+		golden.Compare(t, filepath.Join(goldenDir, "function", stack.Name+".json"), goldenTemplate(t, stack))
 	}
 }

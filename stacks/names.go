@@ -35,27 +35,13 @@ func routingOf(balancer string) string {
 // functionStack is the stack of a service's function.
 func functionStack(service string) string { return config.Pascal(service) + "Function" }
 
-// urlParameter is the name of the SSM parameter with the address of a load balancer. Functions read it.
-func urlParameter(s config.Settings, balancer string) string {
-	name := "/" + s.Env + "/load-balancer-url"
-	if balancer != "" {
-		name += "-" + balancer
-	}
-	return name
-}
-
-// scheme begins the address of a load balancer.
-func scheme(s config.Settings) string {
-	if s.CertificateARN != "" {
-		return "https://"
-	}
-	return "http://"
-}
-
 // logGroup is the name of a service's log group.
 func logGroup(s config.Settings, service string) string {
 	return "/ecs/" + s.Name(service)
 }
+
+// functionLogGroup is the name of the log group of a pair on Lambda.
+func functionLogGroup(s config.Settings, pair string) string { return "/aws/lambda/" + s.Name(pair) }
 
 // alarmName is the name of an alarm. With a balancer, it is the alarm at one of several load
 // balancers. Alarms have given names, so that the dashboard needs no outputs of their stacks, whose

@@ -109,11 +109,11 @@ func NewRouting(scope constructs.Construct, s config.Settings, d config.Deployme
 			rules[rule.Priority].Node().AddDependency(rules[before])
 		}
 	}
-	url := awscdk.Fn_Join(jsii.String(""), &[]*string{jsii.String(scheme(s)), balancer.LoadBalancerDnsName()})
+	url := awscdk.Fn_Join(jsii.String(""), &[]*string{jsii.String(s.Scheme()), balancer.LoadBalancerDnsName()})
 	output(r.Stack, "Url", "Where the API answers", url)
 	if d.FunctionsCall(plan.Name) && (plan.Name != "" || s.Domain == "") {
 		awsssm.NewCfnParameter(r.Stack, jsii.String("UrlParameter"), &awsssm.CfnParameterProps{
-			Name: jsii.String(urlParameter(s, plan.Name)), Type: jsii.String("String"), Value: url,
+			Name: jsii.String(s.URLParameter(plan.Name).Parameter), Type: jsii.String("String"), Value: url,
 			Description: jsii.String("Where functions call other services"),
 		})
 	}

@@ -143,10 +143,8 @@ func NewService(scope constructs.Construct, s config.Settings, props *ServicePro
 		p := &pair{ServiceProps: props, Pair: one}
 		if config.Kind(one.Compute) == migration.Lambda {
 			p.id = "Lambda"
-			for _, routing := range props.Routings {
-				if routing.Alarms != nil {
-					routing.Alarms.watch(stack, s, p, routing, nil)
-				}
+			if alarms := props.Routings[0].Alarms; alarms != nil {
+				alarms.watchFunction(stack, s, p)
 			}
 			continue
 		}

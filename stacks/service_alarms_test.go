@@ -32,7 +32,7 @@ func TestCanaryAlarms(t *testing.T) {
 	a := synth(t, production(migration.Parallel))
 	for i, kind := range canary.Kinds() {
 		for service, alarm := range canaryAlarms(t, a, string(kind)) {
-			want := canary.Alarms(service, monolith.Name)[i]
+			want := canary.Alarms(canary.Group{Name: service}, canary.Group{Name: monolith.Name})[i]
 			expressions, got := []string{}, []canary.Metric{}
 			for _, m := range listOf(property(t, a, alarm, "Metrics")) {
 				id := m["Id"].(string)

@@ -79,6 +79,7 @@ func add(scope constructs.Construct, d config.Deployment, s config.Settings, ima
 	}
 	if on.data = NewData(scope, s, d, network, on.routings[0].Alarms); on.data != nil {
 		on.afterGates(on.data.Stack)
+		functionsAfterTables(functions, d, s, on.data)
 	}
 	contexts, err := images()
 	if err != nil {

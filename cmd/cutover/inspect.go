@@ -30,9 +30,10 @@ func statusCommand(g *global) *cobra.Command {
 	var watch, asJSON bool
 	cmd := &cobra.Command{
 		Use:   "status",
-		Short: "Show listener rules, services, tasks and their health",
+		Short: "Show listener rules, services, tasks and their health, and functions",
 		Long: `Status shows the deployment on this machine: listeners with their rules, services with
-their tasks and health, and what autoscaling did last.`,
+their tasks and health, functions with their execution environments, and what autoscaling
+did last.`,
 		Example: `  cutover status
   cutover status --watch
   cutover status --json`,
@@ -204,6 +205,9 @@ running, it shows the output of the last one.`,
 				var names []string
 				for _, s := range status.Services {
 					names = append(names, s.Name)
+				}
+				for _, f := range status.Functions {
+					names = append(names, f.Name)
 				}
 				if !slices.Contains(names, service) {
 					return fmt.Errorf("there is no service %q: %s", service, words.Choice(names))

@@ -45,8 +45,8 @@ func phaseCommand(g *global) *cobra.Command {
   - the phase that is deployed on AWS
   - the phase of the deployment on this machine, if one is up
   - for each service: its place, who answers its requests, and what comes next
-  - for each service on Fargate, or on its way to another compute: its place, its tasks,
-    and what comes next
+  - for each service on Fargate or Lambda, or on its way to another compute: its place, its
+    tasks, and what comes next
   - what a step forward or back does
 
 If services have places of their own, phase shows a place for each of them instead.
@@ -138,15 +138,17 @@ the command again.
 With --canary a microservice in parallel takes over a percentage of its traffic. With one
 phase for all, a canary replaces the one before. The next step removes it.
 
-With --compute a service takes a step on its way to another compute, EC2 or Fargate. Next
-then changes the line "compute". To begin such a move, write Next beside the Compute of the
+With --compute a service takes a step on its way to another compute: EC2, Fargate or Lambda.
+Next then changes the line "compute". To begin such a move, write Next beside the Compute of the
 service in the list of services, and deploy that. The places are:
 
-  stopped   the new pair of an ECS service and a target group has no tasks
+  stopped   the new pair of an ECS service and a target group has no tasks; of a function
+            and a target group, no requests
   parallel  both pairs run, and the old one has the traffic
   a share   the new pair has this percentage of the traffic: --compute users=10
   switched  the new pair has the traffic, and the old one goes on running
-  retired   the old pair has no tasks; now write the value of Next as the Compute
+  retired   the old pair has no tasks, or is a function without requests; now write the
+            value of Next as the Compute
 
 Next refuses if
   - cdk.json has changes that are not committed

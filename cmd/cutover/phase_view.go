@@ -168,7 +168,7 @@ type deployedJSON struct {
 	Begun  string            `json:"begun,omitempty"`  // set if it differs from the phase
 	Shift  *bool             `json:"shift,omitempty"`  // nil if unknown, or if there are places
 	Places map[string]string `json:"places,omitempty"`
-	// Compute has the services that cdk.json or the deployment has on Fargate or on their way.
+	// Compute has the services that cdk.json or the deployment has on Fargate or Lambda, or on their way.
 	Compute map[string]string `json:"compute,omitempty"`
 }
 
@@ -186,7 +186,7 @@ func (p *phase) json() any {
 		Next     *stepJSON         `json:"next,omitempty"`
 		Back     *stepJSON         `json:"back,omitempty"`
 		Services []step.Row        `json:"services"`           // and the monolith
-		Computes []step.ComputeRow `json:"computes,omitempty"` // on Fargate, or on their way to another compute
+		Computes []step.ComputeRow `json:"computes,omitempty"` // on Fargate or Lambda, or on their way to another compute
 	}{Env: p.env, Phase: at.Phase.String(), Shift: at.Shift, Places: texts(at.Places), Compute: texts(at.Compute), Services: step.Rows(p.app), Computes: step.ComputeRows(p.app)}
 	if p.notAsked != nil {
 		report.NotAsked = p.notAsked.Error()

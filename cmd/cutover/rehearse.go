@@ -81,7 +81,8 @@ Exit code:
 phase in which it answers; KIND:SERVICE@POSITION names a phase, or places as the setting
 phase takes them, and then services on their way to another compute, as in
 switched+users@10%. If a service moves, SERVICE is one of its pairs, such as users or
-users-fargate. The kinds:
+users-fargate. Of a function, such as users-lambda, kill ends the execution environments;
+faults of stores work, too. The kinds:
 
 ` + faultHelp(),
 		Example: `  cutover rehearse
@@ -298,11 +299,13 @@ func (o *rehearse) report(ctx context.Context, g *global, progress func(rehearsa
 	if err = checkReach(rehearsed, phases); err != nil {
 		return nil, "", err
 	}
+	stage.limited = limitedPairs(cmp.Or(o.walker, &walker{}).m, phases)
 	rehearsed.Parts, stage.groups = parts(phases, o.walker != nil && !o.walker.m.KeepRest), groupNames(phases)
 	rehearsed.Findings = unanswered(rehearsed.Walk, phases, rehearsed.Workload)
 	if report, err = rehearsed.Run(ctx, stage); err != nil {
 		return nil, "", alsoFound(err, rehearsed.Findings)
 	}
+	report.About = append(report.About, stage.facts()...)
 	for _, program := range storePrograms(stage.Status().Stores) {
 		report.About = append(report.About, rehearsal.Fact{Name: "Store", Value: program})
 	}
@@ -552,13 +555,16 @@ func (o *rehearse) checkForum(faults []rehearsal.Fault) error {
 	if !ok {
 		return nil
 	}
-	var names []string
+	var names, functions []string
 	for _, service := range list.All() {
 		for _, pair := range service.Pairs() {
 			names = append(names, pair.Name)
+			if config.Kind(pair.Compute) == migration.Lambda {
+				functions = append(functions, pair.Name)
+			}
 		}
 	}
-	return checkFaults(faults, names)
+	return checkFaults(faults, names, functions)
 }
 
 // checkAssemblies reads the assembly of each position of --app.
@@ -584,16 +590,32 @@ func checkServices(dir string, faults []rehearsal.Fault) error {
 	if err != nil {
 		return err
 	}
-	var names []string
-	for _, service := range model.Read(a).Services {
+	m := model.Read(a)
+	functions := functionsOf(m)
+	names := slices.Clone(functions)
+	for _, service := range m.Services {
 		names = append(names, service.Name)
 	}
-	return checkFaults(faults, names)
+	return checkFaults(faults, names, functions)
 }
 
-func checkFaults(faults []rehearsal.Fault, services []string) error {
+// functionsOf are the names of the functions behind load balancers.
+func functionsOf(m *model.Model) (names []string) {
+	for _, f := range m.Functions {
+		if f.Invoked {
+			names = append(names, f.Name)
+		}
+	}
+	return names
+}
+
+func checkFaults(faults []rehearsal.Fault, services, functions []string) error {
 	for _, fault := range faults {
-		if slices.Contains(services, fault.Service) {
+		switch {
+		case slices.Contains(functions, fault.Service) && !fault.OfStore && !slices.Contains(local.FunctionFaults, fault.Kind):
+			return fmt.Errorf("--fault %s: %s is a function, and has no tasks to harm so: choose %s, which ends its execution environments, or a fault of its store",
+				fault, fault.Service, strings.Join(local.FunctionFaults, ", "))
+		case slices.Contains(services, fault.Service):
 			continue
 		}
 		slices.Sort(services)
@@ -602,12 +624,13 @@ func checkFaults(faults []rehearsal.Fault, services []string) error {
 	return nil
 }
 
-// checkReach refuses a fault that cannot be done in the walk: its service has no task in the
-// phase that the fault names, or answers no route in any phase.
+// checkReach refuses a fault that cannot be done in the walk: its service has no task and no function in
+// the phase that the fault names, or answers no route in any phase.
 func checkReach(r *rehearsal.Rehearsal, phases map[string]*phaseRules) error {
 	for _, fault := range r.Faults {
 		if in := phases[fault.Phase]; in != nil {
-			if !slices.ContainsFunc(in.Services, func(s *model.Service) bool { return s.Name == fault.Service && s.Tasks() > 0 }) {
+			tasked := slices.ContainsFunc(in.Services, func(s *model.Service) bool { return s.Name == fault.Service && s.Tasks() > 0 })
+			if !tasked && !slices.Contains(functionsOf(in.Model), fault.Service) {
 				return fmt.Errorf("--fault %s: %s has no task in %s", fault, fault.Service, fault.Phase)
 			}
 			continue
@@ -630,6 +653,13 @@ func (r *phaseRules) answers(service string, routes []*rehearsal.Request) bool {
 		for _, balancer := range s.LoadBalancers {
 			if s.Name == service {
 				groups = append(groups, balancer.TargetGroup)
+			}
+		}
+	}
+	for _, group := range r.TargetGroups {
+		for _, target := range group.Targets {
+			if f := r.FunctionTarget(target.ID).Function; f != nil && f.Name == service {
+				groups = append(groups, group)
 			}
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"slices"
@@ -15,9 +16,12 @@ import (
 	"cutover/internal/local"
 	"cutover/internal/local/alb"
 	"cutover/internal/local/ecs"
+	"cutover/internal/local/lambda"
 	"cutover/internal/model"
 	"cutover/internal/rehearsal"
 	"cutover/internal/rules"
+	"cutover/internal/words"
+	"cutover/migration"
 )
 
 // stage is the local deployment of a rehearsal.
@@ -29,6 +33,92 @@ type stage struct {
 	groups map[string]string // names of the target groups, by key
 	// warnings are those of all phases, each once.
 	warnings []string
+	// functions are those of all phases, as they were last.
+	functions map[string]lambda.FunctionStatus
+	// limited has the service of each pair, by name, of services that are a function in some phase.
+	limited map[string]string
+	large   largest
+}
+
+// near is how many bytes of a request or an answer come near the limit of functions: 1 MB of JSON, in which
+// bytes that are no text take a third more.
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/lambda-functions.html
+const near = 700_000
+
+// largest are requests and answers above [near]: the largest of each service.
+type largest struct {
+	mu    sync.Mutex
+	bytes map[string]int64
+	text  map[string]string
+}
+
+// note takes an exchange of a service into account.
+func (l *largest) note(service string, e alb.Exchange) {
+	what, n := "was answered with", e.Sent
+	if e.Received > n {
+		what, n = "was asked with", e.Received
+	}
+	if n < near {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.bytes == nil {
+		l.bytes, l.text = map[string]int64{}, map[string]string{}
+	}
+	if path, _, _ := strings.Cut(e.URI, "?"); n > l.bytes[service] {
+		l.bytes[service] = n
+		l.text[service] = fmt.Sprintf("%s: %s %s %s %d bytes, and a load balancer sends a function at most 1 MB, and takes at most 1 MB of JSON from it: keep requests and answers small, or the service on tasks", service, e.Method, path, what, n)
+	}
+}
+
+// told is a line for each service.
+func (l *largest) told() (lines []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, service := range slices.Sorted(maps.Keys(l.text)) {
+		lines = append(lines, l.text[service])
+	}
+	return lines
+}
+
+// limitedPairs has the service of each pair of the services that are a function in some phase.
+func limitedPairs(m migration.Migration, phases map[string]*phaseRules) map[string]string {
+	limited := map[string]string{}
+	for _, r := range phases {
+		for _, name := range functionsOf(r.Model) {
+			limited[name] = name
+		}
+	}
+	for _, s := range m.All() {
+		if len(s.Tasked()) < len(s.Pairs()) {
+			for _, pair := range s.Pairs() {
+				limited[pair] = s.Name
+			}
+		}
+	}
+	return limited
+}
+
+// facts says what became of the functions of all phases.
+func (s *stage) facts() (facts []rehearsal.Fact) {
+	s.look()
+	for _, name := range slices.Sorted(maps.Keys(s.functions)) {
+		f := s.functions[name]
+		facts = append(facts, rehearsal.Fact{Name: "Function " + name, Value: fmt.Sprintf("%s, %s, %s, %s",
+			words.Count(f.Invocations, "invocation"), words.Count(f.ColdStarts, "cold start"), words.Count(f.Errors, "error"), words.Count(f.Throttles, "throttled request"))})
+	}
+	return facts
+}
+
+// look takes down how functions are. One whose phase is over is gone later.
+func (s *stage) look() {
+	for _, f := range s.Status().Functions {
+		if s.functions == nil {
+			s.functions = map[string]lambda.FunctionStatus{}
+		}
+		s.functions[f.Name] = f
+	}
 }
 
 func (s *stage) URL(r *rehearsal.Request) string { return s.Runner.URLOf(ruled(r)) }
@@ -40,6 +130,7 @@ func ruled(r *rehearsal.Request) rules.Request {
 }
 
 func (s *stage) Deploy(ctx context.Context, phase string) (changes rehearsal.Changes, err error) {
+	s.look()
 	before, parameters := s.Assembly(), s.Status().Parameters
 	if err := s.Runner.Deploy(ctx, s.assemblies[phase]); err != nil {
 		return changes, outOfTurn(err, parameters, s.assemblies[phase])
@@ -84,7 +175,7 @@ func sortChanges(before, after *assembly.Assembly) (changes rehearsal.Changes) {
 		switch change.Type {
 		case model.ELBListener, model.ELBListenerRule, model.ELBTargetGroup, model.ELBLoadBalancer:
 			changes.Traffic = append(changes.Traffic, change.Line)
-		case model.ECSService, model.AppAutoScalingTarget, model.AppAutoScalingPolicy:
+		case model.ECSService, model.AppAutoScalingTarget, model.AppAutoScalingPolicy, model.LambdaFunction, model.LambdaVersion, model.LambdaAlias:
 			changes.Tasks = append(changes.Tasks, change.Line)
 		default:
 			changes.Others = append(changes.Others, change.Line)
@@ -93,17 +184,22 @@ func sortChanges(before, after *assembly.Assembly) (changes rehearsal.Changes) {
 	return changes
 }
 
-// Gaps are the warnings.
-func (s *stage) Gaps() []string { return s.warnings }
+// Gaps are the warnings, and what comes near the limits of functions.
+func (s *stage) Gaps() []string { return append(s.warnings, s.large.told()...) }
 
 func (s *stage) record(e alb.Exchange) rehearsal.Record {
 	record := rehearsal.Record{TraceID: traceOf(e), Service: s.ServiceName(e.Group), Target: e.Target, Status: e.Status, TargetStatus: e.TargetStatus}
 	record.Idle = errors.Is(e.Err, alb.ErrIdle)
+	if service, is := s.limited[record.Service]; is {
+		s.large.note(service, e)
+	}
 	record = s.passed(record, e)
 	var network *net.OpError
 	switch {
 	case e.Status == alb.StatusClientClosed:
 		record.Reason = "the client gave up"
+	case e.FunctionError != "":
+		record.Reason = e.FunctionError // a code: what the function says may differ each time
 	case errors.As(e.Err, &network):
 		record.Reason = network.Err.Error() // without the addresses, to group equal errors
 	case e.Err != nil:

@@ -1,9 +1,14 @@
 package main
 
 import (
+	"fmt"
+	"maps"
 	"net/http"
+	"slices"
+	"strings"
 	"testing"
 
+	"cutover/config"
 	"cutover/internal/local/alb"
 	"cutover/internal/rehearsal"
 )
@@ -22,5 +27,56 @@ func TestRecordOfACall(t *testing.T) {
 	e := alb.Exchange{Header: http.Header{rehearsal.TraceHeader: {root}}}
 	if got := traceOf(e); got != root {
 		t.Errorf("without a target: %q", got)
+	}
+}
+
+// What comes near the limits of functions is told of services that are a function in some phase, once each, with the
+// largest of it.
+func TestLargest(t *testing.T) {
+	l := &largest{}
+	l.note("users", alb.Exchange{Method: "GET", URI: "/api/users?page=1", Sent: near - 1})
+	if lines := l.told(); lines != nil {
+		t.Errorf("less than what is near: %q", lines)
+	}
+	l.note("users", alb.Exchange{Method: "GET", URI: "/api/users?page=2", Sent: near})
+	l.note("users", alb.Exchange{Method: "GET", URI: "/api/users/1", Sent: near + 5})
+	l.note("users", alb.Exchange{Method: "GET", URI: "/api/users/2", Sent: near + 4})
+	l.note("posts", alb.Exchange{Method: "POST", URI: "/api/posts", Received: 2 * near, Sent: 100})
+	const limit = " bytes, and a load balancer sends a function at most 1 MB, and takes at most 1 MB of JSON from it: keep requests and answers small, or the service on tasks"
+	want := []string{"posts: POST /api/posts was asked with 1400000" + limit, "users: GET /api/users/1 was answered with 700005" + limit}
+	if got := l.told(); !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if s := (&stage{large: largest{text: map[string]string{"users": "near"}}, warnings: []string{"other"}}); !slices.Equal(s.Gaps(), []string{"other", "near"}) {
+		t.Errorf("gaps %q", s.Gaps())
+	}
+	m := config.Deployment{Monolith: config.Service{Name: "api"}, Services: []config.Service{
+		{Name: "users", Compute: config.EC2{}, Next: config.Lambda{}}, {Name: "posts", Compute: config.Lambda{}}, {Name: "tags"},
+	}}.Migration()
+	all := map[string]string{"users": "users", "users-lambda": "users", "posts-lambda": "posts"}
+	if got := limitedPairs(m, nil); !maps.Equal(got, all) {
+		t.Errorf("limited are %v, want %v", got, all)
+	}
+}
+
+// Of the faults of tasks only the end of what runs can be done to a function; stores are harmed for functions, too.
+func TestFaultsOfFunctions(t *testing.T) {
+	for text, want := range map[string]string{
+		"kill:users-lambda":     "",
+		"throttle:users-lambda": "",
+		"hang:users":            "",
+		"hang:users-lambda":     "--fault hang:users-lambda: users-lambda is a function, and has no tasks to harm so: choose kill, which ends its execution environments, or a fault of its store",
+		"drain:users-lambda":    "--fault drain:users-lambda: users-lambda is a function, ",
+		"kill:posts":            `--fault kill:posts: there is no service "posts": `,
+	} {
+		fault, err := rehearsal.ParseFault(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fault.OfStore = fault.Kind == "throttle"
+		err = checkFaults([]rehearsal.Fault{fault}, []string{"users", "users-lambda"}, []string{"users-lambda"})
+		if got := fmt.Sprint(err); err == nil && want != "" || err != nil && (want == "" || !strings.HasPrefix(got, want)) {
+			t.Errorf("%s: %v, want %q", text, err, want)
+		}
 	}
 }

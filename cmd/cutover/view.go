@@ -187,8 +187,14 @@ func eventLine(e local.Event) string {
 	return plain.Visible(fmt.Sprintf("%s  %-10s %s%s  %s", e.Time.Format("15:04:05.000"), e.Kind, e.Subject, task, text))
 }
 
-// short returns the first eight characters of a task's id, which tell tasks apart.
-func short(id string) string { return id[:min(8, len(id))] }
+// short returns the first eight characters of a task's id, which tell tasks apart, and the key of a Lambda
+// function as it is.
+func short(id string) string {
+	if strings.Contains(id, "/") {
+		return id
+	}
+	return id[:min(8, len(id))]
+}
 
 // services returns the table of services and their tasks. Without enough room, the unsteady
 // services come first and the rest is counted.
@@ -348,13 +354,34 @@ func (v *view) stores(s local.Status) string {
 	return "\n" + v.table(rows)
 }
 
+// functions returns the table of functions, and how many execution environments each has. It is empty if there
+// are none.
+func (v *view) functions(s local.Status) string {
+	rows := [][]string{{"FUNCTION", "VERSION", "EXECUTION ENVIRONMENTS", "INVOCATIONS", "COLD STARTS", "ERRORS", "THROTTLES", "MEMORY"}}
+	for _, f := range s.Functions {
+		errors, memory := fmt.Sprint(f.Errors), fmt.Sprintf("%d MiB", f.MemoryMiB)
+		if f.Timeouts > 0 {
+			errors += fmt.Sprintf(", %d timed out", f.Timeouts)
+		}
+		if f.PeakMemoryMiB > 0 {
+			memory = fmt.Sprintf("at most %d of %s", f.PeakMemoryMiB, memory)
+		}
+		rows = append(rows, []string{f.Name, f.Version, fmt.Sprintf("%d idle, %d busy of %d", f.Idle, f.Busy, f.Concurrency),
+			fmt.Sprint(f.Invocations), fmt.Sprint(f.ColdStarts), errors, fmt.Sprint(f.Throttles), memory})
+	}
+	if len(rows) == 1 {
+		return ""
+	}
+	return "\n" + v.table(rows)
+}
+
 func (v *view) status(s local.Status, room int) string {
 	notes := v.warnings(s) + v.passedOver(s) + v.notRun(s)
-	text := v.listeners(s, false) + v.places(s) + v.computes(s) + v.services(s, 0) + v.stores(s) + v.names(s) + v.scaling(s) + v.schedules(s) + notes
+	text := v.listeners(s, false) + v.places(s) + v.computes(s) + v.services(s, 0) + v.functions(s) + v.stores(s) + v.names(s) + v.scaling(s) + v.schedules(s) + notes
 	if room == 0 || strings.Count(text, "\n") <= room {
 		return text
 	}
-	notes = v.stores(s) + v.schedules(s) + notes
+	notes = v.functions(s) + v.stores(s) + v.schedules(s) + notes
 	above := v.listeners(s, true) + v.places(s) + v.computes(s)
 	return above + v.services(s, max(3, room-strings.Count(above+notes, "\n"))) + notes
 }
@@ -366,10 +393,16 @@ func (v *view) places(s local.Status) string {
 	return v.states(s, func(name string) bool { return !onCompute(name) }, "PLACE", names, []string{"monolith", "parallel", "shift", "switched", "rest", "retired", "removed"})
 }
 
-// computes returns the services on Fargate, or on their way to another compute. It is empty if there are
+// computes returns the services on Fargate or Lambda, or on their way to another compute. It is empty if there are
 // none.
 func (v *view) computes(s local.Status) string {
-	return v.states(s, onCompute, "COMPUTE", map[string]string{"shift": "a share"}, migration.ComputeStates())
+	names := map[string]string{}
+	for _, state := range migration.ComputeStates() {
+		if between, shared := strings.CutSuffix("-"+state, "-shift"); shared {
+			names[state] = strings.TrimSpace("a share " + strings.TrimPrefix(between, "-"))
+		}
+	}
+	return v.states(s, onCompute, "COMPUTE", names, migration.ComputeStates())
 }
 
 // onCompute says whether a parameter of places has those between kinds of compute. The name of the
@@ -574,6 +607,13 @@ func (v *view) route(r alb.Route) string {
 	}
 	fmt.Fprintf(&b, "%s → %s\n  %s", plain.Line(asked), v.paint(color.Bold, plain.Line(action)), plain.Visible(why))
 	for _, target := range r.Targets {
+		if target.Address == "" {
+			fmt.Fprintf(&b, "\n  Lambda function %s is %s", plain.Line(target.ID), v.state(string(target.State)))
+			if target.Description != "" {
+				fmt.Fprintf(&b, ": %s", plain.Line(target.Description))
+			}
+			continue
+		}
 		fmt.Fprintf(&b, "\n  target %s at %s is %s", short(target.ID), target.Address, v.state(string(target.State)))
 	}
 	return b.String() + "\n"

@@ -18,6 +18,7 @@ import (
 	"cutover/internal/local/discovery"
 	"cutover/internal/local/ecs"
 	"cutover/internal/local/eventbridge"
+	"cutover/internal/local/lambda"
 	"cutover/internal/local/provider"
 	"cutover/internal/model"
 )
@@ -121,6 +122,29 @@ func TestViewOfConnections(t *testing.T) {
 		if text := out.String(); !strings.HasPrefix(text, want) {
 			t.Errorf("the summary is\n%s\nwant it to begin with\n%s", text, want)
 		}
+	}
+}
+
+// A task is shown by its address, and a function by its name.
+func TestViewOfTargets(t *testing.T) {
+	v := &view{out: &bytes.Buffer{}, program: "cutover"}
+	got := v.route(alb.Route{Request: "/", Action: "users", Explanation: "default anything -> users", Targets: []alb.TargetStatus{
+		{ID: "123456789", Address: "127.0.0.1:3000", State: alb.Healthy},
+		{ID: "dev-UsersFunction/Alias", State: alb.Unavailable, Description: "Health checks are disabled for the target group"},
+		{ID: "dev-UsersFunction/Alias", State: alb.Healthy},
+	}})
+	want := `/ → users
+  default anything -> users
+  target 12345678 at 127.0.0.1:3000 is healthy
+  Lambda function dev-UsersFunction/Alias is unavailable: Health checks are disabled for the target group
+  Lambda function dev-UsersFunction/Alias is healthy
+`
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("route (-want +got):\n%s", diff)
+	}
+	event := local.Event{Kind: "target", Subject: "users", Task: "dev-UsersFunction/Alias", State: "unavailable"}
+	if line := eventLine(event); !strings.Contains(line, "users dev-UsersFunction/Alias  unavailable") {
+		t.Errorf("the event is %q", line)
 	}
 }
 
@@ -267,6 +291,7 @@ func TestControlCharactersAreVisible(t *testing.T) {
 		"summary": func() { v.summary(status, true) },
 		"route":   func() { v.print(v.route(alb.Route{Request: evil, Action: evil, Explanation: evil})) },
 		"moved":   func() { v.print(v.route(alb.Route{Request: evil, Action: "301 " + evil, Location: evil})) },
+		"lambda":  func() { v.print(v.route(alb.Route{Targets: []alb.TargetStatus{{ID: evil, Description: evil}}})) },
 		"warned":  func() { v.print(v.warnings(status)) },
 		"cost":    func() { v.print(v.estimate(cost.Estimate{Unpriced: []string{evil}, Unknown: []string{evil}}, false)) },
 		"event":   func() { v.print(eventLine(local.Event{Kind: "stack", Subject: evil, Message: evil})) },
@@ -402,5 +427,27 @@ func TestViewOfNames(t *testing.T) {
 		if !strings.Contains(text, want) {
 			t.Errorf("it lacks %q:\n%s", want, text)
 		}
+	}
+}
+
+// Functions have a table of their own: which version answers, and how many execution environments there are.
+func TestViewOfFunctions(t *testing.T) {
+	status := local.Status{Functions: []lambda.FunctionStatus{
+		{Name: "posts-lambda", Version: "1", Concurrency: 50, MemoryMiB: 256},
+		{Name: "users-lambda", Version: "3", Concurrency: 20, Idle: 4, Busy: 2, Invocations: 1240, ColdStarts: 7, Errors: 3, Timeouts: 1, Throttles: 9, MemoryMiB: 512, PeakMemoryMiB: 21},
+	}}
+	v := &view{out: &bytes.Buffer{}, height: func() int { return 24 }}
+	for _, room := range []int{0, 9} {
+		_, got, _ := strings.Cut(v.status(status, room), "FUNCTION")
+		want := `      VERSION  EXECUTION ENVIRONMENTS  INVOCATIONS  COLD STARTS  ERRORS          THROTTLES  MEMORY
+posts-lambda  1        0 idle, 0 busy of 50    0            0            0               0          256 MiB
+users-lambda  3        4 idle, 2 busy of 20    1240         7            3, 1 timed out  9          at most 21 of 512 MiB
+`
+		if !strings.HasPrefix(got, want) {
+			t.Errorf("in %d lines:\n%s\nwant:\n%s", room, got, want)
+		}
+	}
+	if got := v.status(local.Status{}, 0); strings.Contains(got, "FUNCTION") {
+		t.Errorf("without functions:\n%s", got)
 	}
 }

@@ -267,7 +267,7 @@ func (o *watch) here(ctx context.Context, client *local.Client, services config.
 	w := &watched{Target: "local", Monolith: monolith, length: o.period}
 	for _, c := range found.Canaries {
 		w.switched = w.switched || c.Switched && !c.Compute
-		subject := canary.Subject{Service: c.Service, Monolith: c.With, Length: o.period, Rounds: c.Rounds}
+		subject := canary.Subject{Service: c.Service, Monolith: c.With, Function: isFunction(m, c.Service), Length: o.period, Rounds: c.Rounds}
 		w.Services = append(w.Services, watchedService{Service: c.Service, With: c.With, Compute: c.Compute, Percent: c.Percent,
 			Rounds: append([]canary.Round{}, c.Rounds...), Findings: subject.Judge(), of: serviceOf(m, c.Service)})
 	}
@@ -290,7 +290,7 @@ func (o *watch) here(ctx context.Context, client *local.Client, services config.
 	return w, nil
 }
 
-// comparedHere says which ECS services are compared with which in a position.
+// comparedHere says which ECS services and functions are compared with which in a position.
 func comparedHere(m migration.Migration, at migration.Position) local.Compared {
 	leading := m.Leading(m.Monolith.Name, at)
 	compared := local.Compared{Monolith: []string{leading}, Old: map[string]string{}}
@@ -315,6 +315,11 @@ func serviceOf(m migration.Migration, pair string) string {
 		}
 	}
 	return pair
+}
+
+// isFunction says whether a pair is a function.
+func isFunction(m migration.Migration, pair string) bool {
+	return slices.ContainsFunc(m.All(), func(s migration.Service) bool { return s.IsFunction(pair) })
 }
 
 // beginOnCompute is a step that begins a canary of a service on its way to another compute.

@@ -57,6 +57,8 @@ func (m *math) value(t *testing.T, e ast.Expr) any {
 			t.Fatalf("there is no metric %s", e.Name)
 		}
 		return metric
+	case *ast.ParenExpr:
+		return m.value(t, e.X)
 	case *ast.BinaryExpr:
 		return m.operate(t, e.Op, m.value(t, e.X), m.value(t, e.Y))
 	case *ast.CallExpr:
@@ -99,6 +101,8 @@ func (m *math) operate(t *testing.T, op token.Token, x, y any) any {
 		switch op {
 		case token.MUL:
 			result[minute] = a * b
+		case token.ADD:
+			result[minute] = a + b
 		case token.SUB:
 			result[minute] = a - b
 		case token.QUO:
@@ -220,7 +224,7 @@ func TestAlarms(t *testing.T) {
 		{"everything", has{1000.0, 900.0, 5.0, 2.0}, healthy, "errors latency unhealthy"},
 	}
 	for i, kind := range canary.Kinds() {
-		alarm := canary.Alarms("users", "api")[i]
+		alarm := canary.Alarms(canary.Group{Name: "users"}, canary.Group{Name: "api"})[i]
 		if alarm.Kind != kind {
 			t.Fatalf("alarm %d is of %s, want %s", i, alarm.Kind, kind)
 		}
@@ -273,5 +277,63 @@ func TestAlarms(t *testing.T) {
 				t.Errorf("%s: %s is %s, want the same as the alarm", test.name, kind, finding.State)
 			}
 		}
+	}
+}
+
+// What a function does not answer counts as an error, though the load balancer answers. Nobody checks the health of
+// a function, so nothing says that it is unhealthy, and nothing waits for such a figure.
+func TestAlarmsOfFunctions(t *testing.T) {
+	tasks, function := canary.Group{Name: "users"}, canary.Group{Name: "users-lambda", Function: true}
+	metrics := map[string]map[string]float64{}
+	figures := func(group string, requests, errors, user, internal float64) {
+		metrics[group] = map[string]float64{
+			"RequestCount": requests, "HTTPCode_Target_5XX_Count": errors, "LambdaUserError": user, "LambdaInternalError": internal, "UnHealthyHostCount": 2,
+		}
+	}
+	errors := func(of, with canary.Group) bool {
+		t.Helper()
+		alarm := canary.Alarms(of, with)[0]
+		m := &math{minutes: 1, metrics: map[string]series{}}
+		for _, metric := range alarm.Metrics {
+			m.metrics[metric.ID] = series{}
+			if n := metrics[metric.Service][metric.Name]; n > 0 { // CloudWatch has no 0
+				m.metrics[metric.ID][0] = n
+			}
+		}
+		return m.evaluate(t, alarm.Expression)[0] > alarm.Threshold
+	}
+	figures("users", 1000, 0, 0, 0)
+	for _, failed := range [][3]float64{{20, 0, 0}, {0, 20, 0}, {0, 0, 20}, {4, 4, 4}} {
+		figures("users-lambda", 1000, failed[0], failed[1], failed[2])
+		if !errors(function, tasks) {
+			t.Errorf("%v of 1000 requests to a function failed, and no alarm goes off", failed)
+		}
+		if errors(tasks, function) {
+			t.Errorf("tasks without failures are worse than a function with %v", failed)
+		}
+	}
+	figures("users-lambda", 1000, 3, 3, 3)
+	if errors(function, tasks) {
+		t.Error("9 of 1000 are less than a percentage point")
+	}
+	if figures("users", 1000, 20, 0, 0); !errors(tasks, function) {
+		t.Error("20 of 1000 are more than a percentage point above 9")
+	}
+	var kinds []canary.Kind
+	for _, alarm := range canary.Alarms(function, tasks) {
+		kinds = append(kinds, alarm.Kind)
+	}
+	if !slices.Equal(kinds, canary.KindsOf(true)) || slices.Contains(kinds, canary.Unhealthy) {
+		t.Errorf("a function has alarms of %v", kinds)
+	}
+	for _, metric := range canary.Alarms(tasks, function)[2].Metrics {
+		if metric.Service == function.Name {
+			t.Errorf("unhealthy tasks are compared with %s of a function, which has none", metric.Name)
+		}
+	}
+	round := canary.Round{Service: canary.Sample{Requests: 100, Unhealthy: 3}, Monolith: canary.Sample{Requests: 100}}
+	findings := canary.Subject{Service: "users-lambda", Monolith: "users", Function: true, Length: canary.Period, Rounds: []canary.Round{round, round}}.Judge()
+	if len(findings) != len(kinds) || findings[0].Kind != canary.Errors || findings[1].Kind != canary.Latency {
+		t.Errorf("a function is judged by %+v", findings)
 	}
 }

@@ -33,6 +33,14 @@ const (
 // Kinds are all of them.
 func Kinds() []Kind { return []Kind{Errors, Latency, Unhealthy} }
 
+// KindsOf are the kinds by which a service is compared: a function is never unhealthy, as nobody checks it.
+func KindsOf(function bool) []Kind {
+	if function {
+		return []Kind{Errors, Latency}
+	}
+	return Kinds()
+}
+
 // AlarmName returns the name of an environment's alarm for a service and a kind. Of the monolith behind
 // several load balancers, the service is the name of its target group.
 func AlarmName(env, service string, kind Kind) string {

@@ -10,7 +10,8 @@ import (
 
 // Sample is what was measured of a service's target group in one period.
 type Sample struct {
-	// Requests are all requests for the group, Errors the requests that were answered with 5xx.
+	// Requests are all requests for the group, Errors the requests that were answered with 5xx. Of a function
+	// that includes what the load balancer answered, as the function gave no answer.
 	Requests int `json:"requests"`
 	Errors   int `json:"errors"`
 	// P99 is the time in which 99 of 100 answers began, 0 without answers.
@@ -62,15 +63,17 @@ type Finding struct {
 // Subject is a service that takes traffic from the monolith, with the measurements of both.
 type Subject struct {
 	Service, Monolith string
-	Length            time.Duration
+	// Function says that the service is a function: see [KindsOf].
+	Function bool
+	Length   time.Duration
 	// Rounds are since the canary began, the last one at the end. [Periods] of them matter.
 	Rounds []Round
 }
 
-// Judge compares a service with the monolith, in every kind.
+// Judge compares a service with the monolith, in the order of [KindsOf].
 func (s Subject) Judge() []Finding {
 	var findings []Finding
-	for _, kind := range Kinds() {
+	for _, kind := range KindsOf(s.Function) {
 		state, reason := s.judge(kind)
 		findings = append(findings, Finding{kind, state, s.Service + " " + reason})
 	}

@@ -5,6 +5,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"cutover/internal/assembly"
+	"cutover/internal/model"
 )
 
 func ref(id string) any               { return map[string]any{"Ref": id} }
@@ -108,6 +111,33 @@ func TestAttributesRollBack(t *testing.T) {
 	}
 }
 
+// ownFunction adds a function that no target group names, as CDK does for its custom resources.
+func ownFunction(a templates) {
+	a["ShopPlatform"]["Resources"].(map[string]any)["Own"] = map[string]any{
+		"Type": "AWS::Lambda::Function", "Properties": map[string]any{"Runtime": "nodejs24.x", "Code": map[string]any{"ZipFile": "exports.handler = async () => {}"}},
+	}
+	a.output("ShopPlatform", "Own", getAtt("Own", "Arn"))
+}
+
+// Functions that no target group names are deployed on AWS only: one, and one that the shop has of CDK.
+func TestOwnFunctionsDoNotRun(t *testing.T) {
+	t.Parallel()
+	d := start(t, stateDir(t), shopCommands(t))
+	a, err := assembly.Read(shop(t, ownFunction))
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := d.Runner.plan(model.Read(a))
+	if counts := d.notRun(a, next); counts["AWS::Lambda::Function"] != 2 || counts["AWS::ECS::Service"] != 0 {
+		t.Errorf("%v are said not to run here, want two functions", counts)
+	}
+	for i, plan := range next {
+		if err := plan.Check(); err != nil {
+			t.Errorf("%T: %v", d.providers[i], err)
+		}
+	}
+}
+
 // What nothing on this machine gives is refused before anything changes, by name and
 // place.
 func TestAttributesNotGiven(t *testing.T) {
@@ -126,6 +156,8 @@ func TestAttributesNotGiven(t *testing.T) {
 	} {
 		d.refuse(shop(t, section(c.value, c.parameter)), "cannot be run here", place, "SECTION", c.want)
 	}
+	d.refuse(shop(t, ownFunction, section(of("ShopPlatform", "Own"), "x")), "cannot be run here", place, "SECTION",
+		"nothing on this machine stands for ShopPlatform/Own, which is an AWS::Lambda::Function: give a value with --value ShopPlatform/Own.Arn=VALUE")
 	d.Runner.options.Values = map[string]string{"ShopPlatform/Net.Arn": "x", "Shop/NetDBED6B57": "y"}
 	d.refuse(shop(t), "a value is given for Shop/NetDBED6B57, and the assembly has no resource Shop/NetDBED6B57", "a value is given for ShopPlatform/Net.Arn, and")
 	if events := d.told(); len(events) > 0 || len(d.Status().Services) > 0 {

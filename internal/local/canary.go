@@ -12,27 +12,27 @@ import (
 	"cutover/internal/rules"
 )
 
-// Compared says which ECS services are compared with which, by their names.
+// Compared says which ECS services and functions are compared with which, by their names.
 type Compared struct {
-	// Monolith has the ECS service that microservices are compared with, and then the other one of a
+	// Monolith has the ECS service or function that microservices are compared with, and then the other one of a
 	// monolith that moves to another compute.
 	Monolith []string `json:"monolith"`
-	// Old has the old ECS service of each new one, of services that move to another compute.
+	// Old has the old ECS service or function of each new one, of services that move to another compute.
 	Old map[string]string `json:"old,omitempty"`
 }
 
-// Canaries are the ECS services that have taken traffic from others.
+// Canaries are the ECS services and functions that have taken traffic from others.
 type Canaries struct {
 	// Deploying says that an assembly is being deployed. There are no rounds then.
 	Deploying bool     `json:"deploying"`
 	Canaries  []Canary `json:"canaries"`
 }
 
-// Canary is an ECS service that has taken traffic from another one: a microservice from the monolith, or
-// the new ECS service of a service from the old one.
+// Canary is an ECS service or function that has taken traffic from another one: a microservice from the
+// monolith, or the new ECS service or function of a service from the old one.
 type Canary struct {
 	Service string `json:"service"`
-	// With is the ECS service that it is compared with.
+	// With is the ECS service or function that it is compared with.
 	With string `json:"with"`
 	// Compute says that both are of one service, which moves to another compute.
 	Compute bool `json:"compute"`
@@ -85,6 +85,15 @@ func (r *Runner) runs(services []string) error {
 	if len(services) > 0 {
 		name = services[0]
 	}
+	for _, listener := range r.balancers.Listeners() {
+		for _, rule := range listener.Rules {
+			for _, w := range rule.Action.Forward {
+				if w.TargetGroup.TargetType == "lambda" && r.ServiceName(w.TargetGroup.Key()) == name {
+					return nil
+				}
+			}
+		}
+	}
 	if i := slices.IndexFunc(status, func(s ecs.ServiceStatus) bool { return s.Name == name }); i < 0 {
 		return fmt.Errorf("there is no service %q here to compare others with", name)
 	} else if status[i].DesiredCount == 0 {
@@ -135,7 +144,7 @@ func (r *Runner) canaries(listener *rules.Listener, compared Compared) []pair {
 			key := w.TargetGroup.Key()
 			name := r.ServiceName(key)
 			old := compared.Old[name]
-			if w.Share == 0 || r.services.ServiceName(key) == "" {
+			if w.Share == 0 || r.services.ServiceName(key) == "" && w.TargetGroup.TargetType != "lambda" {
 				continue
 			}
 			all := shares[cmp.Or(old, name)]

@@ -53,7 +53,7 @@ func (r *Runner) Deploy(ctx context.Context, dir string, parameters ...string) e
 	}
 	defer r.traffic.forget()
 	r.mu.Lock()
-	r.deployed, r.warnings, r.over = a, deployable.Warnings(m), next.passedOver()
+	r.deployed, r.warnings, r.over, r.elsewhere = a, deployable.Warnings(m), next.passedOver(), r.notRun(a, next)
 	r.mu.Unlock()
 	if err := r.updateStacks(ctx, a, next); err != nil {
 		return err

@@ -17,10 +17,20 @@ func FaultKinds() (all []provider.FaultKind) {
 	return append(all, provider.StoreFaults...)
 }
 
+// FunctionFaults are the kinds of [FaultKinds] that can be done to a function, besides those of its stores: it has
+// no tasks.
+var FunctionFaults = []string{"kill"}
+
 // Fault does harm to a service, both by name, until the returned function is called. That function returns when
-// all is steady again, or with the context's error. A fault of stores meets each service that uses them.
+// all is steady again, or with the context's error. A fault of stores meets each service that uses them. Of a
+// function, "kill" ends its execution environments.
 func (r *Runner) Fault(ctx context.Context, kind, service string) (clear func(context.Context) error, err error) {
 	if !slices.ContainsFunc(provider.StoreFaults, func(k provider.FaultKind) bool { return k.Name == kind }) {
+		if kind == FunctionFaults[0] {
+			if ended, known := r.functions.Kill(service); known {
+				return ended, nil
+			}
+		}
 		return r.services.Fault(ctx, kind, service)
 	}
 	for _, p := range r.providers {

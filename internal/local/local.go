@@ -29,7 +29,9 @@ import (
 	"cutover/internal/local/discovery"
 	"cutover/internal/local/ecs"
 	"cutover/internal/local/eventbridge"
+	"cutover/internal/local/lambda"
 	"cutover/internal/local/provider"
+	"cutover/internal/model"
 )
 
 // Driver runs containers and can end those that an earlier run left behind.
@@ -89,6 +91,7 @@ type Runner struct {
 	// and canaries, services have faults, schedules have tasks to run now, and services find each other by names.
 	providers []provider.Provider
 	balancers *alb.Provider
+	functions *lambda.Provider
 	names     *discovery.Provider
 	services  *ecs.Provider
 	schedules *eventbridge.Provider
@@ -101,7 +104,8 @@ type Runner struct {
 	deployed  *assembly.Assembly // by the last deployment, complete or not
 	warnings  []string           // about it
 	over      []provider.PassedOver
-	stacks    []*stack // that run, the oldest first
+	elsewhere map[string]int // resources for which nothing stands, by type
+	stacks    []*stack       // that run, the oldest first
 	snapshots int
 	watchers  map[chan Event]bool
 }
@@ -177,8 +181,9 @@ func (r *Runner) start(ctx context.Context) error {
 	if len(ended) > 0 {
 		r.tell(Event{Kind: "stack", Subject: "local", Message: "ended what an earlier run left behind: " + strings.Join(ended, ", ")})
 	}
-	// Nothing uses the assemblies of the last run.
-	if err := os.RemoveAll(filepath.Join(r.options.Dir, "assemblies")); err != nil {
+	// Nothing uses the assemblies and the functions of the last run.
+	functions := filepath.Join(r.options.Dir, "functions")
+	if err := errors.Join(os.RemoveAll(filepath.Join(r.options.Dir, "assemblies")), os.RemoveAll(functions)); err != nil {
 		return err
 	}
 	if r.accessLog, err = os.Create(filepath.Join(r.options.Dir, "access.log")); err != nil {
@@ -187,12 +192,16 @@ func (r *Runner) start(ctx context.Context) error {
 	if r.logs, err = os.Create(logFile(r.options.Dir)); err != nil {
 		return err
 	}
-	balancer, err := alb.New(alb.Options{AccessLog: r.accessLog, Events: r.targetChanged, Exchanges: r.exchange})
+	r.access = access.New()
+	r.functions = lambda.New(lambda.Options{
+		Dir: functions, Access: r.access, Tasks: func(m *model.Model, text provider.Text) *ecs.Tasks { return r.services.Tasks(m, text) }, Events: r.tell, Logs: r.log,
+	})
+	balancer, err := alb.New(alb.Options{AccessLog: r.accessLog, Events: r.targetChanged, Exchanges: r.exchange, Functions: r.functions})
 	if err != nil {
 		return err
 	}
 	r.balancers = alb.NewProvider(balancer, alb.Ports{Local: r.options.Ports, Free: r.options.FreePorts}, r.tell)
-	r.names, r.access = discovery.New(r.tell), access.New()
+	r.names = discovery.New(r.tell)
 	r.services = ecs.NewProvider(ecs.New(ecs.Options{
 		Driver: driver, Balancer: balancer, Discovery: r.names, Access: r.access, ScalingPeriod: r.options.ScalingPeriod, Requests: r.traffic.requestsTaken, Events: r.tell, Logs: r.log,
 	}), ecs.Given{Replaced: r.options.Replaced, Without: r.options.Without, Secrets: r.options.Secrets, SecretsFile: r.options.SecretsFile})

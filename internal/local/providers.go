@@ -25,6 +25,7 @@ var kinds = []func(*Runner) provider.Provider{
 	func(r *Runner) provider.Provider {
 		return postgres.New(DataDir(r.options.Dir), r.access, os.Getenv, r.tell)
 	},
+	func(r *Runner) provider.Provider { return r.functions },
 	func(r *Runner) provider.Provider { return r.balancers },
 	func(r *Runner) provider.Provider { return r.names },
 	func(r *Runner) provider.Provider { return r.services },
@@ -60,6 +61,30 @@ func (r *Runner) mistakenValues(a *assembly.Assembly) error {
 	return errors.Join(errs...)
 }
 
+// standsFor is the index of the plan that stands for a resource, -1 if none does.
+func (r *Runner) standsFor(all plans, resource *assembly.Resource) int {
+	i := slices.IndexFunc(r.providers, func(p provider.Provider) bool { return slices.Contains(p.Types(), resource.Type) })
+	if i >= 0 {
+		if some, partial := all[i].(provider.Partial); partial && !some.Stands(resource) {
+			return -1
+		}
+	}
+	return i
+}
+
+// notRun counts the resources of an assembly for which nothing stands, by type.
+func (r *Runner) notRun(a *assembly.Assembly, all plans) map[string]int {
+	counts := map[string]int{}
+	for _, stack := range a.Stacks {
+		for _, resource := range stack.Resources {
+			if r.standsFor(all, resource) < 0 {
+				counts[resource.Type]++
+			}
+		}
+	}
+	return counts
+}
+
 // maxDepth bounds how far values may refer to each other.
 const maxDepth = 50
 
@@ -85,7 +110,7 @@ func (r *Runner) text(a *assembly.Assembly, all plans, value any, depth int) (st
 		if given, ok := r.options.Values[value.String()]; ok {
 			return given, nil
 		}
-		i := slices.IndexFunc(r.providers, func(p provider.Provider) bool { return slices.Contains(p.Types(), value.Resource.Type) })
+		i := r.standsFor(all, value.Resource)
 		if i < 0 && value.Attribute == "" {
 			if name := model.RefValue(a, value.Resource, provider.Account, provider.Region); name != "" {
 				return name, nil

@@ -1,12 +1,13 @@
 package local
 
 import (
-	"slices"
+	"maps"
 
 	"cutover/internal/local/alb"
 	"cutover/internal/local/discovery"
 	"cutover/internal/local/ecs"
 	"cutover/internal/local/eventbridge"
+	"cutover/internal/local/lambda"
 	"cutover/internal/local/provider"
 	"cutover/internal/local/ssm"
 	"cutover/internal/rules"
@@ -19,6 +20,8 @@ type Status struct {
 	Listeners []alb.ListenerStatus `json:"listeners"`
 	Services  []ecs.ServiceStatus  `json:"services"`
 	Groups    []alb.GroupStatus    `json:"targetGroups"`
+	// Functions are those of Lambda that load balancers invoke.
+	Functions []lambda.FunctionStatus `json:"functions,omitempty"`
 	// Discovery has the names by which tasks find each other; nil if there are none.
 	Discovery *discovery.Status `json:"discovery,omitempty"`
 	// Parameters are the values of SSM parameters by name. A value that refers to other resources is
@@ -42,9 +45,7 @@ type Status struct {
 // Status returns what runs.
 func (r *Runner) Status() Status {
 	status := Status{Deploying: r.deploying.Load(), NotRun: map[string]int{}}
-	var here []string
 	for _, p := range r.providers {
-		here = append(here, p.Types()...)
 		switch one := p.Status().(type) {
 		case nil:
 		case alb.Status:
@@ -55,6 +56,8 @@ func (r *Runner) Status() Status {
 			status.Services = one
 		case []eventbridge.Status:
 			status.Schedules = one
+		case []lambda.FunctionStatus:
+			status.Functions = one
 		case []provider.StoreStatus:
 			status.Stores = append(status.Stores, one...)
 		case ssm.Values:
@@ -64,17 +67,9 @@ func (r *Runner) Status() Status {
 		}
 	}
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	status.Warnings, status.PassedOver = r.warnings, r.over
-	r.mu.Unlock()
-	if a := r.Assembly(); a != nil {
-		for _, stack := range a.Stacks {
-			for _, resource := range stack.Resources {
-				if !slices.Contains(here, resource.Type) {
-					status.NotRun[resource.Type]++
-				}
-			}
-		}
-	}
+	maps.Copy(status.NotRun, r.elsewhere)
 	return status
 }
 

@@ -10,14 +10,12 @@ const (
 	EC2RouteTable      = "AWS::EC2::RouteTable"
 	EC2Volume          = "AWS::EC2::Volume"
 
-	KMSKey           = "AWS::KMS::Key"
-	LambdaFunction   = "AWS::Lambda::Function"
-	LambdaPermission = "AWS::Lambda::Permission"
-	LogGroup         = "AWS::Logs::LogGroup"
-	S3Bucket         = "AWS::S3::Bucket"
-	S3BucketPolicy   = "AWS::S3::BucketPolicy"
-	SNSTopic         = "AWS::SNS::Topic"
-	SNSTopicPolicy   = "AWS::SNS::TopicPolicy"
+	KMSKey         = "AWS::KMS::Key"
+	LogGroup       = "AWS::Logs::LogGroup"
+	S3Bucket       = "AWS::S3::Bucket"
+	S3BucketPolicy = "AWS::S3::BucketPolicy"
+	SNSTopic       = "AWS::SNS::Topic"
+	SNSTopicPolicy = "AWS::SNS::TopicPolicy"
 )
 
 // withoutControls are the types for which AWS Security Hub has no control: each page of its user guide

@@ -171,5 +171,5 @@ func GrantsKnown(resourceType string) bool {
 	case IAMRole, IAMPolicy, IAMManagedPolicy, IAMInstanceProfile:
 		return true
 	}
-	return !strings.HasPrefix(resourceType, "AWS::IAM::") && resourceType != "AWS::Lambda::Permission"
+	return !strings.HasPrefix(resourceType, "AWS::IAM::") && resourceType != LambdaPermission
 }

@@ -80,6 +80,12 @@ type Model struct {
 	Policies         []*Policy
 	ResourcePolicies []*ResourcePolicy
 
+	// Functions and what belongs to them are those of Lambda.
+	Functions           []*Function
+	FunctionVersions    []*FunctionVersion
+	FunctionAliases     []*FunctionAlias
+	FunctionPermissions []*FunctionPermission
+
 	values map[*assembly.Resource]any
 }
 
@@ -111,6 +117,7 @@ func Read(a *assembly.Assembly) *Model {
 	m.Listeners = all(m, ELBListener, m.listener)
 	m.Rules = all(m, ELBListenerRule, m.rule)
 
+	m.readLambda()
 	m.readServiceDiscovery()
 	m.Clusters = all(m, ECSCluster, m.cluster)
 	all(m, ECSCapacityProvider, (*CapacityProvider).read)

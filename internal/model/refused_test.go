@@ -114,6 +114,18 @@ func TestRefused(t *testing.T) {
 		{group(`"HealthCheckPath": "/` + strings.Repeat("x", 1024) + `"`), "HealthCheckPath: AWS refuses 1025 characters: a path can have 1024"},
 		{group(`"HealthCheckIntervalSeconds": 5, "Protocol": "TCP"`), ""},
 		{group(`"HealthCheckIntervalSeconds": 5, "TargetType": "lambda"`), ""},
+		{group(`"HealthCheckIntervalSeconds": 30, "HealthCheckEnabled": true, "TargetType": "lambda"`), "HealthCheckIntervalSeconds: AWS refuses an interval of 30 s: it must be above the timeout, 30 s"},
+		{group(`"HealthCheckEnabled": true, "TargetType": "lambda", "TargetGroupAttributes": [{"Key": "lambda.multi_value_headers.enabled", "Value": "true"}]`), ""},
+		{group(`"TargetType": "lambda", "TargetGroupAttributes": [{"Key": "lambda.multi_value_headers.enabled", "Value": "yes"}]`), `(lambda.multi_value_headers.enabled): expected true or false, found "yes"`},
+		{group(`"TargetGroupAttributes": [{"Key": "lambda.multi_value_headers.enabled", "Value": "false"}]`), "(lambda.multi_value_headers.enabled): AWS refuses it for a target group of type instance: only one of type lambda has it"},
+		{group(`"TargetType": "lambda", "Targets": [{"Id": "arn:a"}, {"Id": "arn:b"}]`), "S/G/Properties.Targets[1]: AWS refuses a second target: a target group has one Lambda function"},
+		{group(`"TargetType": "lambda", "Port": 80`), "S/G/Properties.Port: AWS refuses it for a target group of type lambda: leave it out"},
+		{group(`"TargetType": "lambda", "Protocol": "HTTP"`), "S/G/Properties.Protocol: AWS refuses it for a target group of type lambda"},
+		{group(`"TargetType": "lambda", "VpcId": "vpc-1"`), "S/G/Properties.VpcId: AWS refuses it for a target group of type lambda"},
+		{group(`"TargetType": "lambda", "HealthCheckPort": "80"`), "S/G/Properties.HealthCheckPort: AWS refuses it for a target group of type lambda"},
+		{group(`"TargetType": "lambda", "TargetGroupAttributes": [{"Key": "deregistration_delay.timeout_seconds", "Value": "30"}]`), "S/G/Properties.TargetGroupAttributes (deregistration_delay.timeout_seconds): AWS refuses it for a target group of type lambda"},
+		{group(`"TargetType": "lambda", "TargetGroupAttributes": [{"Key": "stickiness.enabled", "Value": "false"}]`), "(stickiness.enabled): AWS refuses it for a target group of type lambda"},
+		{group(`"TargetType": "lambda", "TargetGroupAttributes": [{"Key": "slow_start.duration_seconds", "Value": "30"}]`), "(slow_start.duration_seconds): AWS refuses it for a target group of type lambda"},
 		{group(`"TargetGroupAttributes": [{"Key": "slow_start.duration_seconds", "Value": "30"}, {"Key": "load_balancing.algorithm.type", "Value": "weighted_random"}]`), "cannot have slow start and weighted random together"},
 	} {
 		m := read(t, test.resources)
@@ -152,7 +164,10 @@ func TestTargets(t *testing.T) {
 		"B": {"Type": "AWS::ElasticLoadBalancingV2::Listener", "Properties": {"Port": 80, "Protocol": "HTTP", "LoadBalancerArn": {"Ref": "Nlb"}, "DefaultActions": [{"Type": "forward", "TargetGroupArn": {"Ref": "F"}}]}},
 		"C": {"Type": "AWS::ElasticLoadBalancingV2::Listener", "Properties": {"Port": 80, "Protocol": "HTTP", "LoadBalancerArn": "arn:lb", "DefaultActions": [{"Type": "forward", "TargetGroupArn": {"Ref": "F"}}]}},
 		"D": {"Type": "AWS::ElasticLoadBalancingV2::Listener", "Properties": {"Port": 80, "Protocol": "TCP_UDP", "LoadBalancerArn": "arn:lb", "DefaultActions": [{"Type": "forward", "TargetGroupArn": {"Ref": "F"}}]}},
-		"F": {"Type": "AWS::ElasticLoadBalancingV2::TargetGroup", "Properties": {"TargetType": "lambda", "Targets": [{"Id": {"Fn::GetAtt": ["Function", "Arn"]}}, {"Id": "10.0.0.1", "Port": 81, "AvailabilityZone": "all"}]}},
+		"F": {"Type": "AWS::ElasticLoadBalancingV2::TargetGroup", "Properties": {"TargetType": "lambda", "Targets": [{"Id": {"Fn::GetAtt": ["Function", "Arn"]}}]}},
+		"V": {"Type": "AWS::ElasticLoadBalancingV2::TargetGroup", "Properties": {"TargetType": "lambda", "Targets": [{"Id": {"Ref": "Live"}}]}},
+		"I": {"Type": "AWS::ElasticLoadBalancingV2::TargetGroup", "Properties": {"TargetType": "ip", "Targets": [{"Id": "10.0.0.1", "Port": 81, "AvailabilityZone": "all"}]}},
+		"Live": {"Type": "AWS::Lambda::Alias"},
 		"T": {"Type": "AWS::ElasticLoadBalancingV2::TargetGroup", "Properties": {"Protocol": "TLS"}},
 		"Function": {"Type": "AWS::Lambda::Function"},
 		"Old": {"Type": "AWS::AutoScaling::AutoScalingGroup", "Properties": {"MinSize": 1, "MaxSize": 1, "TargetGroupARNs": ["arn:x", {"Ref": "F"}]}},
@@ -164,8 +179,8 @@ func TestTargets(t *testing.T) {
 	if got, want := strings.Join(kinds, ", "), "A true S/Lb 1, B false S/Nlb 0, C true arn:lb 0, D false arn:lb 0"; got != want {
 		t.Errorf("listeners are %s, want %s", got, want)
 	}
-	f, tls := m.TargetGroups[0], m.TargetGroups[1]
-	if got := fmt.Sprint(f.Application(), tls.Application(), f.Targets, f.Problem()); got != "true false [{S/Function 0} {10.0.0.1 81}] <nil>" {
+	f, addresses, tls, version := m.TargetGroups[0], m.TargetGroups[1], m.TargetGroups[2], m.TargetGroups[3]
+	if got := fmt.Sprint(f.Application(), tls.Application(), f.Targets, f.Problem(), version.Targets, addresses.Targets); got != "true false [{S/Function 0}] <nil> [{S/Live 0}] [{10.0.0.1 81}]" {
 		t.Errorf("target groups are %s", got)
 	}
 	if got := m.AutoScalingGroups[1].TargetGroups; len(got) != 1 || got["TargetGroupARNs[1]"] != f {

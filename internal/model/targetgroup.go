@@ -27,7 +27,7 @@ type TargetGroup struct {
 	Port   int
 	Health HealthCheck
 	// DeregistrationDelay is the time that requests have left on a deregistered target. Default 300
-	// s.
+	// s. A function has none: its requests fail at once.
 	DeregistrationDelay time.Duration
 	// SlowStart is the time over which the share of a target that has become
 	// healthy grows to its full part. 0, the default: it has its part at once.
@@ -49,6 +49,9 @@ type TargetGroup struct {
 	PreservesClient bool
 	// Targets are those that the template itself registers. Others come from services and groups.
 	Targets []Target
+	// MultiValueHeaders says that a function gets and returns headers and query parameters as lists.
+	// Default false: as texts, and of several the last one.
+	MultiValueHeaders bool
 	// With fewer than MinHealthy or MinHealthyPercent, unhealthy targets serve too. Defaults 1, 0.
 	MinHealthy, MinHealthyPercent int
 }
@@ -83,7 +86,8 @@ const LeastOutstanding = "least_outstanding_requests"
 // HealthCheck is how the targets of a group are checked.
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/target-group-health-checks.html
 type HealthCheck struct {
-	// Disabled says that targets are not checked. Default false.
+	// Disabled says that targets are not checked. Default false; of a function true, as each check is an
+	// invocation.
 	Disabled bool
 	// Protocol is that of the checks. Default HTTP; TCP behind a Network Load Balancer.
 	Protocol string
@@ -91,8 +95,9 @@ type HealthCheck struct {
 	Port int
 	// Path is a path with or without a query. Default "/".
 	Path string
-	// Interval is the time from one check to the next, default 30 s. Timeout is
-	// how long an answer may take, default 5 s; behind a Network Load Balancer 10 s, of HTTP 6 s.
+	// Interval is the time from one check to the next, default 30 s; of a function 35 s. Timeout is
+	// how long an answer may take, default 5 s; behind a Network Load Balancer 10 s, of HTTP 6 s; of a
+	// function 30 s.
 	Interval, Timeout time.Duration
 	// Healthy and Unhealthy are checks in a row, defaults 5 and 2. A new target needs one.
 	Healthy, Unhealthy int
@@ -111,7 +116,11 @@ func (g *TargetGroup) read(p assembly.Value) {
 	g.ProtocolVersion = p.Field("ProtocolVersion").OneOf("HTTP1", "HTTP2", "GRPC")
 	g.TargetType = p.Field("TargetType").OneOf("instance", "ip", "lambda", "alb")
 	g.Port = p.Field("Port").Int(0, 1, 65535)
-	protocol, timeout, codes := "HTTP", 5, []CodeRange{{200, 200}}
+	lambda := g.TargetType == "lambda"
+	protocol, interval, timeout, codes := "HTTP", 30, 5, []CodeRange{{200, 200}}
+	if lambda { // "CreateTargetGroup"
+		interval, timeout = 35, 30
+	}
 	if !g.Application() { // "CreateTargetGroup", "Health checks for Network Load Balancer target groups"
 		protocol, timeout, codes = "TCP", 10, []CodeRange{{200, 399}}
 	}
@@ -119,10 +128,10 @@ func (g *TargetGroup) read(p assembly.Value) {
 		timeout = 6
 	}
 	g.Health = HealthCheck{
-		Disabled:  !p.Field("HealthCheckEnabled").Bool(true),
+		Disabled:  !p.Field("HealthCheckEnabled").Bool(!lambda),
 		Protocol:  protocol,
 		Path:      p.Field("HealthCheckPath").Text("/"),
-		Interval:  p.Field("HealthCheckIntervalSeconds").Seconds(30, 5, 300),
+		Interval:  p.Field("HealthCheckIntervalSeconds").Seconds(interval, 5, 300),
 		Timeout:   p.Field("HealthCheckTimeoutSeconds").Seconds(timeout, 2, 120),
 		Healthy:   p.Field("HealthyThresholdCount").Int(5, 2, 10),
 		Unhealthy: p.Field("UnhealthyThresholdCount").Int(2, 2, 10),
@@ -146,7 +155,7 @@ func (g *TargetGroup) read(p assembly.Value) {
 	}
 	if interval := g.Health.Interval; g.Health.Timeout >= interval && p.Field("HealthCheckTimeoutSeconds").Present() {
 		p.Field("HealthCheckTimeoutSeconds").Refuse("AWS refuses a timeout of %d s: it must be below the interval, %d s", int(g.Health.Timeout.Seconds()), int(interval.Seconds()))
-	} else if g.Health.Timeout >= interval && g.Application() && g.TargetType != "lambda" { // the defaults of other kinds differ
+	} else if g.Health.Timeout >= interval && g.Application() && !(lambda && g.Health.Disabled) {
 		p.Field("HealthCheckIntervalSeconds").Refuse("AWS refuses an interval of %d s: it must be above the timeout, %d s", int(interval.Seconds()), int(g.Health.Timeout.Seconds()))
 	}
 	for _, target := range p.Field("Targets").List() {
@@ -178,6 +187,39 @@ func (g *TargetGroup) read(p assembly.Value) {
 	const minimum = "target_group_health.unhealthy_state_routing.minimum_healthy_targets."
 	g.MinHealthy = orOff(a.Field(minimum+"count"), 1, 1000)
 	g.MinHealthyPercent = orOff(a.Field(minimum+"percentage"), 0, 100)
+	multi := a.Field("lambda.multi_value_headers.enabled")
+	if lambda {
+		g.MultiValueHeaders, g.DeregistrationDelay = multi.Bool(false), 0
+		refuseForFunction(p, a)
+	} else if multi.Present() {
+		multi.Refuse("AWS refuses it for a target group of type %s: only one of type lambda has it", g.TargetType)
+	}
+}
+
+// refuseForFunction refuses what AWS does not take for a target group of type lambda. The first page has
+// the properties, the second one the attributes, and the third one the number of functions.
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateTargetGroup.html
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_TargetGroupAttribute.html
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/lambda-functions.html
+func refuseForFunction(p, attributes assembly.Value) {
+	refuse := func(v assembly.Value) {
+		if v.Present() {
+			v.Refuse("AWS refuses it for a target group of type lambda: leave it out")
+		}
+	}
+	for _, property := range []string{"HealthCheckPort", "HealthCheckProtocol", "Port", "Protocol", "ProtocolVersion", "VpcId"} {
+		refuse(p.Field(property))
+	}
+	for _, attribute := range []string{
+		"deregistration_delay.timeout_seconds", "load_balancing.algorithm.type", "load_balancing.algorithm.anomaly_mitigation", "slow_start.duration_seconds",
+		"stickiness.enabled", "stickiness.type", "stickiness.lb_cookie.duration_seconds", "stickiness.app_cookie.cookie_name", "stickiness.app_cookie.duration_seconds",
+	} {
+		refuse(attributes.Field(attribute))
+	}
+	targets := p.Field("Targets").List()
+	for _, target := range targets[min(1, len(targets)):] {
+		target.Refuse("AWS refuses a second target: a target group has one Lambda function")
+	}
 }
 
 // orOff reads a number that may also be "off", which stands for what is absent.

@@ -66,6 +66,11 @@ const (
 	EventsRule        = "AWS::Events::Rule"
 	SchedulerSchedule = "AWS::Scheduler::Schedule"
 
+	LambdaAlias      = "AWS::Lambda::Alias"
+	LambdaFunction   = "AWS::Lambda::Function"
+	LambdaPermission = "AWS::Lambda::Permission"
+	LambdaVersion    = "AWS::Lambda::Version"
+
 	RDSCluster               = "AWS::RDS::DBCluster"
 	RDSClusterParameterGroup = "AWS::RDS::DBClusterParameterGroup"
 	RDSEventSubscription     = "AWS::RDS::EventSubscription"
@@ -192,8 +197,10 @@ var types = map[string]facts{
 	IAMRole:                                 {only("Path", "RoleName"), free, nil},
 	"AWS::KMS::Alias":                       {nil, free, nil},
 	"AWS::KMS::Key":                         {only(), []string{"key"}, nil},
-	"AWS::Lambda::Function":                 {only("FunctionName", "PackageType", "TenancyConfig"), free, nil},
-	"AWS::Lambda::Permission":               {nil, free, nil},
+	LambdaAlias:                             {only("FunctionName", "Name"), free, nil},
+	LambdaFunction:                          {only("FunctionName", "PackageType", "TenancyConfig"), free, nil},
+	LambdaPermission:                        {nil, free, nil},
+	LambdaVersion:                           {only("CodeSha256", "Description", "FunctionName", "ProvisionedConcurrencyConfig", "RuntimePolicy"), free, nil},
 	"AWS::Logs::LogGroup":                   {only("LogGroupName"), []string{"logs"}, nil},
 	"AWS::Logs::QueryDefinition":            {only(), free, nil},
 	"AWS::S3::Bucket":                       {only("BucketName", "BucketNamePrefix", "BucketNamespace", "ObjectLockEnabled"), []string{"storage"}, nil},

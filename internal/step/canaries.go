@@ -42,6 +42,12 @@ func (c Comparison) Name() string {
 	return migration.Balancer{Name: c.Balancer}.GroupName(c.Pair)
 }
 
+// function says whether the pair is a function.
+func (c Comparison) function() bool {
+	function, is := c.Service.Function()
+	return is && function.Name == c.Pair
+}
+
 // Canaries returns what is compared in a position:
 //
 //   - with the monolith, while it runs, services that have a share above 0 or are switched, unless their
@@ -100,7 +106,7 @@ func Canaries(d config.Deployment, at migration.Position) (all []Comparison, err
 	case hint != nil:
 		return nil, hint
 	case at.Phase >= migration.Retired:
-		return nil, fmt.Errorf("in %s %s has no tasks any more that others could be compared with: the migration is complete", at.Phase, d.Monolith.Name)
+		return nil, fmt.Errorf("in %s %s answers nothing any more that others could be compared with: the migration is complete", at.Phase, d.Monolith.Name)
 	}
 	for _, service := range d.Services {
 		for _, route := range service.AllRoutes() {
@@ -192,8 +198,8 @@ func (w *Watcher) Look(ctx context.Context) ([]Watched, error) {
 	var all []Watched
 	var pairs [][2]group // of each comparison
 	for _, c := range w.canaries {
-		watched := Watched{Comparison: c, Subject: canary.Subject{Service: c.Name(), Monolith: migration.Balancer{Name: c.Balancer}.GroupName(c.With), Length: canary.Period}}
-		for _, kind := range canary.Kinds() {
+		watched := Watched{Comparison: c, Subject: canary.Subject{Service: c.Name(), Monolith: migration.Balancer{Name: c.Balancer}.GroupName(c.With), Function: c.function(), Length: canary.Period}}
+		for _, kind := range canary.KindsOf(c.function()) {
 			watched.Alarms = append(watched.Alarms, alarms[canary.AlarmName(w.env, c.Name(), kind)])
 		}
 		all = append(all, watched)
@@ -220,7 +226,7 @@ func (w *Watcher) Look(ctx context.Context) ([]Watched, error) {
 func (w *Watcher) alarms(ctx context.Context) (map[string]Alarm, error) {
 	var names []string
 	for _, c := range w.canaries {
-		for _, kind := range canary.Kinds() {
+		for _, kind := range canary.KindsOf(c.function()) {
 			names = append(names, canary.AlarmName(w.env, c.Name(), kind))
 		}
 	}
@@ -285,10 +291,12 @@ func (w *Watcher) pair(c Comparison, alarms []Alarm) (pair [2]group, err error) 
 	return pair, nil
 }
 
-// The metrics of a target group, and their statistics
+// The metrics of a target group, and their statistics. Only a function has the last two, what it did not answer,
+// and only tasks have hosts that are unhealthy
 // (https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-cloudwatch-metrics.html).
 var metrics = []struct{ name, statistic string }{
 	{"RequestCount", "Sum"}, {"HTTPCode_Target_5XX_Count", "Sum"}, {"TargetResponseTime", "p99"}, {"UnHealthyHostCount", "Minimum"},
+	{"LambdaUserError", "Sum"}, {"LambdaInternalError", "Sum"},
 }
 
 // lateness is how long CloudWatch may take to have the figures of a minute.
@@ -373,7 +381,7 @@ func sample(figures []float64) (s canary.Sample) {
 		return s
 	}
 	return canary.Sample{
-		Requests: int(figures[0]), Errors: int(figures[1]),
+		Requests: int(figures[0]), Errors: int(figures[1] + figures[4] + figures[5]),
 		P99: time.Duration(math.Round(figures[2]*1e6)) * time.Microsecond, Unhealthy: int(figures[3]),
 	}
 }

@@ -28,7 +28,7 @@ func TestCanaries(t *testing.T) {
 		{at(migration.Parallel, "posts=100", "users=0"), "posts 100"},
 		{at(migration.Parallel, "users=0"), "there is no canary in parallel, users=0, api has"},
 		{at(migration.Switched), "users 100 threads 100 posts 100"},
-		{at(migration.Retired), "in retired api has no tasks any more that others could be compared with"},
+		{at(migration.Retired), "in retired api answers nothing any more that others could be compared with"},
 	} {
 		canaries, err := step.Canaries(d, c.at)
 		var got []string
@@ -56,6 +56,7 @@ type metrics struct {
 	state  string    // of every alarm for errors
 	since  float64   // when it came into this state
 	groups []string  // that the alarms compare; of the service if there is one
+	failed float64   // requests that functions did not answer
 }
 
 func (m *metrics) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -106,6 +107,9 @@ func (m *metrics) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	for _, query := range queries {
 		metric := query.MetricStat.Metric
 		value, ok := map[string]float64{"RequestCount": 100, "TargetResponseTime": 0.0125}[metric.MetricName]
+		if metric.MetricName == "LambdaUserError" && strings.Contains(metric.Dimensions[1].Value, "-lambda/") {
+			value, ok = m.failed, true
+		}
 		if strings.Contains(metric.Dimensions[1].Value, "-api/") {
 			value = 10 * value
 		}
@@ -148,6 +152,9 @@ func TestWatcher(t *testing.T) {
 		"may not be asked at all": {metrics{denied: "DescribeAlarms"}, 1, time.Time{}, "error: CloudWatch did not answer for the alarms of dev in eu-west-1, which takes the permission cloudwatch:DescribeAlarms: "},
 		"without the monolith":    {metrics{groups: []string{"q-SERVICE"}}, 1, time.Time{}, "error: the alarm dev-s0-canary-errors in eu-west-1 does not compare with the target group q-api: deploy what cdk.json says"},
 		"of other names":          {metrics{groups: []string{"SERVICE", "api"}}, 1, time.Time{}, "error: the alarm dev-s0-canary-errors in eu-west-1 does not compare with the target group q-s0: "},
+		// An alarm for unhealthy functions would never be evaluated.
+		"of a function":            {metrics{state: "OK", groups: []string{"q-SERVICE-lambda", "q-api"}}, 1, time.Time{}, "go on: s0-lambda answered 0.0 % of 100 requests with 5xx and api 0.0 % of 1000; s0-lambda has a p99 of 12.5 ms and api one of 125 ms"},
+		"of a function that fails": {metrics{state: "OK", groups: []string{"q-SERVICE-lambda", "q-api"}, failed: 3}, 1, time.Time{}, "back: s0-lambda answered 3.0 % of 100 requests with 5xx and api 0.0 % of 1000, and was worse for 2 periods of 60 s"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := c.metrics
@@ -163,6 +170,9 @@ func TestWatcher(t *testing.T) {
 			d := config.Deployment{Monolith: config.Service{Name: "api"}}
 			for i := range c.services {
 				d.Services = append(d.Services, config.Service{Name: fmt.Sprintf("s%d", i)})
+				if strings.Contains(name, "function") {
+					d.Services[i].Compute = config.Lambda{}
+				}
 			}
 			environment := map[string]string{"AWS_ENDPOINT_URL_CLOUDWATCH": server.URL, "AWS_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "secret"}
 			watcher, err := step.NewWatcher(t.Context(), d, "dev", "q-", at(migration.Switched), c.since, func(name string) string { return environment[name] })
@@ -181,6 +191,9 @@ func TestWatcher(t *testing.T) {
 			}
 			if !strings.HasPrefix(got, c.want) {
 				t.Errorf("%.400s\nwant %s", got, c.want)
+			}
+			if strings.Contains(name, "function") && strings.Contains(got, "unhealthy") {
+				t.Errorf("%s: nobody checks the health of a function", got)
 			}
 			if err == nil && len(all) != c.services {
 				t.Errorf("%d services were watched of %d", len(all), c.services)

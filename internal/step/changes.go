@@ -13,13 +13,16 @@ import (
 func Changes(m migration.Migration, from, to migration.Position) []string {
 	before, after := m.Plan(from), m.Plan(to)
 	askedBefore, askedAfter := asked(m, before), asked(m, after)
-	var pairs, lines []string
+	var lines []string
 	for _, service := range m.All() {
 		for _, pair := range service.Pairs() {
-			pairs = append(pairs, pair)
 			was, is := before.Tasks[pair], after.Tasks[pair]
-			switch {
-			case from.Compute[service.Name] != to.Compute[service.Name] && before.Stands(pair) && !after.Stands(pair):
+			switch place, next := from.Compute[service.Name], to.Compute[service.Name]; {
+			case service.IsFunction(pair):
+				if place != next && !askedBefore[pair] && !askedAfter[pair] {
+					lines = append(lines, pair+" is a function: it stays as it is, and gets no requests")
+				}
+			case place != next && before.Stands(pair) && !after.Stands(pair):
 				lines = append(lines, pair+" stops; its ECS service is deleted, and its target group stays")
 			case was != is:
 				lines = append(lines, pair+" "+runs(was, is, askedAfter[pair]))
@@ -52,12 +55,21 @@ func Changes(m migration.Migration, from, to migration.Position) []string {
 			lines = append(lines, line)
 		}
 	}
-	for _, pair := range pairs {
-		if askedBefore[pair] && !askedAfter[pair] && after.Tasks[pair].Count > 0 {
-			lines = append(lines, fmt.Sprintf("%s gets nothing any more, and goes on running", pair))
+	for _, service := range m.All() {
+		for _, pair := range service.Pairs() {
+			switch gone := askedBefore[pair] && !askedAfter[pair]; {
+			case gone && service.IsFunction(pair):
+				lines = append(lines, fmt.Sprintf("%s gets nothing any more, and costs nothing while it waits", pair))
+			case gone && after.Tasks[pair].Count > 0:
+				lines = append(lines, fmt.Sprintf("%s gets nothing any more, and goes on running", pair))
+			}
 		}
 	}
 	switch monolith := m.Monolith.Name; {
+	case m.Monolith.Kind() == migration.Lambda && to.Phase == migration.Removed && from.Phase != migration.Removed:
+		lines = append(lines, "the target groups of "+monolith+" are deleted: this is the point of no return", "its function stays in a stack of its own, with its logs, and a step back makes new target groups for it")
+	case m.Monolith.Kind() == migration.Lambda && to.Phase != migration.Removed && from.Phase == migration.Removed:
+		lines = append(lines, "the target groups of "+monolith+" are created anew, for its function")
 	case to.Phase == migration.Removed && from.Phase != migration.Removed:
 		lines = append(lines, "the service of "+monolith+", its target groups and its roles are deleted: this is the point of no return", "its images and logs stay, and a step back creates the rest anew")
 	case to.Phase != migration.Removed && from.Phase == migration.Removed:

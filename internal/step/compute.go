@@ -18,7 +18,7 @@ func NextCompute(app App, elements []string) (migration.Position, error) {
 		case share != "":
 			return shareOnCompute(s, at, share)
 		case at.Phase == migration.Retired:
-			return at, fmt.Errorf("%s has all its tasks on %s: the move is complete. Write the value of its Next as its Compute in the list of services, remove Next there, and remove %[1]s from \"compute\" in cdk.json", s.Name, s.Next)
+			return at, fmt.Errorf("%s has all its %s on %s: the move is complete. Write the value of its Next as its Compute in the list of services, remove Next there, and remove %[1]s from \"compute\" in cdk.json", s.Name, counted(s.Next), s.Next)
 		}
 		return migration.Place{Phase: at.Phase + 1}, nil
 	})
@@ -33,10 +33,18 @@ func BackCompute(app App, services []string) (migration.Position, error) {
 		case at.Shifted:
 			return migration.Place{Phase: migration.Parallel}, nil
 		case at.Phase == migration.Monolith:
-			return at, fmt.Errorf("%s has no tasks on %s, and no step back: to end the move, remove Next of %[1]s in the list of services", s.Name, s.Next)
+			return at, fmt.Errorf("%s has no %s on %s, and no step back: to end the move, remove Next of %[1]s in the list of services", s.Name, counted(s.Next), s.Next)
 		}
 		return migration.Place{Phase: at.Phase - 1}, nil
 	})
+}
+
+// counted is what a pair on a kind of compute has while it runs. Nobody counts the tasks of a function.
+func counted(kind string) string {
+	if kind == migration.Lambda {
+		return "requests"
+	}
+	return "tasks"
 }
 
 func shareOnCompute(s migration.Service, at migration.Place, share string) (migration.Place, error) {
@@ -45,7 +53,7 @@ func shareOnCompute(s migration.Service, at migration.Place, share string) (migr
 	case err != nil:
 		return at, fmt.Errorf("%s=%s is not a percentage: use a whole number from 0 to 100", s.Name, share)
 	case at.Phase == migration.Monolith:
-		return at, fmt.Errorf("%s does not run on %s yet: go to parallel and deploy that first", s.Name, s.Next)
+		return at, fmt.Errorf("%s is stopped on %s, and gets no share there: go to parallel and deploy that first", s.Name, s.Next)
 	case at.Phase > migration.Parallel:
 		return at, fmt.Errorf("%s is in %s and has all of its traffic on %s: a share is for parallel", s.Name, at, s.Next)
 	case at == place:
@@ -103,17 +111,19 @@ func moving(app App, name string) (migration.Service, error) {
 		return migration.Service{}, fmt.Errorf("%s is removed: it has nothing to move", name)
 	}
 	if s.Next == "" {
-		on, other := s.Kind(), migration.Fargate
-		if on == migration.Fargate {
-			other = migration.EC2
+		var others []string
+		for _, kind := range migration.Computes {
+			if kind != s.Kind() {
+				others = append(others, "config."+typeOf[kind]+"{}")
+			}
 		}
-		return s, fmt.Errorf("%s stays on %s: to move it, write Compute: config.%s{}, Next: config.%s{} in the list of services, and deploy that first", name, on, typeOf[on], typeOf[other])
+		return s, fmt.Errorf("%s stays on %s: to move it, write Compute: config.%s{}, Next: %s in the list of services, and deploy that first", name, s.Kind(), typeOf[s.Kind()], strings.Join(others, " or "))
 	}
 	return s, nil
 }
 
 // typeOf is the Go type of a kind of compute in the list of services.
-var typeOf = map[string]string{migration.EC2: "EC2", migration.Fargate: "Fargate"}
+var typeOf = map[string]string{migration.EC2: "EC2", migration.Fargate: "Fargate", migration.Lambda: "Lambda"}
 
 // ComputeRow is where a service is on its way to another kind of compute.
 type ComputeRow struct {
@@ -124,7 +134,8 @@ type ComputeRow struct {
 	// Place is where cdk.json says: "stopped", "parallel", a share, "switched" or "retired". Empty for a
 	// service that stays.
 	Place string `json:"place,omitempty"`
-	// Tasks says how many tasks each pair has, as in "1 users, 1 users-fargate".
+	// Tasks says how many tasks each pair has, as in "1 users, 1 users-fargate"; a function has none, as in
+	// "1 users, function users-lambda".
 	Tasks string `json:"tasks"`
 	// Next and Back are the places after a step. They are empty if there is none.
 	Next string `json:"next,omitempty"`
@@ -144,6 +155,10 @@ func ComputeRows(app App) []ComputeRow {
 		row := ComputeRow{Name: s.Name, From: s.Kind(), To: s.Next}
 		var tasks []string
 		for _, pair := range s.Pairs() {
+			if s.IsFunction(pair) {
+				tasks = append(tasks, "function "+pair)
+				continue
+			}
 			tasks = append(tasks, fmt.Sprintf("%d %s", plan.Tasks[pair].Count, pair))
 		}
 		row.Tasks = strings.Join(tasks, ", ")

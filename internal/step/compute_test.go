@@ -18,7 +18,7 @@ import (
 // moving is given, with services on a compute or on the way to another one, as in
 // "users:ec2>fargate,api:fargate".
 func moving(text string) config.Deployment {
-	kinds := map[string]config.Compute{migration.EC2: config.EC2{}, migration.Fargate: config.Fargate{}}
+	kinds := map[string]config.Compute{migration.EC2: config.EC2{}, migration.Fargate: config.Fargate{}, migration.Lambda: config.Lambda{}}
 	d := given
 	d.Services = slices.Clone(given.Services)
 	set := func(s *config.Service) {
@@ -47,7 +47,7 @@ func between(t *testing.T, text string) step.App {
 
 // Every step of a service to another kind of compute: what changes, or why the step is refused.
 func TestStepsOfComputes(t *testing.T) {
-	const users, back, api = "users:ec2>fargate", "users:fargate>ec2", "api:ec2>fargate"
+	const users, back, api, lambda = "users:ec2>fargate", "users:fargate>ec2", "api:ec2>fargate", "users:ec2>lambda"
 	for _, test := range []struct {
 		from, step, want string // the step is "next" or "back", and what --compute has
 		does             []string
@@ -80,6 +80,27 @@ func TestStepsOfComputes(t *testing.T) {
 		{from: back + " | switched | users=retired", step: "next users", want: "--compute: users has all its tasks on ec2: the move is complete. "},
 		{from: back + " | switched", step: "back users", want: "--compute: users has no tasks on ec2, and no step back: "},
 
+		// Nobody counts the tasks of a function. It stands before it is asked, and after.
+		{from: lambda + " | switched", step: "next users", want: "compute users=parallel", does: []string{"users-lambda is a function: it stays as it is, and gets no requests"}},
+		{from: lambda + " | switched | users=parallel", step: "next users=10", want: "compute users=10%", does: []string{"/api/users* goes 90 % to users and 10 % to users-lambda"}},
+		{from: lambda + " | switched | users=10%", step: "next users", want: "compute users=switched", does: []string{
+			"/api/users* goes to users-lambda", "users gets nothing any more, and goes on running",
+		}},
+		{from: lambda + " | switched | users=switched", step: "next users", want: "compute users=retired", does: []string{"users stops; its ECS service is deleted, and its target group stays"}},
+		{from: lambda + " | switched | users=switched", step: "back users", want: "compute users=parallel", does: []string{
+			"/api/users* goes to users", "users-lambda gets nothing any more, and costs nothing while it waits",
+		}},
+		{from: lambda + " | switched | users=parallel", step: "back users", want: "compute users=stopped", does: []string{"users-lambda is a function: it stays as it is, and gets no requests"}},
+		{from: lambda + " | switched | users=retired", step: "next users", want: "--compute: users has all its requests on lambda: the move is complete. "},
+		{from: lambda + " | switched", step: "back users", want: "--compute: users has no requests on lambda, and no step back: "},
+		{from: lambda + " | switched", step: "next users=10", want: "--compute: users is stopped on lambda, and gets no share there: go to parallel and deploy that first"},
+		{from: "users:lambda>fargate | switched", step: "next users", want: "compute users=parallel", does: []string{"users-fargate starts, with 1 task, and gets no requests yet"}},
+		{from: "users:lambda>fargate | switched | users=parallel", step: "next users", want: "compute users=switched", does: []string{
+			"/api/users* goes to users-fargate", "users-lambda gets nothing any more, and costs nothing while it waits",
+		}},
+		{from: "users:lambda>fargate | switched | users=switched", step: "next users", want: "compute users=retired", does: []string{"users-lambda is a function: it stays as it is, and gets no requests"}},
+		{from: "users:lambda | switched", step: "next users", want: "--compute: users stays on lambda: to move it, write Compute: config.Lambda{}, Next: config.EC2{} or config.Fargate{} in the list of services, and deploy that first"},
+
 		// The monolith moves as well, with what it keeps.
 		{from: api + " | monolith | api=parallel", step: "next api=10", want: "compute api=10%", does: []string{
 			"/api/users* goes 90 % to api and 10 % to api-fargate", "/api/threads* goes 90 % to api and 10 % to api-fargate", "everything else goes 90 % to api and 10 % to api-fargate",
@@ -97,7 +118,7 @@ func TestStepsOfComputes(t *testing.T) {
 		// A service that does not run.
 		{from: users + " | monolith | users=parallel", step: "next users", want: "compute users=switched"},
 
-		{from: users + " | switched", step: "next users=10", want: "--compute: users does not run on fargate yet: go to parallel and deploy that first"},
+		{from: users + " | switched", step: "next users=10", want: "--compute: users is stopped on fargate, and gets no share there: go to parallel and deploy that first"},
 		{from: users + " | switched | users=switched", step: "next users=10", want: "--compute: users is in switched and has all of its traffic on fargate: a share is for parallel"},
 		{from: users + " | switched | users=retired", step: "next users=10", want: "--compute: users is in retired and has all of its traffic on fargate: a share is for parallel"},
 		{from: users + " | switched | users=10%", step: "next users=10", want: "--compute: users=10 is set already"},
@@ -108,8 +129,8 @@ func TestStepsOfComputes(t *testing.T) {
 		{from: users + " | switched | users=10%", step: "next users=20 users", want: "--compute: users is named twice"},
 		{from: users + " | switched | users=10%", step: "back users=5", want: "--compute: users=5: a step back takes no share: leave it out"},
 		{from: users + " | switched", step: "next usres", want: `--compute: there is no service "usres": choose from api, users, threads`},
-		{from: users + " | switched", step: "next threads", want: "--compute: threads stays on ec2: to move it, write Compute: config.EC2{}, Next: config.Fargate{} in the list of services, and deploy that first"},
-		{from: "users:fargate | switched", step: "back users", want: "--compute: users stays on fargate: to move it, write Compute: config.Fargate{}, Next: config.EC2{} in the list of services, and deploy that first"},
+		{from: users + " | switched", step: "next threads", want: "--compute: threads stays on ec2: to move it, write Compute: config.EC2{}, Next: config.Fargate{} or config.Lambda{} in the list of services, and deploy that first"},
+		{from: "users:fargate | switched", step: "back users", want: "--compute: users stays on fargate: to move it, write Compute: config.Fargate{}, Next: config.EC2{} or config.Lambda{} in the list of services, and deploy that first"},
 	} {
 		t.Run(test.from+" "+test.step, func(t *testing.T) {
 			app := between(t, test.from)
@@ -181,6 +202,7 @@ func TestComputeRows(t *testing.T) {
 		{"users:fargate>ec2 | switched | users=retired", []string{"users|fargate|ec2|retired|0 users-fargate, 1 users||switched"}},
 		{"api:ec2>fargate,threads:fargate | users=monolith | api=switched", []string{"api|ec2|fargate|switched|1 api, 1 api-fargate|retired|parallel", "threads|fargate|||0 threads-fargate||"}},
 		{"api:ec2>fargate,threads:fargate | removed", []string{"threads|fargate|||3 threads-fargate||"}},
+		{"users:ec2>lambda,threads:lambda | switched | users=10%", []string{"users|ec2|lambda|10%|1 users, function users-lambda|switched|parallel", "threads|lambda|||function threads-lambda||"}},
 	} {
 		var got []string
 		for _, row := range step.ComputeRows(between(t, test.app)) {
@@ -204,6 +226,10 @@ func TestComputeRows(t *testing.T) {
 			t.Errorf("%s: %s: %s, want %s", app, row.Name, row.Answers, want)
 		}
 	}
+	// A function answers whatever the phase, as no tasks have to start.
+	if row := step.Rows(between(t, "threads:lambda | monolith"))[1]; row.Answers != "api; threads-lambda" {
+		t.Errorf("threads: %s", row.Answers)
+	}
 	// The second path of threads is none of the monolith's: nobody answers it before threads runs.
 	if row := step.Rows(between(t, "threads:fargate | monolith"))[1]; row.Answers != "api; 503" {
 		t.Errorf("threads: %s", row.Answers)
@@ -226,7 +252,7 @@ func TestTurnsOfComputes(t *testing.T) {
 		{on + " | users=10%", on + " | users=50%", ""},
 		{on + " | users=10%", on, "has users in shift on its way to fargate: switched comes next, or parallel to go back"},
 		{on + " | users=switched", on, "has users in switched on its way to fargate: retired comes next, or parallel to go back"},
-		{on + " | users=switched", "users:fargate | switched", "has users in fargate-first: it is on fargate alone only after the other pair has no tasks: keep Next until then"},
+		{on + " | users=switched", "users:fargate | switched", "has users in fargate-first: it is on fargate alone only after the other pair is stopped: keep Next until then"},
 		{on + " | users=retired", on + " | users=parallel", "has users in retired on its way to fargate: fargate alone comes next, or switched to go back"},
 		{on + " | users=retired", "users:fargate | switched", ""},
 		{"users:fargate | switched", back, ""},
@@ -239,8 +265,8 @@ func TestTurnsOfComputes(t *testing.T) {
 		{"users:ec2 | switched", on + " | users=10%", "has users on ec2 alone: stopped comes next: deploy Next without a place"},
 		{"users:ec2 | switched", "users:fargate | switched", "has users on ec2 alone: move it to fargate by Next, step by step"},
 		{on, "users:ec2 | switched", ""},
-		{on + " | users=10%", "users:ec2 | switched", "has users in shift: it is on ec2 alone only after the other pair has no tasks: keep Next until then"},
-		{back + " | users=switched", "users:ec2 | switched", "has users in ec2-first: it is on ec2 alone only after the other pair has no tasks: keep Next until then"},
+		{on + " | users=10%", "users:ec2 | switched", "has users in shift: it is on ec2 alone only after the other pair is stopped: keep Next until then"},
+		{back + " | users=switched", "users:ec2 | switched", "has users in ec2-first: it is on ec2 alone only after the other pair is stopped: keep Next until then"},
 		{"users:fargate | switched", "users:ec2 | switched", "has users on fargate alone: move it to ec2 by Next, step by step"},
 		// A compute without a name is EC2. Names that were never there refuse nothing.
 		{"users | switched", "users:ec2 | switched", ""},
@@ -249,8 +275,8 @@ func TestTurnsOfComputes(t *testing.T) {
 		{on, "users | switched", ""},
 		{"users | switched", on + " | users=parallel", "has users on ec2 alone: stopped comes next: deploy Next without a place" + lost},
 		{"users | switched", on + " | users=10%", "has users on ec2 alone: stopped comes next: deploy Next without a place" + lost},
-		{on + " | users=10%", "users | switched", "has users in shift: it is on ec2 alone only after the other pair has no tasks: keep Next until then" + lost},
-		{back + " | users=switched", "users | switched", "has users in ec2-first: it is on ec2 alone only after the other pair has no tasks: keep Next until then" + lost},
+		{on + " | users=10%", "users | switched", "has users in shift: it is on ec2 alone only after the other pair is stopped: keep Next until then" + lost},
+		{back + " | users=switched", "users | switched", "has users in ec2-first: it is on ec2 alone only after the other pair is stopped: keep Next until then" + lost},
 		{"users:fargate | switched", "users | switched", "has users on fargate alone: move it to ec2 by Next, step by step" + lost},
 		// One phase for all does not say what is new: users may begin on Fargate. Places say it.
 		{"users | switched", "users:fargate | switched", ""},
@@ -349,7 +375,7 @@ func TestCheckOfComputes(t *testing.T) {
 
 // What is compared in a position, with the part of the traffic that it has.
 func TestCanariesOfComputes(t *testing.T) {
-	const users, back, api = "users:ec2>fargate", "users:fargate>ec2", "api:ec2>fargate"
+	const users, back, api, lambda = "users:ec2>fargate", "users:fargate>ec2", "api:ec2>fargate", "users:ec2>lambda"
 	for _, test := range []struct{ app, want string }{
 		{users + " | monolith | users=10%", "in monolith, compute users=10% api has all of the traffic: go to parallel with `cutover phase next`"},
 		{users + " | parallel | users=10%", "there is no canary in parallel, compute users=10%, api has all of the traffic: begin one with `cutover phase next --canary users=10`"},
@@ -364,7 +390,7 @@ func TestCanariesOfComputes(t *testing.T) {
 		{users + " | retired", "there is no canary in retired, users has all of the traffic of users: go to parallel with `cutover phase next --compute users`, deploy that, and begin a canary"},
 		{users + " | retired | users=0%", "there is no canary in retired, compute users=0%, users has all of the traffic of users: begin one with `cutover phase next --compute users=10` and deploy it"},
 		{back + " | retired | users=10%", "users with users-fargate 10 compute"},
-		{users + " | retired | users=retired", "in retired api has no tasks any more that others could be compared with: the migration is complete"},
+		{users + " | retired | users=retired", "in retired api answers nothing any more that others could be compared with: the migration is complete"},
 		{users + " | users=parallel | users=parallel", "there is no canary in threads=monolith, users=parallel, compute users=parallel, api has all"},
 		{api + " | monolith | api=10%", "api-fargate with api 10 compute"},
 		{api + " | monolith", "there is no canary in monolith, api has all of the traffic of api: begin one with `cutover phase next --compute api=10`"},

@@ -53,13 +53,13 @@ func Rows(app App) (rows []Row) {
 }
 
 // answer says who answers the requests of a route. Paths of one route may differ, if the monolith has
-// only some of them. A service that does not run answers nothing.
+// only some of them. A service that does not run answers nothing; a function always runs.
 func answer(b migration.Balancer, service migration.Service, route migration.Route, runs bool) string {
 	var all []string
 	for _, match := range route.EachPath() {
 		targets := b.Answers(match)
 		who := shareOf(targets)
-		others := slices.ContainsFunc(targets, func(t migration.Target) bool { return !slices.Contains(service.Pairs(), t.Group) })
+		others := slices.ContainsFunc(targets, func(t migration.Target) bool { return !slices.Contains(service.Tasked(), t.Group) })
 		if !runs && !others {
 			who = "503"
 		}

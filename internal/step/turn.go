@@ -98,10 +98,10 @@ func Follows(app App, to migration.Position, deployed Deployed) error {
 }
 
 // jumps are the services that leave a place out on their way to another kind of compute, without those
-// that may be new on Fargate: one phase for all does not say what is new.
+// that may be new on another kind: one phase for all does not say what is new.
 func jumps(m migration.Migration, was, is migration.State) []string {
 	return slices.DeleteFunc(m.Known(was).Jumps(was, is), func(name string) bool {
-		return was.Places == "" && was.ComputePlace(name) == migration.EC2 && is.ComputePlace(name) == migration.Fargate
+		return was.Places == "" && was.ComputePlace(name) == migration.EC2 && slices.Contains(migration.Computes, is.ComputePlace(name))
 	})
 }
 

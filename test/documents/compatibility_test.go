@@ -11,6 +11,7 @@ import (
 	"cutover/internal/local/discovery"
 	"cutover/internal/local/ecs"
 	"cutover/internal/local/eventbridge"
+	"cutover/internal/local/lambda"
 	"cutover/internal/local/provider"
 	"cutover/internal/local/ssm"
 	"cutover/internal/model"
@@ -27,7 +28,7 @@ func compatibilityTables() map[string]string {
 		return b.String()
 	}
 	var run []string
-	for _, p := range []provider.Provider{&alb.Provider{}, &ecs.Provider{}, &eventbridge.Provider{}, ssm.New(), &discovery.Provider{}, &dynamodb.Provider{}, &postgres.Provider{}} {
+	for _, p := range []provider.Provider{&alb.Provider{}, &ecs.Provider{}, &eventbridge.Provider{}, &lambda.Provider{}, ssm.New(), &discovery.Provider{}, &dynamodb.Provider{}, &postgres.Provider{}} {
 		run = append(run, p.Types()...)
 	}
 	slices.Sort(run)
@@ -46,6 +47,7 @@ func compatibilityTables() map[string]string {
 		"compatibility, load balancers": table(alb.Compatibility()),
 		"compatibility, names":          table(discovery.Compatibility()),
 		"compatibility, schedules":      table(eventbridge.Compatibility()),
+		"compatibility, functions":      table(lambda.Compatibility()),
 		"compatibility, tables":         table(dynamodb.Compatibility()),
 		"compatibility, clusters":       table(postgres.Compatibility()),
 	}

@@ -18,6 +18,7 @@ import (
 	"cutover/internal/analysis/cost"
 	"cutover/internal/assembly"
 	"cutover/internal/model"
+	"cutover/migration"
 )
 
 // Pair is what the app synthesizes before and after a change, in one phase or from one to another.
@@ -182,7 +183,13 @@ var (
 		`^(NoPhaseForAllIsDeployed|NoPhaseForAllNextTo(Monolith|Retired)|Places|Parameter)$`)
 )
 
-const anyState = `(Monolith|Parallel|Shift|Switched|Running|Retired|Removed|Ec2|FargateStopped|Ec2First|FargateFirst|Ec2Stopped|Fargate)`
+var anyState = func() string {
+	states := []string{"Monolith", "Parallel", "Shift", "Switched", "Running", "Retired", "Removed"}
+	for _, state := range migration.ComputeStates() {
+		states = append(states, migration.Pascal(state))
+	}
+	return "(" + strings.Join(states, "|") + ")"
+}()
 
 // Interlock tells whether the resource holds the order of the phases, and goes with its phase.
 func (r Replacement) Interlock() bool {

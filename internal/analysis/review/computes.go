@@ -94,20 +94,27 @@ func computeMoves(before, after Side, outOfTurn, tasks bool) []ComputeMove {
 func computeDoes(before, after Side, was, is migration.Service) (parts []string) {
 	from, to := before.At.Compute[is.Name], after.At.Compute[is.Name]
 	old, new := was.Pairs(), is.Pairs()
-	has := func(side Side, pair string) string {
-		if side.plan().Stands(pair) {
-			return "an ECS service, a target group"
+	has := func(side Side, s migration.Service, pair string) string {
+		switch {
+		case s.IsFunction(pair):
+			return "a target group, with the function in a stack of its own before the load balancers"
+		case side.plan().Stands(pair):
+			return "an ECS service, a target group and what only the pair needs"
 		}
-		return "a target group"
+		return "a target group and what only the pair needs"
 	}
 	for _, pair := range new {
 		if !slices.Contains(old, pair) {
-			parts = append(parts, fmt.Sprintf("%s is created: %s and what only the pair needs", pair, has(after, pair)))
+			parts = append(parts, fmt.Sprintf("%s is created: %s", pair, has(after, is, pair)))
 		}
 	}
 	for _, pair := range old {
-		if !slices.Contains(new, pair) {
-			parts = append(parts, fmt.Sprintf("%s is deleted: %s and what only the pair needs", pair, has(before, pair)))
+		switch {
+		case slices.Contains(new, pair):
+		case was.IsFunction(pair):
+			parts = append(parts, pair+" is deleted: its target group. The stack of the function stays")
+		default:
+			parts = append(parts, fmt.Sprintf("%s is deleted: %s", pair, has(before, was, pair)))
 		}
 	}
 	if len(old) == 2 && len(new) == 2 && slices.Equal(old, new) {
@@ -126,6 +133,9 @@ func computeDoes(before, after Side, was, is migration.Service) (parts []string)
 	}
 	if is.Next == migration.Fargate && onTheWay(from) == 0 && onTheWay(to) > 0 {
 		parts = append(parts, "each task on fargate has an address of its own in the private subnets")
+	}
+	if is.Next == migration.Lambda && onTheWay(from) <= 1 && onTheWay(to) > 1 {
+		parts = append(parts, "a request that finds no free execution environment waits for the start of one")
 	}
 	return append(parts, "clients keep the address of the load balancer")
 }

@@ -8,13 +8,14 @@ import (
 
 	"cutover/config"
 	"cutover/internal/analysis/review"
+	"cutover/internal/assembly"
 	"cutover/migration"
 )
 
 // computed is the shop with services on a compute or on the way to another one, as in
 // "users:ec2>fargate,api:fargate".
 func computed(text string) config.Deployment {
-	kinds := map[string]config.Compute{migration.EC2: config.EC2{}, migration.Fargate: config.Fargate{}}
+	kinds := map[string]config.Compute{migration.EC2: config.EC2{}, migration.Fargate: config.Fargate{}, migration.Lambda: config.Lambda{}}
 	d := shop()
 	for part := range strings.SplitSeq(text, ",") {
 		name, way, _ := strings.Cut(part, ":")
@@ -120,6 +121,32 @@ After this, in compute api=10% instead of compute api=parallel:
 - api, from parallel to 10%: from none to 10 % of its traffic to api-fargate; clients keep the address of the load balancer; the way back is one step
 - stays in monolith: users, posts/reads, posts/writes, news
 - everything else goes to 90 % api, 10 % api-fargate`},
+		{"to Lambda is declared", "users:ec2 | switched", "users:ec2>lambda | switched", `
+After this, in switched, compute users=stopped instead of switched, compute users=ec2:
+
+- users, from ec2 to stopped: users-lambda is created: a target group, with the function in a stack of its own before the load balancers; clients keep the address of the load balancer
+- a change`},
+		{"to Lambda shares", "users:ec2>lambda | switched | users=parallel", "users:ec2>lambda | switched | users=10%", `
+After this, in switched, compute users=10% instead of switched, compute users=parallel:
+
+- users, from parallel to 10%: from none to 10 % of its traffic to users-lambda; a request that finds no free execution environment waits for the start of one; clients keep the address of the load balancer; the way back is one step
+- a change`},
+		{"to Lambda ends", "users:ec2>lambda | switched | users=retired", "users:lambda | switched", `
+After this, in switched, compute users=lambda instead of switched, compute users=retired:
+
+- users, from retired to lambda: users is deleted: a target group and what only the pair needs; clients keep the address of the load balancer
+- a change`},
+		{"from Lambda ends", "users:lambda>fargate | switched | users=retired", "users:fargate | switched", `
+After this, in switched, compute users=fargate instead of switched, compute users=retired:
+
+- users, from retired to fargate: users-lambda is deleted: its target group. The stack of the function stays; clients keep the address of the load balancer
+- a change`},
+		{"a place on Lambda", "users:lambda | users=monolith", "users:lambda | users=parallel", `
+After this, in users=parallel instead of users=monolith:
+
+- users: gets no requests yet; the way back is one step
+- stays in monolith: posts/reads, posts/writes, news
+- everything else goes to api, as before`},
 		{"a monolith on Fargate retires", "api:fargate | " + all, "api:fargate | " + all + ",api=retired", `
 After this, in api=retired instead of api=running:
 
@@ -155,9 +182,9 @@ func TestComputeTurns(t *testing.T) {
 		{"at once, without a name", "users | switched", "users:fargate | switched", nil, []string{"users is on ec2 alone: move it to fargate by Next, step by step" + lost}},
 		{"back at once", "users:fargate | users=switched", "users:ec2 | users=switched", []string{"users is on fargate alone: move it to ec2 by Next, step by step"}, nil},
 		{"back at once, without a name", "users:fargate | users=switched", "users | users=switched", nil, []string{"users is on fargate alone: move it to ec2 by Next, step by step" + lost}},
-		{"ends too early", users + " | switched | users=10%", "users:fargate | switched", []string{"users is in shift: it is on fargate alone only after the other pair has no tasks: keep Next until then"}, nil},
-		{"is taken back too early", users + " | switched | users=10%", "users:ec2 | switched", []string{"users is in shift: it is on ec2 alone only after the other pair has no tasks: keep Next until then"}, nil},
-		{"is taken back too early, without a name", users + " | switched | users=10%", "users | switched", nil, []string{"users is in shift: it is on ec2 alone only after the other pair has no tasks: keep Next until then" + lost}},
+		{"ends too early", users + " | switched | users=10%", "users:fargate | switched", []string{"users is in shift: it is on fargate alone only after the other pair is stopped: keep Next until then"}, nil},
+		{"is taken back too early", users + " | switched | users=10%", "users:ec2 | switched", []string{"users is in shift: it is on ec2 alone only after the other pair is stopped: keep Next until then"}, nil},
+		{"is taken back too early, without a name", users + " | switched | users=10%", "users | switched", nil, []string{"users is in shift: it is on ec2 alone only after the other pair is stopped: keep Next until then" + lost}},
 		{"begins too late", "users:ec2 | switched", users + " | switched | users=10%", []string{"users is on ec2 alone: stopped comes next: deploy Next without a place"}, nil},
 		{"begins too late, without a name", "users | switched", users + " | switched | users=10%", nil, []string{"users is on ec2 alone: stopped comes next: deploy Next without a place" + lost}},
 		{"a phase, too", users + " | users=monolith", users + " | users=switched | users=10%", []string{
@@ -196,8 +223,37 @@ func TestComputeTurns(t *testing.T) {
 	if m := moveOf(before, between(t, "users:fargate | users=parallel")); len(m.Jumps)+len(m.Turns)+len(m.Early) > 0 || m.OutOfTurn {
 		t.Errorf("%+v", m)
 	}
+	// A function stands before the rules: no request comes too early.
+	if m := moveOf(before, between(t, "users:lambda | users=switched")); len(m.Early)+len(m.Jumps) > 0 {
+		t.Errorf("%+v", m)
+	}
 	// In switched at once, it gets requests before it runs.
 	if m := moveOf(before, between(t, "users:fargate | users=switched")); len(m.Early) != 1 || len(m.Jumps) > 0 {
 		t.Errorf("%+v", m)
+	}
+}
+
+// A function whose service has left Lambda stays until somebody deletes its stack: the review says which, and how,
+// also if the list does not have the service any more. Functions of CDK's own are none of those.
+func TestFunctionsStay(t *testing.T) {
+	stack := func(name, principal string) *assembly.Stack {
+		return &assembly.Stack{Name: name, Resources: []*assembly.Resource{
+			{LogicalID: "Function", Type: "AWS::Lambda::Function"},
+			{LogicalID: "Permission", Type: "AWS::Lambda::Permission", Properties: map[string]any{"Principal": principal}},
+		}}
+	}
+	users := stack("dev-UsersFunction", "elasticloadbalancing.amazonaws.com")
+	with := &assembly.Assembly{Stacks: []*assembly.Stack{stack("dev-Hooks", "sns.amazonaws.com"), users}}
+	const stays = "\nThe function in dev-UsersFunction stays, because `cdk deploy` deletes no stack. It gets no requests, and costs nothing. " +
+		"After the deployment, delete it with `aws cloudformation delete-stack --stack-name dev-UsersFunction`, or keep it for the way back."
+	for from, to := range map[string]string{"users:lambda>ec2 | switched | users=retired": "users:ec2 | switched", "users:ec2 | switched": "users:ec2 | switched"} {
+		m := review.NewMove(between(t, from), between(t, to), review.Pair{Before: with, After: &assembly.Assembly{}}, false, []string{"a change"})
+		if text := told(m); !strings.HasSuffix(text, stays) || len(m.Left) > 0 {
+			t.Errorf("%s: it lacks %q:\n%s", from, stays, text)
+		}
+		m = review.NewMove(between(t, from), between(t, to), review.Pair{Before: with, After: with}, false, []string{"a change"})
+		if text := told(m); strings.Contains(text, "stays, because") || len(m.Functions) > 0 {
+			t.Errorf("%s: the function's stack is still in the app:\n%s", from, text)
+		}
 	}
 }

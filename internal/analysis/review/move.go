@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"cutover/internal/assembly"
 	"cutover/internal/model"
 	"cutover/internal/words"
 	"cutover/migration"
@@ -29,7 +30,7 @@ type Move struct {
 	To   string `json:"to"`
 	// Services has each route, if services have places of their own on a side.
 	Services []ServiceMove `json:"services"`
-	// Computes has each service that is on Fargate on a side, or on its way to another compute.
+	// Computes has each service that is on Fargate or Lambda on a side, or on its way to another compute.
 	Computes []ComputeMove `json:"computes"`
 	// Changes say in words what else the deployment does. Empty if the position stays.
 	Changes []string `json:"changes"`
@@ -46,6 +47,8 @@ type Move struct {
 	NoReturn []string `json:"noReturn"`
 	// Left are stacks of the interlock that stay behind.
 	Left []string `json:"left"`
+	// Functions are stacks of functions that stay behind.
+	Functions []string `json:"functions"`
 }
 
 // ServiceMove is what happens to a route of a service with a place of its own.
@@ -112,7 +115,7 @@ func placeNames(before, after Side) (from, to string) {
 
 // NoMove is the move of an app that stays at a position.
 func NoMove(at string) Move {
-	return Move{From: at, To: at, Services: []ServiceMove{}, Computes: []ComputeMove{}, Jumps: []string{}, Changes: []string{}, Turns: []string{}, Early: []string{}, NoReturn: []string{}, Left: []string{}}
+	return Move{From: at, To: at, Services: []ServiceMove{}, Computes: []ComputeMove{}, Jumps: []string{}, Changes: []string{}, Turns: []string{}, Early: []string{}, NoReturn: []string{}, Left: []string{}, Functions: []string{}}
 }
 
 // NewMove explains a move. The pair has the assemblies of the two positions. If one phase is for
@@ -120,7 +123,8 @@ func NoMove(at string) Move {
 func NewMove(before, after Side, pair Pair, ungated bool, changes []string) Move {
 	from, to := Names(before, after)
 	m := NoMove(to)
-	m.From, m.Ungated, m.Left = from, ungated, leftBehind(pair)
+	m.From, m.Ungated = from, ungated
+	m.Left, m.Functions = leftBehind(pair, interlockOnly), leftBehind(pair, functionOnly)
 	m.Early = early(before, after)
 	m.OutOfTurn = !migration.Follow(before.Migration.Locks(before.state()), after.Migration.Locks(after.state()))
 	m.NoReturn = noReturn(before, after, pair)
@@ -280,7 +284,11 @@ func around(before, after Side, services []ServiceMove) (lines []string) {
 	}
 	lines = append(lines, line)
 	if then != nobody && now == nobody {
-		lines = append(lines, monolith+" gets nothing any more, and goes on running")
+		then := ", and goes on running"
+		if after.Migration.Monolith.IsFunction(after.Migration.Leading(monolith, after.At)) {
+			then = ", and costs nothing while it waits"
+		}
+		lines = append(lines, monolith+" gets nothing any more"+then)
 	}
 	return lines
 }
@@ -311,17 +319,33 @@ func noReturn(before, after Side, pair Pair) []string {
 		types[i] = fmt.Sprintf("%d %s", deleted[t], t)
 	}
 	monolith := before.Migration.Monolith.Name
+	if len(before.Migration.Monolith.Tasked()) == 0 {
+		return append(lines,
+			fmt.Sprintf("deleted: what only %s needs (%s)", monolith, strings.Join(types, ", ")),
+			fmt.Sprintf("kept: the function of %s, and its logs", monolith),
+			fmt.Sprintf("a step back to retired makes new target groups for the function of %s", monolith))
+	}
 	return append(lines,
 		fmt.Sprintf("deleted: the service of %s with all that only it needs (%s)", monolith, strings.Join(types, ", ")),
 		fmt.Sprintf("kept: the log group of %s, and its repository with the images", monolith),
 		fmt.Sprintf("a step back to retired creates the service of %s anew, with new target groups and roles, and without tasks", monolith))
 }
 
-// leftBehind are the stacks of the interlock that a deployment leaves behind.
-func leftBehind(pair Pair) []string {
+// interlockOnly and functionOnly say whether a stack is one of the interlock, or has a function behind a load
+// balancer.
+func interlockOnly(s *assembly.Stack) bool { return interlockStack.MatchString(s.Name) }
+
+func functionOnly(s *assembly.Stack) bool {
+	return slices.ContainsFunc(s.Resources, func(r *assembly.Resource) bool {
+		return r.Type == model.LambdaPermission && r.Properties["Principal"] == "elasticloadbalancing.amazonaws.com"
+	})
+}
+
+// leftBehind are the stacks of a kind that a deployment leaves behind.
+func leftBehind(pair Pair, kind func(*assembly.Stack) bool) []string {
 	names := []string{}
 	for _, stack := range pair.Before.Stacks {
-		if interlockStack.MatchString(stack.Name) && pair.After.Stack(stack.Name) == nil {
+		if pair.After.Stack(stack.Name) == nil && kind(stack) {
 			names = append(names, stack.Name)
 		}
 	}

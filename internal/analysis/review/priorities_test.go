@@ -252,7 +252,10 @@ func TestInterlock(t *testing.T) {
 		}
 		sides = append(sides, between(t, "users:ec2>fargate,news:fargate>ec2 | switched | "+compute))
 	}
-	sides = append(sides, between(t, "users:fargate | switched"))
+	for _, place := range []string{"", "users=parallel", "users=10%", "users=switched", "users=retired"} {
+		sides = append(sides, between(t, "users:ec2>lambda | switched | "+place), between(t, "users:lambda>fargate | switched | "+place))
+	}
+	sides = append(sides, between(t, "users:fargate | switched"), between(t, "users:lambda | switched"))
 	for _, side := range sides {
 		for _, lock := range side.Migration.Locks(side.Migration.State(side.At)) {
 			for stack, parameters := range map[string][]migration.Parameter{"dev-Gate": lock.Gate, "dev-Phase": lock.Last} {

@@ -429,7 +429,7 @@ func (r *Report) move() string {
 	list("What leaves a place out on the way to another compute:", m.Jumps)
 	list("The monolith is removed. **This is the point of no return:**", m.NoReturn)
 	if from == to {
-		return b.String() + m.stays() + "\n"
+		return b.String() + m.stays() + "\n" + m.functions()
 	}
 	var lines []string
 	for _, s := range m.Services {
@@ -449,6 +449,16 @@ func (r *Report) move() string {
 	}
 	if len(m.Left) > 0 {
 		fmt.Fprintf(&b, "\n%s stay behind, because `cdk deploy` deletes no stack. Delete them by hand, or a later deployment may be refused.\n", plain.Markdown(strings.Join(m.Left, ", ")))
+	}
+	return b.String() + m.functions()
+}
+
+// functions says which functions stay, and how to delete them.
+func (m Move) functions() string {
+	var b strings.Builder
+	for _, stack := range m.Functions {
+		fmt.Fprintf(&b, "\nThe function in %s stays, because `cdk deploy` deletes no stack. It gets no requests, and costs nothing. After the deployment, delete it with %s, or keep it for the way back.\n",
+			plain.Markdown(stack), plain.Code("aws cloudformation delete-stack --stack-name "+stack))
 	}
 	return b.String()
 }

@@ -72,10 +72,10 @@ func (l *accessLine) exchange(x *Exchange) {
 	l.time(x.Start)
 	l.quoted(action)
 	l.quoted(x.Redirect)
-	l.field(`"-"`) // error_reason is for authentication, Lambda and WAF
+	l.quoted(x.FunctionError) // error_reason
 	l.quoted(x.Address)
 	code := ""
-	if x.TargetStatus != 0 {
+	if x.TargetStatus != 0 && x.Address != "" { // a function has no part in the list
 		code = strconv.Itoa(x.TargetStatus)
 	}
 	l.quoted(code)

@@ -14,8 +14,11 @@ import (
 	"cutover/internal/rules"
 )
 
-// Options are the receivers of what a balancer tells. All of them are optional.
+// Options are what a balancer needs beside its table, and the receivers of what it tells. All of them
+// are optional.
 type Options struct {
+	// Functions invokes Lambda functions. Nil: a target group with a function is refused.
+	Functions Invoker
 	// AccessLog gets a line for every request in AWS's own format, one line a call of Write.
 	AccessLog io.Writer
 	// Events is called for every change in the state of a target, one change after the other. The
@@ -78,6 +81,9 @@ func (b *Balancer) Configure(table *rules.Table) error {
 	if b.closed {
 		return ErrClosed
 	}
+	if err := b.options.refuse(table.TargetGroups); err != nil {
+		return err
+	}
 	inUse := map[string]bool{} // has all groups
 	for _, g := range table.TargetGroups {
 		inUse[g.Key()] = false
@@ -98,7 +104,7 @@ func (b *Balancer) Configure(table *rules.Table) error {
 		key := settings.Key()
 		g := b.groups[key]
 		if g == nil {
-			g = &group{key: key, events: b.events, probe: probe}
+			g = &group{key: key, events: b.events, probe: probe, functions: b.options.Functions}
 			b.groups[key] = g
 		}
 		g.configure(*settings, inUse[key] || g.inUse)
@@ -194,8 +200,8 @@ func (b *Balancer) localPort(listener string) int {
 
 // Register adds a target to a group, by its address "host:port". The id is unique in the group. The
 // target gets requests after it has passed a health check. A second registration changes nothing.
-// Register fails if there is no such group, if the address is no host and port, or if the id is
-// registered with another address.
+// Register fails if there is no such group, if the group is for a Lambda function, which the table
+// names, if the address is no host and port, or if the id is registered with another address.
 func (b *Balancer) Register(group, id, address string) error {
 	if _, _, err := net.SplitHostPort(address); err != nil || id == "" {
 		return fmt.Errorf("target %q with address %q cannot be registered: it needs an id and an address like 127.0.0.1:8080", id, address)

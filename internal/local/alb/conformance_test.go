@@ -33,6 +33,7 @@ const (
 	overview        = docs + "application-load-balancers.html"
 	groupAttributes = docs + "edit-target-group-attributes.html"
 	targetGroups    = docs + "load-balancer-target-groups.html"
+	lambdaFunctions = docs + "lambda-functions.html"
 	healthChecks    = docs + "target-group-health-checks.html"
 	listeners       = docs + "load-balancer-listeners.html"
 	limits          = docs + "load-balancer-limits.html"

@@ -10,6 +10,8 @@
 //	...
 //	<-balancer.Deregister("dev-Routing/Users", "task-1")
 //
+// Lambda functions are targets that the table names. An [Invoker] runs them.
+//
 // A [Balancer] is the data plane. Package rules decides which rule a request meets; the balancer
 // carries the rule out. A [Provider] configures a balancer for the local target, stack by stack.
 //

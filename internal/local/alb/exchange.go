@@ -27,7 +27,7 @@ type Exchange struct {
 	// Rule is nil if the request was turned down before any rule.
 	Rule *rules.Rule
 	// Group is the key of the target group. Target is the id of the target, Address its address.
-	// Empty if there is none.
+	// Empty if there is none. A Lambda function has no address.
 	Group, Target, Address string
 	// Redirect is the URL of a redirect.
 	Redirect string
@@ -46,11 +46,16 @@ type Exchange struct {
 	// The times of the exchange:
 	//   - Start: the request arrived.
 	//   - Dispatched: the request was sent to the target; zero if it was not.
-	//   - Answered: the headers of the target's answer arrived; zero if they did not.
+	//   - Answered: the headers of the target's answer arrived, or the result of a Lambda function or an
+	//     error of Lambda; zero if they did not.
 	//   - Responded: the first part of the answer was sent to the client.
 	//   - End: all was over.
 	Start, Dispatched, Answered, Responded, End time.Time
 
+	// FunctionError is why a Lambda function gave no answer, as a reason code of access lines like
+	// LambdaThrottling. Empty if the function answered, and for other targets.
+	// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-access-logs.html#error-reason-codes
+	FunctionError string
 	// Err is why the client did not get the whole answer of the target. Nil if the load balancer
 	// answers by a rule.
 	Err error

@@ -42,6 +42,7 @@ var pages = []struct{ source, title string }{
 	{tracing, "Request tracing for your Application Load Balancer"},
 	{targetGroups, "Target groups for your Application Load Balancers"},
 	{groupAttributes, "Edit target group attributes for your Application Load Balancer"},
+	{lambdaFunctions, "Use Lambda functions as targets of an Application Load Balancer"},
 	{healthChecks, "Health checks for Application Load Balancer target groups"},
 	{limits, "Quotas for your Application Load Balancers"},
 	{accessLogs, "Access logs for your Application Load Balancer"},
@@ -692,7 +693,6 @@ var requestConformance = []behaviour{
 	{name: "Requests are sent once, and never again", source: troubleshooting + "#http-502-issues", unknown: "no retries are documented, and there are none here"},
 	{name: "How long the state draining lasts", source: groupAttributes + "#deregistration-delay", unknown: "until no request is in flight; on AWS the state is shown until the delay has passed"},
 	{name: "gRPC and HTTP/2 to targets, and 464 for requests that do not fit", source: troubleshooting + "#http-464-issues", template: template{groups: map[string]object{"A": {"ProtocolVersion": "GRPC"}}}, refused: `"GRPC" is not honoured: only HTTP1 is known here`},
-	{name: "Lambda functions, and 413 for their requests above 1 MB", source: troubleshooting + "#http-413-issues", template: template{groups: map[string]object{"A": {"TargetType": "lambda"}}}, refused: `"lambda" is not honoured: only instance, ip is known here`},
 	{name: "Authentication, with its 401, 500 and 561", source: troubleshooting + "#http-561-issues", template: template{rules: []object{onPath("/", object{"Type": "authenticate-oidc"})}}, refused: `"authenticate-oidc" is not an action that is evaluated`},
 	{name: "Mutual TLS", source: listeners + "#listener-configuration", template: template{secure: true, listener: object{"MutualAuthentication": object{"Mode": "verify"}}}, refused: `MutualAuthentication: "verify" is not honoured`},
 	{name: "Headers about TLS", source: attributesPage, template: template{loadBalancer: []object{attribute("routing.http.x_amzn_tls_version_and_cipher_suite.enabled", "true")}}, refused: "(routing.http.x_amzn_tls_version_and_cipher_suite.enabled): true is not honoured"},
@@ -831,7 +831,7 @@ func (b *bench) stream(name, status string, parts []string) {
 
 // TestConformance runs all behaviours, and compares docs/fidelity.md with them.
 func TestConformance(t *testing.T) {
-	all := slices.Concat(conformance, requestConformance, conditionConformance)
+	all := slices.Concat(conformance, requestConformance, conditionConformance, functionConformance)
 	var mu sync.Mutex
 	ran := map[string]bool{}
 	t.Run("behaviour", func(t *testing.T) {

@@ -64,6 +64,7 @@ type template struct {
 	rules        []object
 	groups       map[string]object // properties, by logical id
 	attributes   map[string][]object
+	function     bool // the target of a is a Lambda function
 }
 
 func attribute(key, value string) object { return object{"Key": key, "Value": value} }
@@ -113,6 +114,11 @@ func (tt template) json(t testing.TB) string {
 	for name, value := range tt.listener {
 		resources["Listener"].Properties[name] = value
 	}
+	if tt.function {
+		resources["A"].Properties["TargetType"], resources["A"].Properties["Targets"] = "lambda", []any{object{"Id": ref("Live")}}
+		resources["Function"] = resource{model.LambdaFunction, object{"FunctionName": "f"}}
+		resources["Live"] = resource{model.LambdaAlias, object{"Name": "live", "FunctionName": ref("Function"), "FunctionVersion": "$LATEST"}}
+	}
 	for id, properties := range tt.groups {
 		for name, value := range properties {
 			resources[id].Properties[name] = value
@@ -154,12 +160,31 @@ type bench struct {
 	events    []Event
 	changed   chan struct{} // closed and replaced when there is more
 	log       strings.Builder
+	function  func(ctx context.Context, payload []byte) ([]byte, error)
 }
 
 func (b *bench) Write(line []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.log.Write(line)
+}
+
+// Invoke implements Invoker, with the function of the test.
+func (b *bench) Invoke(ctx context.Context, target, group string, payload []byte) ([]byte, error) {
+	b.mu.Lock()
+	function := b.function
+	b.mu.Unlock()
+	if target != "S/Live" || group != "S/A" || function == nil {
+		return nil, fmt.Errorf("%s of %s cannot be invoked", target, group)
+	}
+	return function(ctx, payload)
+}
+
+// functionIs sets the function of group A.
+func (b *bench) functionIs(f func(ctx context.Context, payload []byte) ([]byte, error)) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.function = f
 }
 
 func (b *bench) tell(f func()) {
@@ -208,6 +233,7 @@ func serve(t testing.TB, config *rules.Table) *bench {
 	var err error
 	b.balancer, err = New(Options{
 		AccessLog: b,
+		Functions: b,
 		Events:    func(e Event) { b.tell(func() { b.events = append(b.events, e) }) },
 		Exchanges: func(x Exchange) { b.tell(func() { b.exchanges = append(b.exchanges, x) }) },
 	})

@@ -14,9 +14,10 @@ import (
 
 // group is a target group and its targets.
 type group struct {
-	key    string
-	events *events
-	probe  prober // tests set their own
+	key       string
+	events    *events
+	probe     prober // tests set their own
+	functions Invoker
 
 	mu sync.Mutex
 	// config and inUse change under the balancer's mutex and under mu. Either is enough to read.
@@ -36,7 +37,7 @@ type group struct {
 func (g *group) configure(config model.TargetGroup, inUse bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	restart := g.inUse != inUse || !reflect.DeepEqual(g.config.Health, config.Health)
+	restart := g.inUse != inUse || g.config.MultiValueHeaders != config.MultiValueHeaders || !reflect.DeepEqual(g.config.Health, config.Health)
 	if config.Protocol != g.config.Protocol {
 		for _, t := range g.targets {
 			t.pool.setTLS(encrypted(config.Protocol))
@@ -48,10 +49,29 @@ func (g *group) configure(config model.TargetGroup, inUse bool) {
 			g.check(t)
 		}
 	}
+	g.setFunction()
 }
 
-// check begins the health checks of a target. If the group is not in use, check ends them. The
-// mutex is held.
+// setFunction registers the Lambda function of the group, and deregisters another one. The mutex is held.
+func (g *group) setFunction() {
+	id := ""
+	if g.config.TargetType == "lambda" && len(g.config.Targets) > 0 {
+		id = g.config.Targets[0].ID
+	}
+	for _, t := range slices.Clone(g.targets) {
+		if t.invocations != nil && t.ID != id {
+			g.remove(t)
+		}
+	}
+	if id != "" && find(g.targets, id) < 0 {
+		t := g.add(id, "")
+		t.invocations, t.endInvocations = context.WithCancel(context.Background())
+		g.check(t)
+	}
+}
+
+// check begins the health checks of a target. If the group is not in use or has no checks, check ends
+// them. The mutex is held.
 func (g *group) check(t *target) {
 	t.stopChecks()
 	if !g.inUse {
@@ -59,31 +79,47 @@ func (g *group) check(t *target) {
 		t.become(Unused, notInUse, "")
 		return
 	}
-	if t.State == Unused {
+	if g.config.Health.Disabled {
+		t.become(Unavailable, healthCheckDisabled, "")
+		return
+	}
+	if t.State == Unused || t.State == Unavailable {
 		t.become(Initial, initialHealthChecking, "")
 	}
 	var ctx context.Context
 	ctx, t.stopChecks = context.WithCancel(context.Background())
-	go g.checks(ctx, t, g.config.Health)
+	probe := g.probe
+	if t.invocations != nil {
+		probe = g.functionProbe(t.ID)
+	}
+	go g.checks(ctx, t, g.config.Health, probe)
 }
 
 // register adds a target. A second registration changes nothing.
 func (g *group) register(id, address string) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.config.TargetType == "lambda" {
+		return fmt.Errorf("target %s cannot be registered: target group %s is of type lambda, and has the function that its template names", id, g.key)
+	}
 	if i := find(g.targets, id); i >= 0 {
 		if old := g.targets[i].Address; old != address {
 			return fmt.Errorf("target %s of %s is registered with address %s; deregister it before it is registered with %s", id, g.key, old, address)
 		}
 		return nil
 	}
+	g.check(g.add(id, address))
+	return nil
+}
+
+// add adds a target without checks. The mutex is held.
+func (g *group) add(id, address string) *target {
 	t := &target{
 		TargetStatus: TargetStatus{ID: id, Address: address, State: Unused, Reason: notRegistered, Since: time.Now()},
 		group:        g, drained: make(chan struct{}), stopChecks: func() {}, pool: newPool(address, encrypted(g.config.Protocol)),
 	}
 	g.targets = append(g.targets, t)
-	g.check(t)
-	return nil
+	return t
 }
 
 // encrypted says whether connections to targets are.
@@ -101,15 +137,21 @@ func (g *group) deregister(id string) <-chan struct{} {
 	defer g.mu.Unlock()
 	if i := find(g.targets, id); i >= 0 {
 		t := g.targets[i]
-		g.targets = slices.Delete(g.targets, i, i+1)
-		g.draining = append(g.draining, t)
-		t.drain()
+		g.remove(t)
 		return t.drained
 	}
 	if i := find(g.draining, id); i >= 0 {
 		return g.draining[i].drained
 	}
 	return nil
+}
+
+// remove drains a registered target. The mutex is held.
+func (g *group) remove(t *target) {
+	i := slices.Index(g.targets, t)
+	g.targets = slices.Delete(g.targets, i, i+1)
+	g.draining = append(g.draining, t)
+	t.drain()
 }
 
 // close drains all targets.
@@ -128,7 +170,7 @@ func (g *group) cut() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, t := range g.draining {
-		t.pool.cut()
+		t.cut()
 	}
 }
 

@@ -15,19 +15,19 @@ import (
 	"cutover/internal/model"
 )
 
-// prober makes one health check of the target with that address. The reason is empty if the target
+// prober makes one health check of the target with that address, which a Lambda function lacks. The reason is empty if the target
 // passes.
 type prober func(ctx context.Context, address string, check model.HealthCheck) (reason, description string)
 
 // checks checks the health of a target until the context ends: at once, and then every interval,
 // however long an answer takes.
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/target-group-health-checks.html
-func (g *group) checks(ctx context.Context, t *target, check model.HealthCheck) {
+func (g *group) checks(ctx context.Context, t *target, check model.HealthCheck, probe prober) {
 	ticker := time.NewTicker(check.Interval)
 	defer ticker.Stop()
 	for {
 		timed, cancel := context.WithTimeout(ctx, check.Timeout)
-		reason, description := g.probe(timed, t.Address, check)
+		reason, description := probe(timed, t.Address, check)
 		cancel()
 		g.checked(ctx, t, reason, description)
 		select {
@@ -69,6 +69,9 @@ func (g *group) checked(ctx context.Context, t *target, reason, description stri
 	}
 }
 
+// healthChecker is the User-Agent of checks.
+const healthChecker = "ELB-HealthChecker/2.0"
+
 // probeTransport uses a new connection for each check.
 var probeTransport = &http.Transport{
 	DisableKeepAlives:  true,
@@ -93,7 +96,7 @@ func probe(ctx context.Context, address string, check model.HealthCheck) (reason
 	if err != nil {
 		return failedHealthChecks, ""
 	}
-	request.Header.Set("User-Agent", "ELB-HealthChecker/2.0")
+	request.Header.Set("User-Agent", healthChecker)
 	response, err := probeTransport.RoundTrip(request)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded):
@@ -105,12 +108,17 @@ func probe(ctx context.Context, address string, check model.HealthCheck) (reason
 	// checks.
 	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, 64<<10))
 	_ = response.Body.Close()
+	return passes(check, response.StatusCode)
+}
+
+// passes says whether a status code passes a check.
+func passes(check model.HealthCheck, status int) (reason, description string) {
 	for _, codes := range check.Codes {
-		if codes.From <= response.StatusCode && response.StatusCode <= codes.To {
+		if codes.From <= status && status <= codes.To {
 			return "", ""
 		}
 	}
-	return responseCodeMismatch, fmt.Sprintf("Health checks failed with these codes: [%d]", response.StatusCode)
+	return responseCodeMismatch, fmt.Sprintf("Health checks failed with these codes: [%d]", status)
 }
 
 // probeTCP passes if the target takes a connection.

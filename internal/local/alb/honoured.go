@@ -45,13 +45,19 @@ func Read(m *model.Model) (*rules.Table, error) {
 			continue
 		}
 		for i, target := range g.Targets {
-			errs = append(errs, g.Errorf(fmt.Sprintf("Targets[%d]", i), "%s does not answer here: only tasks of ECS services are targets", target.ID))
+			what := "tasks of ECS services"
+			if g.TargetType == "lambda" {
+				what = "Lambda functions of the assembly"
+			}
+			if g.TargetType != "lambda" || m.FunctionTarget(target.ID).Function == nil {
+				errs = append(errs, g.Errorf(fmt.Sprintf("Targets[%d]", i), "%s does not answer here: only %s are targets", target.ID, what))
+			}
 		}
 		errs = append(errs, g.Unsupported(passed(g.Application()), notHonoured))
 		for _, limit := range groupLimits {
 			errs = append(errs, limit.Check(&g.Base, g))
 		}
-		if g.Health.Disabled {
+		if g.Health.Disabled && g.TargetType != "lambda" {
 			errs = append(errs, g.Errorf("HealthCheckEnabled", "false is not honoured: targets get requests here when they are healthy"))
 		}
 	}
@@ -75,7 +81,7 @@ var (
 	groupLimits = []provider.Limit[*model.TargetGroup]{
 		{Property: "Protocol", Value: func(g *model.TargetGroup) string { return g.Protocol }, Values: []string{"HTTP", "HTTPS", "TCP", "TLS"}},
 		{Property: "ProtocolVersion", Value: func(g *model.TargetGroup) string { return g.ProtocolVersion }, Values: []string{"HTTP1"}},
-		{Property: "TargetType", Value: func(g *model.TargetGroup) string { return g.TargetType }, Values: []string{"instance", "ip"}},
+		{Property: "TargetType", Value: func(g *model.TargetGroup) string { return g.TargetType }, Values: []string{"instance", "ip", "lambda"}},
 		{Property: "HealthCheckProtocol", Value: func(g *model.TargetGroup) string { return g.Health.Protocol }, Values: []string{"HTTP", "HTTPS", "TCP"}},
 		{Property: "TargetGroupAttributes (load_balancing.algorithm.type)", Value: func(g *model.TargetGroup) string { return g.Algorithm }, Values: []string{"round_robin", model.LeastOutstanding}},
 		{Property: "TargetGroupAttributes (stickiness.type)", Values: []string{"lb_cookie", "source_ip"}, Why: "only lb_cookie is known here", Value: func(g *model.TargetGroup) string {
@@ -100,11 +106,10 @@ const (
 
 // notHonoured says why for the settings that other apps are most likely to have.
 var notHonoured = map[string]string{
-	"AlpnPolicy":                         "no protocol is agreed on for a TLS listener here",
-	"proxy_protocol_v2.enabled":          "the PROXY protocol is not spoken here",
-	"GrpcCode":                           "gRPC is not spoken here",
-	"TrustStoreArn":                      "certificates of clients are not verified here",
-	"lambda.multi_value_headers.enabled": "Lambda functions do not run here",
+	"AlpnPolicy":                "no protocol is agreed on for a TLS listener here",
+	"proxy_protocol_v2.enabled": "the PROXY protocol is not spoken here",
+	"GrpcCode":                  "gRPC is not spoken here",
+	"TrustStoreArn":             "certificates of clients are not verified here",
 }
 
 // forAWS are the settings without an effect here, each with its only such value; "" for any.

@@ -120,7 +120,9 @@ func TestReadRefuses(t *testing.T) {
 		{listener(`"AlpnPolicy": ["HTTP2Only"]`), "S/L/Properties.AlpnPolicy: not honoured: no protocol is agreed on"},
 		{listener(`"ListenerAttributes": [{"Key": "routing.http.response.server.enabled", "Value": "false"}]`), "(routing.http.response.server.enabled): false is not honoured"},
 		{listener(`"ListenerAttributes": [{"Key": "routing.http.request.x_amzn_tls_version.header_name", "Value": "Tls"}]`), "ListenerAttributes (routing.http.request.x_amzn_tls_version.header_name): not honoured"},
-		{group(`"TargetType": "lambda"`), `S/G/Properties.TargetType: "lambda" is not honoured: only instance, ip is known here`},
+		{group(`"TargetType": "alb"`), `S/G/Properties.TargetType: "alb" is not honoured: only instance, ip, lambda is known here`},
+		{group(`"TargetType": "lambda", "Targets": [{"Id": "arn:aws:lambda:eu-west-1:1:function:f"}]`),
+			"S/G/Properties.Targets[0]: arn:aws:lambda:eu-west-1:1:function:f does not answer here: only Lambda functions of the assembly are targets"},
 		{group(`"Protocol": "HTTP", "HealthCheckEnabled": false`), `S/G/Properties.HealthCheckEnabled: false is not honoured`},
 		{group(`"ProtocolVersion": "GRPC"`), `S/G/Properties.ProtocolVersion: "GRPC" is not honoured: only HTTP1 is known here`},
 		{group(`"HealthCheckEnabled": false`), "S/G/Properties.HealthCheckEnabled: false is not honoured"},
@@ -137,7 +139,7 @@ func TestReadRefuses(t *testing.T) {
 		{groupAttribute("slow_start.duration_seconds", "10"), "expected 0 or a whole number from 30 to 900, found 10"},
 		{groupAttribute("slow_start.duration_seconds", "30", "load_balancing.algorithm.type", "least_outstanding_requests"), "cannot have slow start and least outstanding requests together"},
 		{groupAttribute("stickiness.enabled", "true", "stickiness.type", "app_cookie"), `TargetGroupAttributes (stickiness.type): "app_cookie" is not honoured: only lb_cookie is known here`},
-		{groupAttribute("lambda.multi_value_headers.enabled", "true"), "(lambda.multi_value_headers.enabled): not honoured"},
+		{groupAttribute("lambda.multi_value_headers.enabled", "true"), "(lambda.multi_value_headers.enabled): AWS refuses it for a target group of type instance"},
 		{`{"Transform": "AWS::LanguageExtensions"}`, "S: the macro AWS::LanguageExtensions changes the template"},
 	}
 	for _, test := range tests {
@@ -147,7 +149,7 @@ func TestReadRefuses(t *testing.T) {
 	}
 
 	// All at once.
-	_, err := Read(model.Read(read(t, group(`"TargetType": "lambda", "ProtocolVersion": "GRPC", "New": 1`))))
+	_, err := Read(model.Read(read(t, group(`"TargetType": "alb", "ProtocolVersion": "GRPC", "New": 1`))))
 	if lines := strings.Split(fmt.Sprint(err), "\n"); len(lines) != 3 {
 		t.Errorf("%d errors, want 3:\n%v", len(lines), err)
 	}
@@ -202,7 +204,7 @@ func FuzzRead(f *testing.F) {
 			}
 			return
 		}
-		b, err := New(Options{})
+		b, err := New(Options{Functions: &bench{}})
 		if err != nil {
 			t.Fatal(err)
 		}

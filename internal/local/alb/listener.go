@@ -15,7 +15,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"cutover/internal/local/provider"
 	"cutover/internal/model"
 	"cutover/internal/rules"
 )
@@ -233,7 +232,7 @@ func (b *Balancer) compile(route *rules.Listener) *listener {
 		f := &forward{stickiness: time.Duration(rule.Action.StickinessSeconds) * time.Second}
 		for _, weighted := range rule.Action.Forward {
 			key := weighted.TargetGroup.Key()
-			arn := provider.ARN("elasticloadbalancing", groupName(weighted.TargetGroup.Name, key))
+			arn := groupARN(weighted.TargetGroup)
 			f.choices = append(f.choices, choice{b.groups[key], arn, weighted.Weight, b.groups[key].config.Stickiness})
 			f.total += weighted.Weight
 		}

@@ -111,7 +111,10 @@ func configure(resources provider.Resources[any]) *configuration {
 // Plan implements [provider.Provider].
 func (p *Provider) Plan(m *model.Model, _ provider.Text) provider.Plan {
 	resources := provider.Resources[any]{}
-	_, err := Read(m)
+	table, err := Read(m)
+	if err == nil {
+		err = p.options.refuse(table.TargetGroups)
+	}
 	if err == nil {
 		add(resources, m.LoadBalancers, runs(m))
 		add(resources, m.TargetGroups, (*model.TargetGroup).Runs)

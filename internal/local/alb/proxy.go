@@ -128,6 +128,8 @@ func (p *proxy) serve() {
 		p.own(rule.Action.Redirect.StatusCode, "text/html", page(rule.Action.Redirect.StatusCode))
 	case t == nil:
 		p.answer(http.StatusServiceUnavailable, errNoTarget)
+	case t.invocations != nil:
+		p.invoke(t)
 	default:
 		defer t.release()
 		p.exchange(t)

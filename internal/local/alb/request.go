@@ -107,7 +107,7 @@ func validName(key string) bool {
 // writeHead writes the request line and the headers for the target.
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/x-forwarded-headers.html
 func (p *proxy) writeHead(w *bufio.Writer, upgrade string) {
-	r, settings := p.r, p.l.settings
+	r := p.r
 	write := func(parts ...string) {
 		for _, part := range parts {
 			_, _ = w.WriteString(part)
@@ -121,7 +121,24 @@ func (p *proxy) writeHead(w *bufio.Writer, upgrade string) {
 		name = strings.ToLower
 	}
 	write(r.Method, " ", p.x.URI, " HTTP/1.1\r\n")
-	if p.l.settings.PreserveHost {
+	p.forwardHeaders(name, line)
+	switch {
+	case upgrade != "":
+		line("Connection", "Upgrade")
+		line("Upgrade", upgrade)
+	case r.ContentLength < 0:
+		line(name("Transfer-Encoding"), "chunked")
+	case r.ContentLength > 0 || len(r.Header["Content-Length"]) > 0:
+		line(name("Content-Length"), strconv.FormatInt(r.ContentLength, 10))
+	}
+	write("\r\n")
+}
+
+// forwardHeaders passes on the headers for the target, but for those about the body and the connection. Name
+// gives the names of the client's headers.
+func (p *proxy) forwardHeaders(name func(key string) string, line func(key, value string)) {
+	r, settings := p.r, p.l.settings
+	if settings.PreserveHost {
 		for _, host := range p.hosts {
 			line("Host", host)
 		}
@@ -146,16 +163,6 @@ func (p *proxy) writeHead(w *bufio.Writer, upgrade string) {
 	line("X-Forwarded-Proto", p.l.scheme)
 	line("X-Forwarded-Port", p.l.port)
 	line(traceHeader, p.x.TraceID)
-	switch {
-	case upgrade != "":
-		line("Connection", "Upgrade")
-		line("Upgrade", upgrade)
-	case r.ContentLength < 0:
-		line(name("Transfer-Encoding"), "chunked")
-	case r.ContentLength > 0 || len(r.Header["Content-Length"]) > 0:
-		line(name("Content-Length"), strconv.FormatInt(r.ContentLength, 10))
-	}
-	write("\r\n")
 }
 
 // writeForwardedFor writes X-Forwarded-For by its mode.

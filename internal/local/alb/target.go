@@ -20,6 +20,8 @@ const (
 	Unhealthy State = "unhealthy"
 	// Draining is a deregistered target that has requests in flight.
 	Draining State = "draining"
+	// Unavailable is a target whose group has no health checks. It gets requests.
+	Unavailable State = "unavailable"
 )
 
 // The reasons of states, with their descriptions.
@@ -32,6 +34,7 @@ const (
 	deregistrationInProgress = "Target.DeregistrationInProgress"
 	notInUse                 = "Target.NotInUse"
 	notRegistered            = "Target.NotRegistered"
+	healthCheckDisabled      = "Target.HealthCheckDisabled"
 )
 
 var descriptions = map[string]string{
@@ -41,14 +44,15 @@ var descriptions = map[string]string{
 	deregistrationInProgress: "Target deregistration is in progress",
 	notInUse:                 "Target group is not configured to receive traffic from the load balancer",
 	notRegistered:            "Target is not registered to the target group",
+	healthCheckDisabled:      "Health checks are disabled for the target group",
 }
 
 // TargetStatus is a target and its state.
 type TargetStatus struct {
-	// ID is unique in the group: the id of the task.
+	// ID is unique in the group: the id of the task, or the key of the Lambda function, version or alias.
 	ID string `json:"id"`
-	// Address is "host:port".
-	Address string `json:"address"`
+	// Address is "host:port"; empty for a Lambda function.
+	Address string `json:"address,omitempty"`
 	State   State  `json:"state"`
 	// Reason and Description belong to the state, in the words of AWS's API. Empty for a healthy
 	// target.
@@ -67,6 +71,9 @@ type target struct {
 	pool  *pool
 	// drained is closed when the target has nothing left to do.
 	drained chan struct{}
+	// invocations is the context of a Lambda function's invocations; nil for other targets.
+	invocations    context.Context
+	endInvocations context.CancelFunc
 
 	// slowSince is when slow start began; zero outside slow start.
 	slowSince time.Time
@@ -113,7 +120,7 @@ func (t *target) drain() {
 		return
 	}
 	if t.group.config.Application() || t.group.config.CutDraining {
-		time.AfterFunc(t.group.config.DeregistrationDelay, t.pool.cut)
+		time.AfterFunc(t.group.config.DeregistrationDelay, t.cut)
 		return
 	}
 	time.AfterFunc(t.group.config.DeregistrationDelay, func() {
@@ -125,11 +132,19 @@ func (t *target) drain() {
 	})
 }
 
+// cut ends what is in flight.
+func (t *target) cut() {
+	t.pool.cut()
+	if t.endInvocations != nil {
+		t.endInvocations()
+	}
+}
+
 // finish ends draining. Connections through a Network Load Balancer last as long as their target. The
 // group's mutex is held.
 func (t *target) finish() {
 	if t.group.config.Application() {
-		t.pool.cut()
+		t.cut()
 	}
 	if i := slices.Index(t.group.draining, t); i >= 0 {
 		t.group.draining = slices.Delete(t.group.draining, i, i+1)

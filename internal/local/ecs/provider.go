@@ -172,11 +172,12 @@ func (p *plan) PassedOver() []provider.PassedOver {
 	return append(all, p.unused()...)
 }
 
-// unused are the given values of secrets that no container has.
+// unused are the given values of secrets that neither a container nor a function has.
 func (p *plan) unused() []provider.PassedOver {
 	var all []provider.PassedOver
+	functions := p.functionSecrets()
 	has := func(name string) bool {
-		return slices.ContainsFunc(p.model.TaskDefinitions, func(d *model.TaskDefinition) bool {
+		return slices.Contains(functions, name) || slices.ContainsFunc(p.model.TaskDefinitions, func(d *model.TaskDefinition) bool {
 			return slices.ContainsFunc(d.Containers, func(c model.Container) bool {
 				return slices.ContainsFunc(c.Secrets, func(s model.Secret) bool { return name == s.Name || name == c.Name+"."+s.Name })
 			})
@@ -188,6 +189,26 @@ func (p *plan) unused() []provider.PassedOver {
 		}
 	}
 	return all
+}
+
+// functionSecrets are the names by which secrets of functions are given.
+func (p *plan) functionSecrets() (names []string) {
+	for _, f := range p.model.Functions {
+		for _, v := range f.Environment {
+			if v.Name != model.SecretsVariable || !f.Invoked {
+				continue
+			}
+			text := v.Value
+			if v.Parts != nil {
+				text, _ = p.Text(v.Parts) // the function is refused
+			}
+			secrets, _ := model.FunctionSecrets(text)
+			for _, s := range secrets {
+				names = append(names, s.Name, f.Service()+"."+s.Name)
+			}
+		}
+	}
+	return names
 }
 
 // fill is [Tasks.Fill] for a service's task definition.

@@ -115,7 +115,7 @@ func (t *Tasks) Fill(of *model.TaskDefinition) (*model.TaskDefinition, error) {
 			if s.Parts != nil {
 				s.From = s.Parts.String()
 			}
-			value, err := t.secret(c, *s)
+			value, err := t.Secret(c, *s)
 			if s.Value = value; err != nil {
 				note(fmt.Errorf("%v: %w", of.Errorf(fmt.Sprintf("%s.Secrets[%d].ValueFrom", at, j), "container %s", c.Name), err))
 			}
@@ -141,9 +141,9 @@ func (t *Tasks) unset(c model.Container, v model.Variable) bool {
 	return errors.Is(err, provider.ErrNoValue)
 }
 
-// secret returns the value of a secret: the given one, or else the one of a parameter or secret of the
+// Secret returns the value of a container's secret: the given one, or else the one of a parameter or secret of the
 // assembly. No error has a value.
-func (t *Tasks) secret(c model.Container, s model.Secret) (string, error) {
+func (t *Tasks) Secret(c model.Container, s model.Secret) (string, error) {
 	for _, name := range []string{c.Name + "." + s.Name, s.Name} {
 		if value, ok := t.secrets[name]; ok {
 			return value, nil

@@ -53,6 +53,12 @@ type Plan interface {
 	Clean(ctx context.Context, stack string) error
 }
 
+// Partial is a plan that stands for some of the resources of its provider's types. The others are deployed on AWS
+// only, as those of other types.
+type Partial interface {
+	Stands(resource *assembly.Resource) bool
+}
+
 // Reporter is a plan with settings that have no effect here. The runner asks after Check.
 type Reporter interface {
 	PassedOver() []PassedOver
@@ -94,7 +100,8 @@ const Warning = "WARNING"
 // Event is something that happened.
 type Event struct {
 	Time time.Time `json:"time"`
-	// Kind is stack, service, schedule, discovery, deployment, scaling, task, health, container or target.
+	// Kind is stack, service, schedule, discovery, deployment, scaling, task, health, container, target, store or
+	// function.
 	Kind string `json:"kind"`
 	// Subject is the name of the stack, service or other resource.
 	Subject string `json:"subject"`

@@ -167,6 +167,7 @@ func (w *recorder) result(a *asked) []byte {
 	for _, name := range hopByHop {
 		delete(header, name)
 	}
+	maps.DeleteFunc(header, func(_ string, values []string) bool { return len(values) == 0 }) // net/http sends none either
 	answer := answered{Status: w.status, Description: strings.TrimSpace(fmt.Sprintf("%d %s", w.status, http.StatusText(w.status)))}
 	// net/http does the same for a task.
 	body := w.body.Bytes()

@@ -56,7 +56,7 @@ func TestEvents(t *testing.T) {
 			if diff := cmp.Diff(want.header, r.Header); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", file, diff)
 			}
-			w.Header()["Many"] = []string{"1", "2"}
+			w.Header()["Many"], w.Header()["None"] = []string{"1", "2"}, []string{}
 			w.Header().Set("Connection", "close")
 			w.WriteHeader(http.StatusCreated)
 			_, _ = w.Write([]byte("<&>"))

@@ -15,7 +15,7 @@ const Variable = "MOVES"
 
 // Of returns the forum in which services are on a compute or move, as in "api=ec2>fargate,users=fargate".
 func Of(text string) config.Deployment {
-	kinds := map[string]config.Compute{migration.EC2: config.EC2{}, migration.Fargate: config.Fargate{}}
+	kinds := map[string]config.Compute{migration.EC2: config.EC2{}, migration.Fargate: config.Fargate{}, migration.Lambda: config.Lambda{}}
 	d := deployment.Forum
 	d.Services = slices.Clone(d.Services)
 	for part := range strings.SplitSeq(text, ",") {

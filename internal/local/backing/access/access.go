@@ -17,7 +17,7 @@ import (
 	"cutover/internal/model"
 )
 
-// Access knows the statements of roles and the credentials of tasks. It is a provider without types of its
+// Access knows the statements of roles and the credentials of tasks and of functions. It is a provider without types of its
 // own: nothing else on this machine asks for a role. Its methods may be called by several goroutines.
 type Access struct {
 	mu      sync.Mutex
@@ -39,7 +39,7 @@ type grant struct {
 	text       provider.Text
 }
 
-// Signer is a task that signs requests.
+// Signer is a task, or an execution environment of a function, that signs requests.
 type Signer struct {
 	// Key, Secret and Session are the access key, the secret access key and the session token.
 	Key, Secret, Session string
@@ -81,12 +81,7 @@ var regions = []string{"AWS_REGION", "AWS_DEFAULT_REGION"}
 // Variables are what a container of a task gets besides the variables of its definition: addresses of stores,
 // and the credentials of the task if its definition has a role. What the definition itself sets, stays.
 func (a *Access) Variables(task string, d *model.TaskDefinition, c model.Container) (all []model.Variable) {
-	a.mu.Lock()
-	offers := a.offers
-	a.mu.Unlock()
-	for _, offer := range offers {
-		all = append(all, offer()...)
-	}
+	all = a.offered()
 	if len(all) == 0 {
 		return nil
 	}
@@ -95,17 +90,52 @@ func (a *Access) Variables(task string, d *model.TaskDefinition, c model.Contain
 			slices.ContainsFunc(c.Secrets, func(s model.Secret) bool { return s.Name == name })
 	}
 	if !slices.ContainsFunc(regions, has) {
-		for _, name := range regions {
-			all = append(all, model.Variable{Name: name, Value: d.Resource.Stack.Region})
-		}
+		all = append(all, inRegion(d.Resource.Stack.Region)...)
 	}
 	if d.TaskRole != nil && !slices.ContainsFunc(credentials, has) {
-		s := a.signer(task, d.TaskRole)
-		for i, value := range []string{s.Key, s.Secret, s.Session} {
-			all = append(all, model.Variable{Name: credentials[i], Value: value})
-		}
+		all = append(all, a.signer(task, task, d.TaskRole).credentials()...)
 	}
 	return slices.DeleteFunc(all, func(v model.Variable) bool { return has(v.Name) })
+}
+
+// FunctionVariables are what an execution environment of a function gets besides the function's own variables,
+// which go first: addresses of stores, the region, and credentials of its own if the function has a role. Lambda
+// refuses functions that set the latter.
+// https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime
+func (a *Access) FunctionVariables(environment string, f *model.Function) []model.Variable {
+	all := append(a.offered(), inRegion(f.Resource.Stack.Region)...)
+	if f.Role != nil {
+		all = append(all, a.signer(environment, f.Name, f.Role).credentials()...)
+	}
+	return slices.DeleteFunc(all, func(v model.Variable) bool {
+		return slices.ContainsFunc(f.Environment, func(own model.Variable) bool { return own.Name == v.Name })
+	})
+}
+
+// offered are the addresses of stores.
+func (a *Access) offered() (all []model.Variable) {
+	a.mu.Lock()
+	offers := a.offers
+	a.mu.Unlock()
+	for _, offer := range offers {
+		all = append(all, offer()...)
+	}
+	return all
+}
+
+func inRegion(region string) (all []model.Variable) {
+	for _, name := range regions {
+		all = append(all, model.Variable{Name: name, Value: region})
+	}
+	return all
+}
+
+// credentials are the variables with what the signer signs with.
+func (s *Signer) credentials() (all []model.Variable) {
+	for i, value := range []string{s.Key, s.Secret, s.Session} {
+		all = append(all, model.Variable{Name: credentials[i], Value: value})
+	}
+	return all
 }
 
 // Forget takes the credentials of a task away.
@@ -124,8 +154,9 @@ func (a *Access) Signer(key string) (*Signer, bool) {
 	return s, ok
 }
 
-// signer makes the credentials of a task, once.
-func (a *Access) signer(task string, role *model.Role) *Signer {
+// signer makes the credentials of a task or an execution environment, once. The session is what the principal
+// is called behind the name of its role.
+func (a *Access) signer(task, session string, role *model.Role) *Signer {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if key, ok := a.tasks[task]; ok {
@@ -133,7 +164,7 @@ func (a *Access) signer(task string, role *model.Role) *Signer {
 	}
 	s := a.As(role)
 	s.Key, s.Secret, s.Session = "ASIA"+rand.Text()[:16], rand.Text()+rand.Text()[:14], rand.Text()
-	s.Principal += "/" + task
+	s.Principal += "/" + session
 	s.Task = task
 	a.signers[s.Key], a.tasks[task] = s, s.Key
 	return s

@@ -17,15 +17,15 @@ func (s *Signer) applies(statement model.Statement, action, resource string, tex
 			return err == nil && matches(s.filled(pattern), subject)
 		})
 	}
-	return about(statement.Actions, sameAction, action) && about(statement.Resources, sameResource, resource) && s.holds(statement.Condition, text)
+	return about(statement.Actions, sameAction, action) && about(statement.Resources, SameResource, resource) && s.holds(statement.Condition, text)
 }
 
 func sameAction(pattern, action string) bool {
 	return like(strings.ToLower(pattern), strings.ToLower(action))
 }
 
-// sameResource compares ARNs, but for partition, region and account: there is one of each on this machine.
-func sameResource(pattern, arn string) bool {
+// SameResource compares ARNs, but for partition, region and account: there is one of each on this machine.
+func SameResource(pattern, arn string) bool {
 	if pattern == "*" {
 		return true
 	}
@@ -94,8 +94,8 @@ var operators = map[string]func(wanted, value string) bool{
 	"stringequals":           func(wanted, value string) bool { return wanted == value },
 	"stringequalsignorecase": strings.EqualFold,
 	"stringlike":             like,
-	"arnequals":              sameResource,
-	"arnlike":                sameResource,
+	"arnequals":              SameResource,
+	"arnlike":                SameResource,
 	"bool":                   strings.EqualFold,
 }
 

@@ -83,7 +83,7 @@ func (f *fault) after(w http.ResponseWriter, operation string, status int) bool 
 	}
 	switch f.writes.Add(1) % 4 {
 	case 1:
-		answer(w, &refusal{http.StatusInternalServerError, "InternalServerError", "The request could not be completed"})
+		answer(w, &refusal{Status: http.StatusInternalServerError, Kind: "InternalServerError", Message: "The request could not be completed"})
 		return false
 	case 3:
 		panic(http.ErrAbortHandler)

@@ -52,7 +52,7 @@ func New(dir string, roles *access.Access, tell func(provider.Event)) *Provider 
 	p := &Provider{dir: filepath.Join(dir, "dynamodb"), access: roles, tell: tell, proxy: newProxy(), tables: map[string]*table{}}
 	p.proxy.signers, p.proxy.upstream, p.proxy.policy = roles.Signer, p.upstream, p.policy
 	p.proxy.refused = func(by *access.Signer, r *refusal) {
-		tell(provider.Event{Kind: "store", Subject: by.Service, Task: by.Task, State: provider.Warning, Message: r.message})
+		tell(provider.Event{Kind: "store", Subject: by.Service, Task: by.Task, State: provider.Warning, Message: r.Message})
 	}
 	roles.Offer(p.variables)
 	return p
@@ -406,7 +406,7 @@ func (p *Provider) Fault(_ context.Context, kind, service string) (func(context.
 	return func(context.Context) error { end(); return nil }, nil
 }
 
-// tablesOf are the names of the tables that a service may read or write.
+// tablesOf are the names of the tables that a service, or a function, may read or write.
 func (p *Provider) tablesOf(service string) (all []string) {
 	p.mu.Lock()
 	m, tables := p.model, maps.Clone(p.tables)
@@ -414,15 +414,22 @@ func (p *Provider) tablesOf(service string) (all []string) {
 	if m == nil {
 		return nil
 	}
-	for _, s := range m.Services {
-		if s.Name != service || s.TaskDefinition == nil || s.TaskDefinition.TaskRole == nil {
-			continue
-		}
-		role := p.access.As(s.TaskDefinition.TaskRole)
+	add := func(role *model.Role) {
+		as := p.access.As(role)
 		for name, t := range tables {
-			if t.usedBy(role) {
+			if t.usedBy(as) {
 				all = append(all, name)
 			}
+		}
+	}
+	for _, s := range m.Services {
+		if s.Name == service && s.TaskDefinition != nil && s.TaskDefinition.TaskRole != nil {
+			add(s.TaskDefinition.TaskRole)
+		}
+	}
+	for _, f := range m.Functions {
+		if f.Name == service && f.Role != nil {
+			add(f.Role)
 		}
 	}
 	return all

@@ -554,7 +554,7 @@ func TestUses(t *testing.T) {
 		got, refused := uses(test.operation, []byte(test.body))
 		text := fmt.Sprint(got)
 		if refused != nil {
-			text = refused.message
+			text = refused.Message
 		}
 		if !strings.HasPrefix(text, test.want) {
 			t.Errorf("%s %s: %s, not %s", test.operation, test.body, text, test.want)
@@ -602,7 +602,7 @@ func TestOwnEndpoint(t *testing.T) {
 		_, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
 		credential, _, _ := strings.Cut(r.Header.Get("Authorization"), ",")
 		mu.Lock()
-		asked = append(asked, operation+" "+strings.TrimPrefix(credential, algorithm+" Credential=")[:4])
+		asked = append(asked, operation+" "+strings.TrimPrefix(credential, "AWS4-HMAC-SHA256 Credential=")[:4])
 		first := len(asked) == 1
 		mu.Unlock()
 		switch {

@@ -94,7 +94,7 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	response, err := p.forward(r.Context(), r, body)
 	if err != nil {
 		if r.Context().Err() == nil {
-			answer(w, &refusal{http.StatusInternalServerError, "InternalServerError", "the database does not answer"})
+			answer(w, &refusal{Status: http.StatusInternalServerError, Kind: "InternalServerError", Message: "the database does not answer"})
 		}
 		return
 	}
@@ -111,7 +111,7 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // allowed finds the tables of a request, and refuses the request if its task may not do what it asks for.
 func (p *proxy) allowed(r *http.Request, operation string, body []byte) ([]use, *refusal) {
-	signer, refused := authenticate(r, body, p.signers, time.Now())
+	signer, refused := access.Authenticate(r, body, "dynamodb", p.signers, time.Now())
 	if refused != nil {
 		return nil, refused
 	}
@@ -127,8 +127,8 @@ func (p *proxy) allowed(r *http.Request, operation string, body []byte) ([]use, 
 		if !signer.May(u.action, resource, p.policy(u.table)...) {
 			refused := refuse("AccessDeniedException", "User: %s is not authorized to perform: %s on resource: %s", signer.Principal, u.action, resource)
 			p.mu.Lock()
-			first := !p.denied[refused.message]
-			p.denied[refused.message] = true
+			first := !p.denied[refused.Message]
+			p.denied[refused.Message] = true
 			p.mu.Unlock()
 			if first {
 				p.refused(signer, refused)
@@ -160,7 +160,7 @@ func (p *proxy) send(ctx context.Context, target, contentType string, body []byt
 	}
 	request.Header.Set("X-Amz-Target", target)
 	request.Header.Set("Content-Type", contentType)
-	if err := p.signer.SignHTTP(ctx, to.credentials, request, hash(body), "dynamodb", to.region, time.Now()); err != nil {
+	if err := p.signer.SignHTTP(ctx, to.credentials, request, access.Hash(body), "dynamodb", to.region, time.Now()); err != nil {
 		return nil, err
 	}
 	return p.client.Do(request)
@@ -195,13 +195,13 @@ func (p *proxy) call(ctx context.Context, operation string, in, out any) error {
 	if json.Unmarshal(text, &failure) != nil || failure.Type == "" {
 		return fmt.Errorf("%s: %s: %s", operation, response.Status, text)
 	}
-	return &refusal{response.StatusCode, failure.Type[strings.LastIndex(failure.Type, "#")+1:], failure.Message + failure.Upper}
+	return &refusal{Status: response.StatusCode, Kind: failure.Type[strings.LastIndex(failure.Type, "#")+1:], Message: failure.Message + failure.Upper}
 }
 
 // is says whether an error is of a kind of DynamoDB's.
 func is(err error, kind string) bool {
 	var r *refusal
-	return errors.As(err, &r) && r.kind == kind
+	return errors.As(err, &r) && r.Kind == kind
 }
 
 const jsonType = "application/x-amz-json-1.0"
@@ -209,10 +209,10 @@ const jsonType = "application/x-amz-json-1.0"
 // answer writes an error as DynamoDB does.
 func answer(w http.ResponseWriter, r *refusal) {
 	space := "com.amazon.coral.service#"
-	if r.kind == "ProvisionedThroughputExceededException" || r.kind == "InternalServerError" {
+	if r.Kind == "ProvisionedThroughputExceededException" || r.Kind == "InternalServerError" {
 		space = "com.amazonaws.dynamodb.v20120810#"
 	}
 	w.Header().Set("Content-Type", jsonType)
-	w.WriteHeader(r.status)
-	_ = json.NewEncoder(w).Encode(map[string]string{"__type": space + r.kind, "message": r.message})
+	w.WriteHeader(r.Status)
+	_ = json.NewEncoder(w).Encode(map[string]string{"__type": space + r.Kind, "message": r.Message})
 }

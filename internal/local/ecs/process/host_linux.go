@@ -13,9 +13,9 @@ import (
 	"time"
 )
 
-// groupAttributes put a process into a group of its own. The kernel ends the process if this
+// GroupAttributes put a process into a group of its own. The kernel ends the process if this
 // program is killed.
-func groupAttributes() *syscall.SysProcAttr {
+func GroupAttributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }
 
@@ -66,6 +66,21 @@ func processorTime(group int) (time.Duration, error) {
 		return 0, fmt.Errorf("no process of group %d is there", group)
 	}
 	return time.Duration(ticks) * tick, nil
+}
+
+// Memory is the resident memory of all process groups, in bytes. Pages that processes share count in each.
+func Memory() map[int]int {
+	memory := map[int]int{}
+	for _, pid := range processes() {
+		fields := stat(pid)
+		if len(fields) < 22 {
+			continue
+		}
+		group, _ := strconv.Atoi(fields[2])
+		pages, _ := strconv.Atoi(fields[21])
+		memory[group] += pages * os.Getpagesize()
+	}
+	return memory
 }
 
 // marked are the processes of a task, and their children.

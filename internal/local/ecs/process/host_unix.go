@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// groupAttributes put a process into a group of its own. If this program is
+// GroupAttributes put a process into a group of its own. If this program is
 // killed, the process lives on until the next Sweep.
-func groupAttributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
+func GroupAttributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
 
 // startTime is when a process started.
 func startTime(pid int) (start string, alive bool) {
@@ -34,6 +34,9 @@ func marked(string) []int { return nil }
 func processorTime(int) (time.Duration, error) {
 	return 0, errors.New("how much processor time a process has used is only read on Linux: use the Docker driver")
 }
+
+// Memory cannot be told here.
+func Memory() map[int]int { return nil }
 
 // listening cannot be told here.
 func listening([]string, int) ([]net.IP, error) { return nil, errors.ErrUnsupported }

@@ -311,7 +311,7 @@ func (i *image) find(name, workdir string) (string, error) {
 		found := path.Join("/", directory, name)
 		if info, err := i.files.Stat(relative(found)); err == nil && info.Mode().IsRegular() {
 			found = filepath.Join(i.root, found)
-			return found, executable(found, name)
+			return found, Executable(found, name)
 		}
 	}
 	return "", fmt.Errorf("its image has no program %s", name)
@@ -320,8 +320,8 @@ func (i *image) find(name, workdir string) (string, error) {
 // machines are the processors that Linux images are made for.
 var machines = map[elf.Machine]string{elf.EM_X86_64: "amd64", elf.EM_AARCH64: "arm64"}
 
-// executable says why this host cannot execute a program.
-func executable(file, name string) error {
+// Executable says why this host cannot execute a program, which has a name in errors.
+func Executable(file, name string) error {
 	program, err := elf.Open(file)
 	if err != nil {
 		return fmt.Errorf("%s is not a program for Linux", name)

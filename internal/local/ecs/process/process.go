@@ -361,7 +361,7 @@ type process struct {
 
 func (p *process) start(r ecs.StartRequest) error {
 	cmd := exec.Command(p.argv[0])
-	cmd.Args, cmd.Env, cmd.Dir, cmd.SysProcAttr = p.argv, p.env, p.dir, groupAttributes()
+	cmd.Args, cmd.Env, cmd.Dir, cmd.SysProcAttr = p.argv, p.env, p.dir, GroupAttributes()
 	started := make(chan error)
 	go func() {
 		// Linux ends the process when the thread that started it ends. So the thread must
@@ -512,7 +512,7 @@ func (p *process) Exec(ctx context.Context, command []string) (int, string, erro
 	}
 	cmd := exec.CommandContext(ctx, name)
 	cmd.Args, cmd.Env, cmd.Dir = command, p.env, p.dir
-	cmd.SysProcAttr = groupAttributes()
+	cmd.SysProcAttr = GroupAttributes()
 	cmd.Cancel = func() error { killGroup(cmd.Process.Pid); return nil }
 	cmd.WaitDelay = time.Second
 	output, err := cmd.CombinedOutput()

@@ -1,0 +1,301 @@
+//go:build unix
+
+package lambda
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/google/uuid"
+
+	"cutover/internal/local/ecs"
+	"cutover/internal/local/ecs/process"
+	"cutover/internal/local/provider"
+	"cutover/internal/model"
+)
+
+// maxPayload is what an invocation and its result may have, in bytes.
+// https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+const maxPayload = 6 << 20
+
+// Error is why Lambda gives no result of a function.
+type Error struct {
+	// Type and Message are those of the payload that Lambda gives the caller, as in Runtime.ExitError.
+	// https://docs.aws.amazon.com/lambda/latest/dg/troubleshooting-invocation.html
+	Type    string `json:"errorType"`
+	Message string `json:"errorMessage"`
+	reason  string
+}
+
+func (e *Error) Error() string { return e.Type + ": " + e.Message }
+
+// Reason is what access logs of a load balancer call the error.
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-access-logs.html#error-reason-codes
+func (e *Error) Reason() string { return cmp.Or(e.reason, "LambdaUnhandled") }
+
+// invocation is a request to a function.
+type invocation struct {
+	id, arn  string
+	payload  []byte
+	deadline time.Time
+	// answered is closed with the first result.
+	once     sync.Once
+	answered chan struct{}
+	freed    chan struct{} // closed when its environment is free, or gone
+	result   []byte        // once it is answered
+	err      *Error
+}
+
+func newInvocation(arn string, payload []byte) *invocation {
+	return &invocation{id: uuid.NewString(), arn: arn, payload: payload, answered: make(chan struct{}), freed: make(chan struct{})}
+}
+
+func (i *invocation) finish(payload []byte, err *Error) {
+	i.once.Do(func() {
+		i.result, i.err = payload, err
+		close(i.answered)
+	})
+}
+
+// errorf is an error as Lambda words it. https://docs.aws.amazon.com/lambda/latest/dg/troubleshooting-invocation.html
+func (i *invocation) errorf(kind, format string, args ...any) *Error {
+	return &Error{Type: kind, Message: "RequestId: " + i.id + " Error: " + fmt.Sprintf(format, args...)}
+}
+
+// environment is an execution environment: a process group and its Runtime API.
+type environment struct {
+	version *version
+	id      string
+	pid     int
+	// asked has a token when the function asks for its next invocation.
+	asked    chan struct{}
+	deliver  chan *invocation
+	ended    chan struct{} // closed when nothing of it is left
+	outcome  string        // how its process ended, as in "exit status 1"; empty for a success
+	idle     *time.Timer   // nil before it was idle; guarded by the provider's lock
+	peak     int           // bytes, guarded by the provider's lock
+	commands sync.Mutex    // no signal goes to a process that has ended
+
+	mu      sync.Mutex
+	current *invocation // that has no result yet
+	failed  *Error      // what the function told of its initialization
+}
+
+// runtimePath is that of the Runtime API.
+const runtimePath = "/2018-06-01/runtime/"
+
+// launch starts a process. The process has not asked for an invocation yet.
+func (p *Provider) launch(v *version) (*environment, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	e := &environment{version: v, id: uuid.NewString(), asked: make(chan struct{}, 1), deliver: make(chan *invocation), ended: make(chan struct{})}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+runtimePath+"invocation/next", e.next)
+	mux.HandleFunc("POST "+runtimePath+"invocation/{id}/response", func(w http.ResponseWriter, r *http.Request) { e.respond(w, r, false) })
+	mux.HandleFunc("POST "+runtimePath+"invocation/{id}/error", func(w http.ResponseWriter, r *http.Request) { e.respond(w, r, true) })
+	mux.HandleFunc("POST "+runtimePath+"init/error", e.initError)
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: time.Minute}
+	go func() { _ = server.Serve(l) }()
+	tmp, err := os.MkdirTemp(p.options.Dir, "tmp-")
+	if err != nil {
+		return nil, errors.Join(err, server.Close())
+	}
+	p.mu.Lock()
+	killed := v.killed
+	v.environments[e] = true
+	p.mu.Unlock()
+	cmd := exec.Command(filepath.Join(v.dir, bootstrap))
+	cmd.Dir, cmd.SysProcAttr = v.dir, process.GroupAttributes()
+	cmd.Env = append(p.variables(v, e, l.Addr().String()), "TMPDIR="+tmp)
+	cmd.WaitDelay = time.Second // a process that left the group may keep the output open
+	line := func(stream string) io.WriteCloser {
+		return ecs.Lines(func(text string) { p.log(e, stream, text) })
+	}
+	stdout, stderr := line("stdout"), line("stderr")
+	cmd.Stdout, cmd.Stderr = stdout, stderr
+	started := make(chan error)
+	go func() {
+		// Linux ends the process when the thread that started it ends. So the thread must last as long.
+		runtime.LockOSThread()
+		err := context.Canceled
+		if !killed {
+			err = cmd.Start()
+		}
+		if err == nil {
+			e.commands.Lock()
+			e.pid = cmd.Process.Pid
+			e.commands.Unlock()
+			p.mu.Lock()
+			killed = v.killed
+			p.mu.Unlock()
+			if killed {
+				e.signal(syscall.SIGKILL)
+			}
+		}
+		started <- err
+		if err == nil {
+			err = cmd.Wait()
+			e.commands.Lock()
+			_ = syscall.Kill(-e.pid, syscall.SIGKILL) // what it has started
+			e.pid = 0
+			e.commands.Unlock()
+			if err != nil {
+				e.outcome = err.Error()
+			}
+			_, _ = stdout.Close(), stderr.Close()
+		}
+		_, _ = server.Close(), os.RemoveAll(tmp)
+		p.options.Access.Forget(e.id)
+		p.forget(e)
+		close(e.ended)
+	}()
+	if err := <-started; err != nil {
+		<-e.ended
+		return nil, err
+	}
+	return e, nil
+}
+
+// signal sends a signal to all processes.
+func (e *environment) signal(s syscall.Signal) {
+	e.commands.Lock()
+	defer e.commands.Unlock()
+	if e.pid != 0 {
+		_ = syscall.Kill(-e.pid, s)
+	}
+}
+
+// next gives the function its next invocation.
+func (e *environment) next(w http.ResponseWriter, r *http.Request) {
+	select {
+	case e.asked <- struct{}{}:
+	default: // it has asked before, and its connection broke
+	}
+	select {
+	case in := <-e.deliver:
+		h := w.Header()
+		h.Set("Lambda-Runtime-Aws-Request-Id", in.id)
+		h.Set("Lambda-Runtime-Deadline-Ms", strconv.FormatInt(in.deadline.UnixMilli(), 10))
+		h.Set("Lambda-Runtime-Invoked-Function-Arn", in.arn)
+		h.Set("Content-Type", "application/json")
+		_, _ = w.Write(in.payload)
+	case <-r.Context().Done():
+	case <-e.ended:
+	}
+}
+
+// respond takes the result of an invocation.
+func (e *environment) respond(w http.ResponseWriter, r *http.Request, failed bool) {
+	e.mu.Lock()
+	in := e.current
+	if in != nil && in.id == r.PathValue("id") {
+		e.current = nil
+	} else {
+		in = nil
+	}
+	e.mu.Unlock()
+	if in == nil {
+		answer(w, http.StatusBadRequest, Error{Type: "InvalidRequestID", Message: "Invalid request ID"})
+		return
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxPayload+1))
+	switch {
+	case err != nil:
+		in.finish(nil, in.errorf("Runtime.TruncatedResponse", "%v", err))
+	case len(body) > maxPayload:
+		in.finish(nil, &Error{Type: "Function.ResponseSizeTooLarge", reason: "LambdaResponseTooLarge",
+			Message: fmt.Sprintf("Response payload size exceeded maximum allowed payload size (%d bytes).", maxPayload)})
+		answer(w, http.StatusRequestEntityTooLarge, Error{Type: "RequestEntityTooLarge", Message: fmt.Sprintf("Exceeded maximum allowed payload size (%d bytes).", maxPayload)})
+		return
+	case failed:
+		in.finish(nil, told(r, body))
+	default:
+		in.finish(body, nil)
+	}
+	answer(w, http.StatusAccepted, map[string]string{"status": "OK"})
+}
+
+// initError takes what the function tells of its initialization.
+func (e *environment) initError(w http.ResponseWriter, r *http.Request) {
+	body, _ := io.ReadAll(io.LimitReader(r.Body, maxPayload))
+	e.mu.Lock()
+	e.failed = told(r, body)
+	e.mu.Unlock()
+	answer(w, http.StatusAccepted, map[string]string{"status": "OK"})
+}
+
+// told is an error that a function tells.
+func told(r *http.Request, body []byte) *Error {
+	e := &Error{}
+	_ = json.Unmarshal(body, e) // else the header says it
+	e.Type = cmp.Or(e.Type, r.Header.Get("Lambda-Runtime-Function-Error-Type"), "Runtime.Unknown")
+	return e
+}
+
+func answer(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(body)
+}
+
+// variables are the environment of the process: those that Lambda sets, and those of the function.
+// https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime
+func (p *Provider) variables(v *version, e *environment, api string) []string {
+	f := v.spec
+	all := []model.Variable{
+		{Name: "_HANDLER", Value: f.Handler},
+		{Name: "AWS_LAMBDA_FUNCTION_MEMORY_SIZE", Value: strconv.Itoa(f.MemoryMiB)},
+		{Name: "AWS_LAMBDA_FUNCTION_NAME", Value: f.Name},
+		{Name: "AWS_LAMBDA_FUNCTION_VERSION", Value: v.number},
+		{Name: "AWS_LAMBDA_INITIALIZATION_TYPE", Value: "on-demand"},
+		{Name: "AWS_LAMBDA_LOG_GROUP_NAME", Value: "/aws/lambda/" + f.Name},
+		{Name: "AWS_LAMBDA_LOG_STREAM_NAME", Value: time.Now().UTC().Format("2006/01/02") + "/[" + v.number + "]" + strings.ReplaceAll(e.id, "-", "")},
+		{Name: "AWS_LAMBDA_RUNTIME_API", Value: api},
+		{Name: "LAMBDA_RUNTIME_DIR", Value: "/var/runtime"},
+		{Name: "LAMBDA_TASK_ROOT", Value: v.dir},
+		{Name: "LANG", Value: "en_US.UTF-8"},
+		{Name: "PATH", Value: "/usr/local/bin:/usr/bin/:/bin:/opt/bin"},
+		{Name: "TZ", Value: ":UTC"},
+	}
+	all = append(all, p.options.Access.FunctionVariables(e.id, f)...)
+	if v.secrets != nil {
+		all = append(all, p.secrets.variables()...)
+	}
+	var env []string
+	for _, one := range append(all, f.Environment...) { // the last one counts
+		env = append(env, one.Name+"="+one.Value)
+	}
+	return env
+}
+
+// log writes a line to the log.
+func (p *Provider) log(e *environment, stream, text string) {
+	f := e.version.spec
+	p.options.Logs(ecs.LogLine{Time: time.Now(), Service: f.Key(), ServiceName: f.Name, Task: e.id, Container: bootstrap, Stream: stream, Text: text})
+}
+
+// warn tells what is wrong with a function. The log has it, too.
+func (p *Provider) warn(f *model.Function, e *environment, message string) {
+	event := provider.Event{Kind: "function", Subject: f.Name, State: provider.Warning, Message: message}
+	if e != nil {
+		event.Task = e.id
+	}
+	p.options.Events(event)
+}
