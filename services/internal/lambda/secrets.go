@@ -124,6 +124,9 @@ func (at place) read(ctx context.Context, getenv func(string) string) (string, e
 		if err != nil {
 			return "", err
 		}
+		if out.Parameter == nil {
+			return "", errors.New("the answer has no parameter")
+		}
 		return aws.ToString(out.Parameter.Value), nil
 	}
 	client := secretsmanager.New(secretsmanager.Options{Region: at.arn.Region, Credentials: role, BaseEndpoint: endpoint("SECRETS_MANAGER")})

@@ -35,6 +35,8 @@ func TestSecrets(t *testing.T) {
 			_, _ = w.Write([]byte(`{"SecretBinary":"b2xk"}`))
 		case body["Name"] == parameter && body["WithDecryption"] == true:
 			_, _ = w.Write([]byte(`{"Parameter":{"Value":"http://balancer"}}`))
+		case body["Name"] == parameter+"-empty":
+			_, _ = w.Write([]byte(`{}`))
 		default:
 			w.WriteHeader(http.StatusBadRequest)
 			_, _ = w.Write([]byte(`{"__type":"ParameterNotFound","message":"gone"}`))
@@ -75,6 +77,7 @@ func TestSecrets(t *testing.T) {
 		{"db", "this is no ARN"},
 		{"arn:aws:s3:::bucket", `this is neither a secret nor a parameter, but of "s3"`},
 		{parameter + "-gone", "ParameterNotFound: gone"},
+		{parameter + "-empty", "the answer has no parameter"},
 		{secret + ":none::", `the secret has no key "none"`},
 	} {
 		_, err := read(map[string]string{"NAME": test.where})
