@@ -88,7 +88,8 @@ func parse(payload []byte) (*asked, error) {
 	return &a, nil
 }
 
-// request is the request as net/http would read it from a connection of the load balancer.
+// request is the request as net/http would read it from a connection of the load balancer. Its RemoteAddr is empty,
+// for there is no connection.
 func (a *asked) request(ctx context.Context) (*http.Request, error) {
 	body := []byte(a.Body)
 	if a.Base64 {
@@ -121,7 +122,6 @@ func (a *asked) request(ctx context.Context) (*http.Request, error) {
 	}
 	r.Host = r.Header.Get("Host")
 	delete(r.Header, "Host")
-	r.RemoteAddr = r.Header.Get("X-Forwarded-For")
 	return r, nil
 }
 
@@ -148,9 +148,19 @@ func (w *recorder) Write(p []byte) (int, error) {
 // hopByHop are headers about a connection, which a function has none of.
 var hopByHop = []string{"Connection", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade"}
 
-// result is the answer as the load balancer takes it
+// answered is an answer as the load balancer takes it
 // (https://docs.aws.amazon.com/elasticloadbalancing/latest/application/lambda-functions.html#respond-to-load-balancer). It has
 // the headers in the form that the event had them in.
+type answered struct {
+	Status      int               `json:"statusCode"`
+	Description string            `json:"statusDescription"`
+	MultiHeader http.Header       `json:"multiValueHeaders,omitzero"`
+	Headers     map[string]string `json:"headers,omitzero"`
+	Body        string            `json:"body"`
+	Base64      bool              `json:"isBase64Encoded"`
+}
+
+// result is the JSON of an answer.
 func (w *recorder) result(a *asked) []byte {
 	w.WriteHeader(http.StatusOK)
 	header := maps.Clone(w.header)
@@ -158,29 +168,35 @@ func (w *recorder) result(a *asked) []byte {
 		delete(header, name)
 	}
 	maps.DeleteFunc(header, func(_ string, values []string) bool { return len(values) == 0 }) // net/http sends none either
-	answer := map[string]any{
-		"statusCode": w.status, "statusDescription": strings.TrimSpace(fmt.Sprintf("%d %s", w.status, http.StatusText(w.status))), "isBase64Encoded": false, "body": "",
-	}
+	answer := answered{Status: w.status, Description: strings.TrimSpace(fmt.Sprintf("%d %s", w.status, http.StatusText(w.status)))}
+	// net/http does the same for a task.
 	body := w.body.Bytes()
 	if a.Method != http.MethodHead && w.status != http.StatusNoContent && w.status != http.StatusNotModified && len(header["Content-Length"]) == 0 {
 		header.Set("Content-Length", fmt.Sprint(len(body)))
 	}
-	if a.Method != http.MethodHead && len(body) > 0 {
-		if utf8.Valid(body) && header.Get("Content-Encoding") == "" {
-			answer["body"] = string(body)
-		} else {
-			answer["body"], answer["isBase64Encoded"] = base64.StdEncoding.EncodeToString(body), true
-		}
+	if a.Method != http.MethodHead {
+		answer.Body, answer.Base64 = encode(body)
 	}
 	if a.MultiHeader != nil {
-		answer["multiValueHeaders"] = header
+		answer.MultiHeader = header
 	} else {
-		single := map[string]string{}
+		answer.Headers = map[string]string{}
 		for name, values := range header {
-			single[name] = values[len(values)-1]
+			answer.Headers[name] = strings.Join(values, ", ") // means the same, by RFC 9110, section 5.3
 		}
-		answer["headers"] = single
 	}
+	return render(answer)
+}
+
+// encode is a body as a text, and whether the text is in Base64.
+func encode(body []byte) (text string, isBase64 bool) {
+	if utf8.Valid(body) {
+		return string(body), false
+	}
+	return base64.StdEncoding.EncodeToString(body), true
+}
+
+func render(answer any) []byte {
 	var text bytes.Buffer
 	encoder := json.NewEncoder(&text)
 	encoder.SetEscapeHTML(false) // it is for no web page, and would be larger
@@ -188,4 +204,25 @@ func (w *recorder) result(a *asked) []byte {
 		panic(err) // texts and numbers can always be rendered
 	}
 	return text.Bytes()
+}
+
+const (
+	// maxResult is the size in bytes of the JSON of an answer that the load balancer takes. AWS says 1 MB
+	// (https://docs.aws.amazon.com/elasticloadbalancing/latest/application/lambda-functions.html#lambda-functions),
+	// and counts other limits of Lambda in units of 1,024.
+	maxResult = 1 << 20
+	// aroundBody are the bytes of the JSON that an answer has for all but the body.
+	aroundBody = 8 << 10
+	// mostEscaped are the bytes of JSON for one byte of a text, such as \u0001.
+	mostEscaped = 6
+)
+
+// Fits says whether the load balancer takes an answer with this body from a function. The answer may have 8 KiB of
+// header fields. Larger answers are status 502 for the client.
+func Fits(body []byte) bool {
+	if len(body)*mostEscaped+aroundBody <= maxResult {
+		return true
+	}
+	text, _ := encode(body)
+	return len(render(text))+aroundBody <= maxResult
 }

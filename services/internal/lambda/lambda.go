@@ -9,7 +9,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -20,34 +22,54 @@ type Service struct {
 	// API is the host and port of the Runtime API, as in AWS_LAMBDA_RUNTIME_API
 	// (https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html). Required.
 	API string
-	// Handler answers requests, one at a time. Required.
+	// Handler answers requests, one at a time. Required. It has to see to it that an answer fits, see [Fits].
 	Handler http.Handler
-	// TooLarge answers in place of an answer that the load balancer would not take. Required.
-	TooLarge http.Handler
+	// Log gets what no request can be told. Required.
+	Log *slog.Logger
 	// Flush sends what is not sent yet, before each answer: after the answer the program is stopped until the next
-	// event. Default: nothing.
-	Flush func()
+	// event. It has at most half of the time that the event has left. Default: nothing.
+	Flush func(context.Context)
 }
 
-// MaxAnswer is the size in bytes of the JSON of an answer that the load balancer takes
-// (https://docs.aws.amazon.com/elasticloadbalancing/latest/application/lambda-functions.html#lambda-target-limits).
-const MaxAnswer = 1 << 20
+const (
+	// A program has 10 s to start
+	// (https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html#runtimes-lifecycle-ib).
+	startTimeout = 10 * time.Second
+	// The pauses before the Runtime API is asked again, while it is not there yet. Each is twice the one before.
+	firstPause, lastPause = 10 * time.Millisecond, time.Second
+)
 
-// Serve answers events until the context ends. The error is why it cannot ask for the next one.
+// Serve answers events until the context ends; what it has begun by then it answers. The error is why it cannot ask
+// for the next one.
 func (s Service) Serve(ctx context.Context) error {
-	for ctx.Err() == nil {
-		event, err := s.next(ctx)
-		if err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
-			return err
-		}
-		if err := s.answer(ctx, event); err != nil && ctx.Err() == nil {
+	event, err := s.first(ctx)
+	for ; err == nil; event, err = s.next(ctx) {
+		// The end of the program is no reason to give up a request.
+		if err := s.answer(context.WithoutCancel(ctx), event); err != nil {
 			return err
 		}
 	}
-	return nil
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// first asks for the first event. If nobody listens yet, it asks again until startTimeout is over.
+func (s Service) first(ctx context.Context) (event, error) {
+	latest := time.Now().Add(startTimeout)
+	for pause := firstPause; ; pause = min(2*pause, lastPause) {
+		e, err := s.next(ctx)
+		var unreachable *url.Error
+		if !errors.As(err, &unreachable) || time.Now().Add(pause).After(latest) {
+			return e, err
+		}
+		select {
+		case <-ctx.Done():
+			return e, err
+		case <-time.After(pause):
+		}
+	}
 }
 
 // event is one invocation.
@@ -61,13 +83,13 @@ type event struct {
 // hour.
 var client = &http.Client{Transport: &http.Transport{}}
 
-func (s Service) url(path string) string { return "http://" + s.API + "/2018-06-01/runtime/" + path }
+func (s Service) at(path string) string { return "http://" + s.API + "/2018-06-01/runtime/" + path }
 
 func (s Service) next(ctx context.Context) (event, error) {
 	fail := func(err error) (event, error) {
 		return event{}, fmt.Errorf("Lambda's Runtime API at %s gives no event: %w", s.API, err)
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url("invocation/next"), nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.at("invocation/next"), nil)
 	if err != nil {
 		return fail(err)
 	}
@@ -84,28 +106,30 @@ func (s Service) next(ctx context.Context) (event, error) {
 	if response.StatusCode != http.StatusOK || e.id == "" {
 		return fail(fmt.Errorf("it answers with status %d: %.200s", response.StatusCode, payload))
 	}
-	if ms, err := strconv.ParseInt(response.Header.Get("Lambda-Runtime-Deadline-Ms"), 10, 64); err == nil {
-		e.deadline = time.UnixMilli(ms)
+	deadline := response.Header.Get("Lambda-Runtime-Deadline-Ms")
+	ms, err := strconv.ParseInt(deadline, 10, 64)
+	if err != nil {
+		return fail(fmt.Errorf("it sends the Lambda-Runtime-Deadline-Ms %q, which is no number", deadline))
 	}
+	e.deadline = time.UnixMilli(ms)
 	return e, nil
 }
 
+// answer answers an event. The error is that the program cannot go on.
 func (s Service) answer(ctx context.Context, e event) error {
-	if !e.deadline.IsZero() {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadline(ctx, e.deadline)
-		defer cancel()
-	}
-	answer, err := s.Answer(ctx, e.payload)
+	limited, cancel := context.WithDeadline(ctx, e.deadline)
+	defer cancel()
+	result, err := s.Answer(limited, e.payload)
 	if s.Flush != nil {
-		s.Flush()
+		half, cancel := context.WithTimeout(ctx, time.Until(e.deadline)/2)
+		s.Flush(half)
+		cancel()
 	}
-	// The context of the request may be over; what Lambda does then is Lambda's business.
-	ctx = context.WithoutCancel(ctx)
+	// Without the deadline: what is too late, Lambda refuses.
 	if err != nil {
-		return s.post(ctx, "invocation/"+e.id+"/error", failure("Runtime.InvalidEvent", err))
+		return s.post(ctx, "invocation/"+e.id+"/error", "Runtime.InvalidEvent", failure("Runtime.InvalidEvent", err))
 	}
-	return s.post(ctx, "invocation/"+e.id+"/response", answer)
+	return s.post(ctx, "invocation/"+e.id+"/response", "", result)
 }
 
 // Answer is the result of the function for an event. The error says that the event is not one of a load balancer.
@@ -115,25 +139,21 @@ func (s Service) Answer(ctx context.Context, event []byte) ([]byte, error) {
 		return nil, err
 	}
 	request, err := asked.request(ctx)
-	if err != nil { // as net/http answers a request that it cannot read
-		w := &recorder{header: http.Header{"Content-Type": {"text/plain; charset=utf-8"}}, status: http.StatusBadRequest}
-		w.body.WriteString("400 Bad Request")
-		return w.result(asked), nil
-	}
 	w := &recorder{header: http.Header{}}
-	s.Handler.ServeHTTP(w, request)
-	result := w.result(asked)
-	if len(result) > MaxAnswer {
-		w = &recorder{header: http.Header{}}
-		s.TooLarge.ServeHTTP(w, request)
-		result = w.result(asked)
+	if err != nil { // as net/http answers a request that it cannot read
+		w.header.Set("Content-Type", "text/plain; charset=utf-8")
+		w.status = http.StatusBadRequest
+		w.body.WriteString("400 Bad Request")
+	} else {
+		s.Handler.ServeHTTP(w, request)
 	}
-	return result, nil
+	return w.result(asked), nil
 }
 
-// Failed tells Lambda that the program cannot start. It ends with the context.
+// Failed tells Lambda that the program cannot start, and why. The error is that Lambda cannot be told.
 func Failed(ctx context.Context, api string, err error) error {
-	return Service{API: api}.post(ctx, "init/error", failure("Runtime.InitError", err))
+	const kind = "Runtime.InitError"
+	return Service{API: api, Log: slog.New(slog.DiscardHandler)}.post(ctx, "init/error", kind, failure(kind, err))
 }
 
 func failure(kind string, err error) []byte {
@@ -141,15 +161,20 @@ func failure(kind string, err error) []byte {
 	return text
 }
 
-func (s Service) post(ctx context.Context, path string, body []byte) error {
+// post sends an answer, or an error of a kind. An answer that Lambda does not take, as one that is too late, is the end
+// of that request only.
+func (s Service) post(ctx context.Context, path, errorType string, body []byte) error {
 	fail := func(err error) error {
 		return fmt.Errorf("Lambda's Runtime API at %s does not take %s: %w", s.API, path, err)
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url(path), bytes.NewReader(body))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.at(path), bytes.NewReader(body))
 	if err != nil {
 		return fail(err)
 	}
 	request.Header.Set("Content-Type", "application/json")
+	if errorType != "" {
+		request.Header.Set("Lambda-Runtime-Function-Error-Type", errorType)
+	}
 	response, err := client.Do(request)
 	if err != nil {
 		return fail(err)
@@ -158,9 +183,13 @@ func (s Service) post(ctx context.Context, path string, body []byte) error {
 	if err := errors.Join(err, response.Body.Close()); err != nil {
 		return fail(err)
 	}
-	// An answer that Lambda does not take is the end of this request only.
-	if response.StatusCode >= http.StatusInternalServerError {
-		return fail(fmt.Errorf("it answers with status %d: %s", response.StatusCode, strings.TrimSpace(string(text))))
+	if response.StatusCode < http.StatusBadRequest {
+		return nil
 	}
-	return nil
+	err = fail(fmt.Errorf("it answers with status %d: %s", response.StatusCode, strings.TrimSpace(string(text))))
+	if response.StatusCode < http.StatusInternalServerError {
+		s.Log.Warn("an answer was not taken", "error", err.Error())
+		return nil
+	}
+	return err // "Runtime should exit promptly", says the documentation of the Runtime API
 }

@@ -1,23 +1,22 @@
 package lambda
 
 import (
-	"bytes"
+	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
-	"net/http"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+	"github.com/aws/aws-sdk-go-v2/aws/arn"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
 )
 
 // FromVariable has what the program reads when it starts: a JSON object with the variable that the service expects, and
@@ -26,12 +25,12 @@ import (
 // secret, which may end with :KEY:STAGE:VERSION.
 const FromVariable = "CUTOVER_SECRETS"
 
-// secretsTimeout is less than the 10 s that a program has to start
-// (https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html#runtimes-lifecycle-ib).
+// secretsTimeout is less than startTimeout, so that Lambda can be told what went wrong.
 const secretsTimeout = 8 * time.Second
 
 // Secrets returns an environment that also has what [FromVariable] names. Values are read with the credentials of
-// the function's role, and are nowhere else. It is getenv itself if there is nothing to read.
+// the function's role, and are nowhere else. It is getenv itself if there is nothing to read. The error names each
+// variable that cannot be read, and has no value.
 func Secrets(ctx context.Context, getenv func(string) string) (func(string) string, error) {
 	text := getenv(FromVariable)
 	if text == "" {
@@ -44,30 +43,34 @@ func Secrets(ctx context.Context, getenv func(string) string) (func(string) stri
 	ctx, cancel := context.WithTimeout(ctx, secretsTimeout)
 	defer cancel()
 	// Several variables may have one value, as the address of a load balancer.
-	read := map[string]*value{}
-	for _, where := range from {
-		base, _ := split(where)
-		if read[base] == nil {
-			read[base] = &value{}
-		}
-	}
+	read := map[place]func() (string, error){}
+	places, keys := map[string]place{}, map[string]string{}
+	var errs []error
 	var group sync.WaitGroup
-	for where, to := range read {
-		group.Go(func() { to.text, to.err = get(ctx, getenv, where) })
+	for _, name := range slices.Sorted(maps.Keys(from)) {
+		at, key, err := parsePlace(from[name])
+		if err != nil {
+			errs = append(errs, cannotRead(name, from[name], err))
+			continue
+		}
+		places[name], keys[name] = at, key
+		if read[at] == nil {
+			once := sync.OnceValues(func() (string, error) { return at.read(ctx, getenv) })
+			read[at] = once
+			group.Go(func() { _, _ = once() })
+		}
 	}
 	group.Wait()
 	values := map[string]string{}
-	var errs []error
-	for _, name := range slices.Sorted(maps.Keys(from)) {
-		base, key := split(from[name])
-		one, err := read[base].text, read[base].err
-		if err == nil && key != "" {
-			one, err = member(one, key)
+	for _, name := range slices.Sorted(maps.Keys(places)) {
+		value, err := read[places[name]]()
+		if err == nil && keys[name] != "" {
+			value, err = member(value, keys[name])
 		}
 		if err != nil {
-			errs = append(errs, fmt.Errorf("%s cannot be read from %s: %w", name, from[name], err))
+			errs = append(errs, cannotRead(name, from[name], err))
 		}
-		values[name] = one
+		values[name] = value
 	}
 	return func(name string) string {
 		if value, ok := values[name]; ok {
@@ -77,22 +80,71 @@ func Secrets(ctx context.Context, getenv func(string) string) (func(string) stri
 	}, errors.Join(errs...)
 }
 
-type value struct {
-	text string
-	err  error
+func cannotRead(name, from string, err error) error {
+	return fmt.Errorf("%s cannot be read from %s: %w", name, from, err)
 }
 
-// split takes the key of a secret off: "arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME:KEY:STAGE:VERSION".
-func split(where string) (base, key string) {
-	if parts := strings.Split(where, ":"); len(parts) > 7 && parts[2] == "secretsmanager" {
-		// A stage or a version stays with the base.
-		base = strings.Join(parts[:7], ":")
-		if rest := strings.Join(parts[8:], ":"); strings.Trim(rest, ":") != "" {
-			base += "::" + rest
-		}
-		return base, parts[7]
+// place is where a value is. Stage and version are those of a secret, and may be empty.
+type place struct {
+	arn            arn.ARN
+	stage, version string
+}
+
+// parsePlace reads the ARN of a parameter, or of a secret with up to three more parts: the key in the secret, the stage
+// and the version.
+func parsePlace(from string) (at place, key string, err error) {
+	if at.arn, err = arn.Parse(from); err != nil {
+		return at, "", errors.New("this is no ARN")
 	}
-	return where, ""
+	switch at.arn.Service {
+	case "ssm":
+		return at, "", nil
+	case "secretsmanager":
+		parts := append(strings.Split(at.arn.Resource, ":"), "", "", "", "") // "secret", the name, and the three
+		at.arn.Resource = parts[0] + ":" + parts[1]
+		at.stage, at.version = parts[3], parts[4]
+		return at, parts[2], nil
+	}
+	return at, "", fmt.Errorf("this is neither a secret nor a parameter, but of %q", at.arn.Service)
+}
+
+// read reads the value. The SDK tries again if AWS is busy, as Parameter Store is if many functions start at once.
+func (at place) read(ctx context.Context, getenv func(string) string) (string, error) {
+	role := credentials.NewStaticCredentialsProvider(getenv("AWS_ACCESS_KEY_ID"), getenv("AWS_SECRET_ACCESS_KEY"), getenv("AWS_SESSION_TOKEN"))
+	// https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html
+	endpoint := func(service string) *string {
+		if url := cmp.Or(getenv("AWS_ENDPOINT_URL_"+service), getenv("AWS_ENDPOINT_URL")); url != "" {
+			return &url
+		}
+		return nil
+	}
+	if at.arn.Service == "ssm" {
+		client := ssm.New(ssm.Options{Region: at.arn.Region, Credentials: role, BaseEndpoint: endpoint("SSM")})
+		out, err := client.GetParameter(ctx, &ssm.GetParameterInput{Name: aws.String(at.arn.String()), WithDecryption: aws.Bool(true)})
+		if err != nil {
+			return "", err
+		}
+		if out.Parameter == nil {
+			return "", errors.New("the answer has no parameter")
+		}
+		return aws.ToString(out.Parameter.Value), nil
+	}
+	client := secretsmanager.New(secretsmanager.Options{Region: at.arn.Region, Credentials: role, BaseEndpoint: endpoint("SECRETS_MANAGER")})
+	input := &secretsmanager.GetSecretValueInput{SecretId: aws.String(at.arn.String())}
+	if at.stage != "" {
+		input.VersionStage = &at.stage
+	}
+	if at.version != "" {
+		input.VersionId = &at.version
+	}
+	out, err := client.GetSecretValue(ctx, input)
+	if err != nil {
+		return "", err
+	}
+	if out.SecretString != nil {
+		return *out.SecretString, nil
+	}
+	return string(out.SecretBinary), nil
 }
 
 // member takes the value of a key out of a secret, which is a JSON object.
@@ -110,83 +162,4 @@ func member(secret, key string) (string, error) {
 	}
 	text, err := json.Marshal(value)
 	return string(text), err
-}
-
-// get reads one value. Both services speak JSON with the name of the operation in a header.
-func get(ctx context.Context, getenv func(string) string, where string) (string, error) {
-	parts := strings.Split(where, ":")
-	if len(parts) < 6 || parts[0] != "arn" {
-		return "", errors.New("it is no ARN")
-	}
-	region := parts[3]
-	var host, endpoint, operation, signed string
-	var asked map[string]any
-	var answer struct {
-		SecretString string
-		SecretBinary []byte
-		Parameter    struct{ Value string }
-		Message      string `json:"message"`
-		Type         string `json:"__type"`
-	}
-	switch parts[2] {
-	case "ssm":
-		host, endpoint, operation, signed = "ssm", getenv("AWS_ENDPOINT_URL_SSM"), "AmazonSSM.GetParameter", "ssm"
-		asked = map[string]any{"Name": where, "WithDecryption": true}
-	case "secretsmanager":
-		host, endpoint, operation, signed = "secretsmanager", getenv("AWS_ENDPOINT_URL_SECRETS_MANAGER"), "secretsmanager.GetSecretValue", "secretsmanager"
-		asked = map[string]any{"SecretId": strings.Join(parts[:min(7, len(parts))], ":")}
-		if len(parts) > 8 && parts[8] != "" {
-			asked["VersionStage"] = parts[8]
-		}
-		if len(parts) > 9 && parts[9] != "" {
-			asked["VersionId"] = parts[9]
-		}
-	default:
-		return "", fmt.Errorf("it is neither a secret nor a parameter, but of %q", parts[2])
-	}
-	if endpoint == "" {
-		endpoint = "https://" + host + "." + region + "." + suffix(parts[1])
-	}
-	body, err := json.Marshal(asked)
-	if err != nil {
-		return "", err
-	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint+"/", bytes.NewReader(body))
-	if err != nil {
-		return "", err
-	}
-	request.Header.Set("Content-Type", "application/x-amz-json-1.1")
-	request.Header.Set("X-Amz-Target", operation)
-	role := aws.Credentials{AccessKeyID: getenv("AWS_ACCESS_KEY_ID"), SecretAccessKey: getenv("AWS_SECRET_ACCESS_KEY"), SessionToken: getenv("AWS_SESSION_TOKEN")}
-	digest := sha256.Sum256(body)
-	if err := v4.NewSigner().SignHTTP(ctx, role, request, hex.EncodeToString(digest[:]), signed, region, time.Now()); err != nil {
-		return "", err
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return "", err
-	}
-	text, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
-	if err := errors.Join(err, response.Body.Close()); err != nil {
-		return "", err
-	}
-	if err := json.Unmarshal(text, &answer); err != nil || response.StatusCode != http.StatusOK {
-		return "", fmt.Errorf("status %d: %s %s", response.StatusCode, answer.Type, answer.Message)
-	}
-	if parts[2] == "ssm" {
-		return answer.Parameter.Value, nil
-	}
-	if answer.SecretString == "" {
-		return string(answer.SecretBinary), nil
-	}
-	return answer.SecretString, nil
-}
-
-// suffix is the domain of a partition.
-// https://docs.aws.amazon.com/sdkref/latest/guide/feature-region.html
-func suffix(partition string) string {
-	if partition == "aws-cn" {
-		return "amazonaws.com.cn"
-	}
-	return "amazonaws.com"
 }

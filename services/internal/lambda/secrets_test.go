@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 )
 
@@ -13,12 +14,19 @@ import (
 func TestSecrets(t *testing.T) {
 	const secret, parameter = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:db", "arn:aws:ssm:eu-west-1:123456789012:parameter/dev/load-balancer-url"
 	asked := make(chan string, 10)
+	var busy atomic.Bool
+	busy.Store(true)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var body map[string]any
 		_ = json.NewDecoder(r.Body).Decode(&body)
 		credential, _, _ := strings.Cut(r.Header.Get("Authorization"), ", ")
 		_, scope, _ := strings.Cut(credential, "Credential=")
 		scope = scope[:strings.Index(scope, "/")] + scope[strings.Index(scope, "/")+9:] // without the day
+		if busy.CompareAndSwap(true, false) {
+			w.WriteHeader(http.StatusBadRequest)
+			_, _ = w.Write([]byte(`{"__type":"ThrottlingException","message":"slow down"}`))
+			return
+		}
 		asked <- scope + " " + r.Header.Get("X-Amz-Target") + " " + r.Header.Get("X-Amz-Security-Token")
 		switch {
 		case body["SecretId"] == secret && body["VersionStage"] == nil:
@@ -27,6 +35,8 @@ func TestSecrets(t *testing.T) {
 			_, _ = w.Write([]byte(`{"SecretBinary":"b2xk"}`))
 		case body["Name"] == parameter && body["WithDecryption"] == true:
 			_, _ = w.Write([]byte(`{"Parameter":{"Value":"http://balancer"}}`))
+		case body["Name"] == parameter+"-empty":
+			_, _ = w.Write([]byte(`{}`))
 		default:
 			w.WriteHeader(http.StatusBadRequest)
 			_, _ = w.Write([]byte(`{"__type":"ParameterNotFound","message":"gone"}`))
@@ -34,7 +44,7 @@ func TestSecrets(t *testing.T) {
 	}))
 	defer server.Close()
 	environment := map[string]string{
-		"AWS_ENDPOINT_URL_SSM": server.URL, "AWS_ENDPOINT_URL_SECRETS_MANAGER": server.URL,
+		"AWS_ENDPOINT_URL_SSM": server.URL, "AWS_ENDPOINT_URL": server.URL,
 		"AWS_ACCESS_KEY_ID": "KEY", "AWS_SECRET_ACCESS_KEY": "SECRET", "AWS_SESSION_TOKEN": "SESSION", "OTHER": "own",
 	}
 	read := func(from map[string]string) (func(string) string, error) {
@@ -64,14 +74,15 @@ func TestSecrets(t *testing.T) {
 		t.Errorf("asked: %v", counts)
 	}
 	for _, test := range []struct{ where, want string }{
-		{"db", "it is no ARN"},
-		{"arn:aws:s3:::bucket", `it is neither a secret nor a parameter, but of "s3"`},
-		{parameter + "-gone", "status 400: ParameterNotFound gone"},
+		{"db", "this is no ARN"},
+		{"arn:aws:s3:::bucket", `this is neither a secret nor a parameter, but of "s3"`},
+		{parameter + "-gone", "ParameterNotFound: gone"},
+		{parameter + "-empty", "the answer has no parameter"},
 		{secret + ":none::", `the secret has no key "none"`},
 	} {
 		_, err := read(map[string]string{"NAME": test.where})
-		if want := "NAME cannot be read from " + test.where + ": " + test.want; err == nil || err.Error() != want {
-			t.Errorf("%v, want %s", err, want)
+		if begin := "NAME cannot be read from " + test.where + ": "; err == nil || !strings.HasPrefix(err.Error(), begin) || !strings.HasSuffix(err.Error(), test.want) {
+			t.Errorf("%v, want %s…%s", err, begin, test.want)
 		}
 	}
 }

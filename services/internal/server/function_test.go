@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -78,6 +80,7 @@ func parts(rt *Router) error {
 	rt.Get("/api/large", func(*http.Request) *Response {
 		return newResponse(http.StatusOK, "text/plain", bytes.Repeat([]byte("x"), 1<<20))
 	})
+	rt.Get("/api/secret", func(*http.Request) *Response { return text(http.StatusOK, rt.Getenv("KEY")) })
 	rt.Get("/api/panic", func(*http.Request) *Response { panic("boom") })
 	rt.Write(http.MethodPost, "/api/body", 1000, func(r *http.Request) *Response {
 		return newResponse(http.StatusCreated, "application/octet-stream", Body(r)).With("Location", "/api/body/1")
@@ -277,20 +280,25 @@ func TestFunctionAnswersAsTask(t *testing.T) {
 	}
 }
 
-// TestFunctionLimits: an answer that the load balancer would turn into 502 is a problem that says what to do.
+// TestFunctionLimits: an answer that the load balancer would turn into 502 is a problem that says what to do, and the
+// log says the same.
 func TestFunctionLimits(t *testing.T) {
 	in, p := startFunction(t)
-	for _, method := range []string{"GET", "HEAD"} {
-		got := result(t, in.invoke(t, asked{method: method, uri: "/api/large"}.event(true)))
-		if method == "GET" && (got.Status != http.StatusInternalServerError || got.Header.Get("Content-Type") != "application/problem+json" || !strings.Contains(got.Body, "?limit=")) {
-			t.Errorf("%s: %+v", method, got)
-		}
-		if method == "HEAD" && got.Body != "" {
-			t.Errorf("%s: %+v", method, got)
-		}
+	got := result(t, in.invoke(t, asked{method: "GET", uri: "/api/large"}.event(true)))
+	if got.Status != http.StatusInternalServerError || got.Header.Get("Content-Type") != "application/problem+json" || !strings.Contains(got.Body, "?limit=") {
+		t.Errorf("%+v", got)
 	}
-	if lines := p.await(t, "request", 2); lines[0]["path"] != "/api/large" {
-		t.Errorf("the log has %v", lines)
+	head := result(t, in.invoke(t, asked{method: "HEAD", uri: "/api/large"}.event(true)))
+	delete(got.Header, "Date")
+	delete(head.Header, "Date")
+	got.Body = ""
+	if diff := cmp.Diff(got, head); diff != "" {
+		t.Errorf("-GET +HEAD:\n%s", diff)
+	}
+	for _, line := range p.await(t, "request", 2) {
+		if line["path"] != "/api/large" || line["status"] != 500.0 || !strings.Contains(fmt.Sprint(line["error"]), "larger than the load balancer takes") {
+			t.Errorf("the log has %v", line)
+		}
 	}
 }
 
@@ -308,6 +316,46 @@ func TestOtherEvents(t *testing.T) {
 	}
 	if got := result(t, in.invoke(t, asked{method: "GET", uri: "/"}.event(true))); got.Status != http.StatusOK {
 		t.Errorf("%+v", got)
+	}
+}
+
+// TestFunctionReadsSecrets: a service finds in its environment what is kept elsewhere.
+func TestFunctionReadsSecrets(t *testing.T) {
+	store := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, `{"Parameter":{"Value":"hidden"}}`)
+	}))
+	t.Cleanup(store.Close)
+	in, p := startFunction(t, `CUTOVER_SECRETS={"KEY":"arn:aws:ssm:eu-west-1:123456789012:parameter/key"}`,
+		"AWS_ENDPOINT_URL="+store.URL, "AWS_ACCESS_KEY_ID=a", "AWS_SECRET_ACCESS_KEY=b")
+	if got := result(t, in.invoke(t, asked{method: "GET", uri: "/api/secret"}.event(true))); got.Body != "hidden" {
+		t.Errorf("%+v", got)
+	}
+	if logged := fmt.Sprint(p.await(t, "request", 1)); strings.Contains(logged, "hidden") {
+		t.Error(logged)
+	}
+}
+
+// TestFunctionFlushes: a collector has the span and the measurement of a request before Lambda has the answer.
+func TestFunctionFlushes(t *testing.T) {
+	c := newCollector(t)
+	in, _ := startFunction(t, "OTEL_EXPORTER_OTLP_ENDPOINT="+c.URL, "OTEL_EXPORTER_OTLP_HEADERS=Authorization=Bearer%20a")
+	in.invoke(t, asked{method: "GET", uri: "/api/none", header: http.Header{"X-Amzn-Trace-Id": {balancersID}}}.event(true))
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if span := c.spans["/api/none"]; span == nil || hex.EncodeToString(span.TraceId) != "67891233abcdef012345678912345678" {
+		t.Errorf("the collector has the spans %v", c.spans)
+	}
+	if c.metrics["http.server.request.duration"] == nil {
+		t.Errorf("the collector has the metrics %v", c.metrics)
+	}
+}
+
+// TestFunctionMemoryLimit: a function has its own memory, and a task as much as every other.
+func TestFunctionMemoryLimit(t *testing.T) {
+	for variable, want := range map[string]int64{"NONE=": 128 << 20, "AWS_LAMBDA_FUNCTION_MEMORY_SIZE=128": 96 << 20, "AWS_LAMBDA_FUNCTION_MEMORY_SIZE=1024": 768 << 20} {
+		if got := memoryLimitOf(env(variable)); got != want {
+			t.Errorf("%s: %d, want %d", variable, got, want)
+		}
 	}
 }
 
@@ -332,6 +380,8 @@ func TestFunctionThatCannotStart(t *testing.T) {
 // FuzzFunction compares the answers of a task and of a function to any request.
 func FuzzFunction(f *testing.F) {
 	f.Add("GET", "api/asked/a%2Fb", "x=1&x=2", "X-Many", "v", []byte(nil))
+	f.Add("HEAD", "api/asked/1", "a=&b==%41&c=+", "X-Many", "v", []byte(nil))
+	f.Add("GET", "api/bytes", "", "X-Many", "v", []byte("body"))
 	f.Add("POST", "api/body", "", "Content-Type", "application/json", []byte{0xff})
 	task := newTask(f)
 	router, err := newRouter(parts)
@@ -344,16 +394,38 @@ func FuzzFunction(f *testing.F) {
 		if !ok {
 			t.Skip()
 		}
-		event, err := json.Marshal(a.event(true))
-		if err != nil {
-			t.Skip()
+		for _, multi := range []bool{true, false} {
+			event, err := json.Marshal(a.event(multi))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !multi && repeats(query) {
+				continue // the load balancer sends the last value only
+			}
+			equalAnswers(t, fmt.Sprintf("%+v, multi-value headers: %t", a, multi), ofTask(t, task, a), result(t, "response "+string(answerEvent(t, app, event))))
 		}
-		equalAnswers(t, fmt.Sprintf("%+v", a), ofTask(t, task, a), result(t, "response "+string(answerEvent(t, app, event))))
 	})
 }
 
-// requestOf is a request that a client can send, and that the load balancer sends on: others it refuses. A query has
-// no order between its names in an event, and a name has a value.
+// namesOf are the names in a query, in their order. It is false if a part has no value: an event has one.
+func namesOf(query string) (names []string, ok bool) {
+	for part := range strings.SplitSeq(query, "&") {
+		name, _, ok := strings.Cut(part, "=")
+		if !ok && query != "" {
+			return nil, false
+		}
+		names = append(names, name)
+	}
+	return names, true
+}
+
+func repeats(query string) bool {
+	names, _ := namesOf(query)
+	return len(slices.Compact(names)) < strings.Count(query, "&")+1
+}
+
+// requestOf is a request that a client can send, and that the load balancer sends on: others it refuses. The names in
+// the query are in the order in which [asked.event] has them.
 func requestOf(method, path, query, name, value string, body []byte) (asked, bool) {
 	if len(method) > 20 || len(path) > 500 || len(query) > 500 || len(value) > 500 || len(body) > 3000 {
 		return asked{}, false
@@ -364,7 +436,10 @@ func requestOf(method, path, query, name, value string, body []byte) (asked, boo
 	visible := func(text string) bool {
 		return !strings.ContainsFunc(text, func(c rune) bool { return c <= ' ' || c > '~' || c == '#' })
 	}
-	if !visible(path) || !visible(query) || strings.Contains(path, "?") || strings.Count(query, "=") != 1 || strings.Contains(query, "&") {
+	if !visible(path) || !visible(query) || strings.Contains(path, "?") {
+		return asked{}, false
+	}
+	if names, ok := namesOf(query); !ok || !slices.IsSorted(names) {
 		return asked{}, false
 	}
 	if _, err := url.ParseRequestURI("/" + path + "?" + query); err != nil { // Go's client sends none of these
@@ -380,13 +455,17 @@ func requestOf(method, path, query, name, value string, body []byte) (asked, boo
 	if strings.HasPrefix(name, "-") || strings.HasSuffix(name, "-") {
 		return asked{}, false
 	}
-	return asked{method, "/" + path + "?" + query, http.Header{name: {value}}, body}, true
+	uri := "/" + path
+	if query != "" {
+		uri += "?" + query
+	}
+	return asked{method, uri, http.Header{name: {value}}, body}, true
 }
 
 // answerEvent answers an event without Lambda.
 func answerEvent(t testing.TB, app http.Handler, event []byte) []byte {
 	t.Helper()
-	text, err := lambda.Service{Handler: app, TooLarge: http.HandlerFunc(answerTooLarge)}.Answer(context.Background(), event)
+	text, err := lambda.Service{Handler: app}.Answer(context.Background(), event)
 	if err != nil {
 		t.Fatal(err)
 	}

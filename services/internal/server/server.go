@@ -83,13 +83,17 @@ func Main(name string, modules ...Module) {
 // limitMemory sets the memory limit, unless the environment has one.
 func limitMemory(getenv func(string) string) {
 	if getenv("GOMEMLIMIT") == "" {
-		limit := int64(memoryLimit)
-		// A function has what its list says, and is killed beyond.
-		if mib, err := strconv.ParseInt(getenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE"), 10, 64); err == nil {
-			limit = min(limit, mib<<20*3/4)
-		}
-		debug.SetMemoryLimit(limit)
+		debug.SetMemoryLimit(memoryLimitOf(getenv))
 	}
+}
+
+// memoryLimitOf is the memory limit in bytes. A function has all of its memory for one request at a time, and is killed
+// if it takes more. A quarter is for what the limit does not count, such as the program itself.
+func memoryLimitOf(getenv func(string) string) int64 {
+	if mib, err := strconv.ParseInt(getenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE"), 10, 64); err == nil {
+		return mib << 20 * 3 / 4
+	}
+	return memoryLimit
 }
 
 // run is Main without the process. It stops when ctx is done, and returns the exit code.
@@ -186,12 +190,14 @@ func runFunction(ctx context.Context, name, api string, c config, router *Router
 	if err != nil {
 		return fail(exitFailure, err)
 	}
-	app := &application{router: router, log: log, telemetry: telemetry}
-	err = lambda.Service{API: api, Handler: app, TooLarge: http.HandlerFunc(answerTooLarge), Flush: func() {
-		if telemetry != nil {
-			telemetry.flush(ctx)
-		}
-	}}.Serve(ctx)
+	function := lambda.Service{
+		API: api, Log: log.Logger,
+		Handler: &application{router: router, log: log, telemetry: telemetry, fits: lambda.Fits},
+	}
+	if telemetry != nil {
+		function.Flush = telemetry.flush
+	}
+	err = function.Serve(ctx)
 	if telemetry != nil {
 		telemetry.stop(time.Now().Add(flushTimeout))
 	}
@@ -203,9 +209,11 @@ func runFunction(ctx context.Context, name, api string, c config, router *Router
 }
 
 // answerTooLarge is the answer of a function in place of one that the load balancer would turn into 502.
-func answerTooLarge(w http.ResponseWriter, r *http.Request) {
-	_, _ = Problem(http.StatusInternalServerError, "The answer is larger than the 1 MB that a load balancer takes from a function. Ask for less, as with ?limit=100.").write(w, r.Method, time.Now())
-}
+var answerTooLarge = func() *Response {
+	p := Problem(http.StatusInternalServerError, "The answer is larger than the 1 MB that a load balancer takes from a function. Ask for less, as with ?limit=50.")
+	p.cause = errors.New("the answer is larger than the load balancer takes from a function")
+	return p
+}()
 
 // seedTimeout is how long the seed of a module may take. A database that was paused needs a part of it.
 const seedTimeout = time.Minute
@@ -318,10 +326,12 @@ type application struct {
 	router    *Router
 	log       *logger
 	telemetry *telemetry // nil when it is off
-	draining  atomic.Bool
-	active    atomic.Int64 // requests
-	bodies    atomic.Int64 // bytes of the bodies that handlers have or get
-	answers   atomic.Int64 // bytes of the large answers from stores that are being sent
+	// fits says whether a body can be sent; nil if any can.
+	fits     func(body []byte) bool
+	draining atomic.Bool
+	active   atomic.Int64 // requests
+	bodies   atomic.Int64 // bytes of the bodies that handlers have or get
+	answers  atomic.Int64 // bytes of the large answers from stores that are being sent
 }
 
 func (a *application) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -344,6 +354,9 @@ func (a *application) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if a.answers.Add(n) > maxAnswers {
 			response = Unavailable("Too many clients read large answers.", errAnswers)
 		}
+	}
+	if a.fits != nil && !a.fits(response.body) {
+		response = answerTooLarge
 	}
 	if err != nil {
 		// The time to write may be over, too. net/http reads on for a while, so that a client that is

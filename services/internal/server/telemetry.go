@@ -37,6 +37,8 @@ const (
 	scope = "cutover/services/internal/server"
 	// The time for the rest of the telemetry at a stop. It is part of the stop timeout.
 	flushTimeout = 2 * time.Second
+	// The time for the telemetry of one invocation of a function, which delays its answer.
+	invocationTimeout = 500 * time.Millisecond
 )
 
 // telemetry makes a span of each request and measures it, by the semantic conventions for HTTP
@@ -261,9 +263,9 @@ func (t *telemetry) stop(deadline time.Time) {
 	t.each(ctx, t.shutdown)
 }
 
-// flush sends what waits, until flushTimeout is over.
+// flush sends what waits, until invocationTimeout is over.
 func (t *telemetry) flush(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, flushTimeout)
+	ctx, cancel := context.WithTimeout(ctx, invocationTimeout)
 	defer cancel()
 	t.each(ctx, t.sendNow)
 }
