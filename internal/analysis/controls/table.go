@@ -256,7 +256,7 @@ var lambda = []Control{
 		r.resources(model.LambdaFunction)
 		for _, permission := range r.FunctionPermissions {
 			// Without a source, a load balancer of any account may call it.
-			if !permission.ByLoadBalancers() || permission.Source == "" && permission.Parts == nil && permission.Account == "" {
+			if !permission.ByLoadBalancers() || permission.Unlimited() {
 				r.findings = append(r.findings, Finding{permission.Resource.String(), "lets somebody call a function"})
 			}
 		}
