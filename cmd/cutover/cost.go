@@ -133,6 +133,12 @@ func (v *view) estimate(e cost.Estimate, markdown bool) string {
 			b.WriteString("- " + text(call) + "\n")
 		}
 	}
+	if len(e.Functions) > 0 {
+		b.WriteString("\nFunctions:\n\n")
+		for _, function := range e.Functions {
+			b.WriteString("- " + text(function) + "\n")
+		}
+	}
 	if len(e.Unpriced) > 0 {
 		fmt.Fprintf(&b, "\nNot in the estimate: %s.\n", text(strings.Join(e.Unpriced, ", ")))
 	}

@@ -77,6 +77,11 @@ func Warnings(m *model.Model) []string {
 			warn(g.Key(), "no target is registered here: %s may register targets", strings.Join(others, ", "))
 		}
 	}
+	for _, p := range m.FunctionPermissions {
+		if p.ByLoadBalancers() && p.Unlimited() {
+			warn(p.Key(), "load balancers of every account may invoke the function: give SourceArn or SourceAccount")
+		}
+	}
 	for _, s := range m.Services {
 		for _, line := range serviceWarnings(m, s) {
 			warn(s.Key(), "%s", line)

@@ -168,8 +168,8 @@ func evaluated(v assembly.Value) []any {
 // GrantsKnown reports whether the model has all that resources of a type grant by themselves.
 func GrantsKnown(resourceType string) bool {
 	switch resourceType {
-	case IAMRole, IAMPolicy, IAMManagedPolicy, IAMInstanceProfile:
+	case IAMRole, IAMPolicy, IAMManagedPolicy, IAMInstanceProfile, LambdaPermission:
 		return true
 	}
-	return !strings.HasPrefix(resourceType, "AWS::IAM::") && resourceType != LambdaPermission
+	return !strings.HasPrefix(resourceType, "AWS::IAM::")
 }

@@ -224,6 +224,12 @@ func (f *FunctionPermission) ByLoadBalancers() bool {
 	return f.Principal == LoadBalancing && slices.Contains([]string{"lambda:InvokeFunction", "lambda:Invoke*", "lambda:*"}, f.Action)
 }
 
+// Unlimited says that the permission names neither what may invoke the function nor its account. The account may be a
+// value that only the deployment tells.
+func (f *FunctionPermission) Unlimited() bool {
+	return f.Resource.Properties["SourceArn"] == nil && f.Resource.Properties["SourceAccount"] == nil
+}
+
 // Service is the service of a function: the value of its tag "service", or else its name. A secret of a function is
 // given by the name of a variable, or by "service.variable".
 func (f *Function) Service() string { return cmp.Or(Tag(f.Resource, "service"), f.Name) }

@@ -198,7 +198,7 @@ var types = map[string]facts{
 	"AWS::KMS::Alias":                       {nil, free, nil},
 	"AWS::KMS::Key":                         {only(), []string{"key"}, nil},
 	LambdaAlias:                             {only("FunctionName", "Name"), free, nil},
-	LambdaFunction:                          {only("FunctionName", "PackageType", "TenancyConfig"), free, nil},
+	LambdaFunction:                          {only("FunctionName", "PackageType", "TenancyConfig"), []string{"functionRequests", "functionSecondsX86", "functionSecondsARM"}, nil},
 	LambdaPermission:                        {nil, free, nil},
 	LambdaVersion:                           {only("CodeSha256", "Description", "FunctionName", "ProvisionedConcurrencyConfig", "RuntimePolicy"), free, nil},
 	"AWS::Logs::LogGroup":                   {only("LogGroupName"), []string{"logs"}, nil},

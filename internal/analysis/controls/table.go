@@ -254,18 +254,21 @@ var kms = []Control{
 var lambda = []Control{
 	met("Lambda.1", model.LambdaFunction, "may not be called by the public", func(r *report) {
 		r.resources(model.LambdaFunction)
-		for _, permission := range r.Assembly.Resources(model.LambdaPermission) {
-			r.findings = append(r.findings, Finding{permission.String(), "lets somebody call a function"})
+		for _, permission := range r.FunctionPermissions {
+			// Without a source, a load balancer of any account may call it.
+			if !permission.ByLoadBalancers() || permission.Unlimited() {
+				r.findings = append(r.findings, Finding{permission.Resource.String(), "lets somebody call a function"})
+			}
 		}
 	}),
 	met("Lambda.2", model.LambdaFunction, "has a supported runtime", plain(model.LambdaFunction, func(p assembly.Value) string {
 		runtime := p.Field("Runtime").Text("")
 		return unless(slices.Contains(runtimes, runtime), "has the runtime "+runtime)
 	})),
-	argued("Lambda.3", model.LambdaFunction, "is in a VPC", ownFunction+": it calls the API of Amazon EC2, and nothing in the VPC"),
-	argued("Lambda.5", model.LambdaFunction, "is in several zones, if in a VPC", "does not apply: CDK's own function is in no VPC"),
-	argued("Lambda.6", model.LambdaFunction, "has a tag", ownFunction),
-	argued("Lambda.7", model.LambdaFunction, "is traced by X-Ray", ownFunction),
+	argued("Lambda.3", model.LambdaFunction, "is in a VPC", "not met: a service's function calls only public endpoints, and needs no way into the VPC; CDK's own function calls the API of Amazon EC2"),
+	argued("Lambda.5", model.LambdaFunction, "is in several zones, if in a VPC", "does not apply: no function is in a VPC"),
+	argued("Lambda.6", model.LambdaFunction, "has a tag", ownFunction+"; a service's function has tags"),
+	argued("Lambda.7", model.LambdaFunction, "is traced by X-Ray", ownFunction+"; a service's function traces by OpenTelemetry if it is set up, as a task does"),
 }
 
 var s3 = []Control{

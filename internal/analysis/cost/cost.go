@@ -26,6 +26,8 @@ type Estimate struct {
 	Traffic []string `json:"traffic,omitempty"`
 	// Calls say what services pay for finding and calling each other: what of Total, and what by traffic.
 	Calls []string `json:"calls,omitempty"`
+	// Functions say of each function what its requests cost, and above how many a task costs less.
+	Functions []string `json:"functions,omitempty"`
 	// Unpriced is what is missing in Total, with its number: mostly types without a known price.
 	Unpriced []string `json:"unpriced,omitempty"`
 	// Unknown are values that cannot be read before a deployment, with their places. The estimate

@@ -15,20 +15,21 @@ import (
 
 // environment is what is found of an environment.
 type environment struct {
-	name     string
-	own      Prices
-	used     map[string]bool // of own, by name
-	unknown  []string
-	groups   []group
-	tasks    []tasks
-	fargate  []fargate
-	proxies  []proxies
-	callers  []string
-	readers  []string // whose requests to tables pass a NAT gateway
-	things   []thing
-	capacity []databases
-	unpriced map[string]int
-	traffic  map[string]bool // keys of prices
+	name      string
+	own       Prices
+	used      map[string]bool // of own, by name
+	unknown   []string
+	groups    []group
+	tasks     []tasks
+	fargate   []fargate
+	proxies   []proxies
+	callers   []string
+	readers   []string // whose requests to tables pass a NAT gateway
+	functions []string
+	things    []thing
+	capacity  []databases
+	unpriced  map[string]int
+	traffic   map[string]bool // keys of prices
 }
 
 func (e *environment) merge(other *environment) {
@@ -38,6 +39,7 @@ func (e *environment) merge(other *environment) {
 	e.proxies = append(e.proxies, other.proxies...)
 	e.callers = append(e.callers, other.callers...)
 	e.readers = append(e.readers, other.readers...)
+	e.functions = append(e.functions, other.functions...)
 	e.things = append(e.things, other.things...)
 	e.capacity = append(e.capacity, other.capacity...)
 	e.unknown = append(e.unknown, other.unknown...)
@@ -140,6 +142,8 @@ func (e *environment) add(m *model.Model, resource *assembly.Resource) error {
 		if v.Resource.Properties["HealthCheckConfig"] != nil {
 			e.unpriced["health check of Route 53"]++
 		}
+	case *model.Function:
+		keys, err = e.function(v, keys)
 	case *model.FileSystem:
 		keys, err = e.files(v, keys)
 	case *model.Table:

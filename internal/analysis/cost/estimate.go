@@ -28,6 +28,7 @@ func (e *environment) estimate() Estimate {
 	s.addFargate(e)
 	s.addCalls(e)
 	s.addDatabases(e)
+	s.Functions = e.functions
 	for _, kind := range things {
 		s.addThings(kind.price, kind.one, kind.more, e.things)
 	}

@@ -38,6 +38,11 @@ var prices = func() (list struct {
 		Storage                       float64
 		FreeStorageGB, SpotPercentOff int
 	}
+	// ProvisionedConcurrency has the price of a GB of memory and second by architecture ("x86" or "arm").
+	ProvisionedConcurrency struct {
+		Source string
+		Prices map[string]float64
+	}
 	Fixed   map[string]fixed
 	Traffic map[string]struct { // depend on traffic
 		Price       float64

@@ -118,6 +118,9 @@ func (i *Isolation) apart(b *strings.Builder) {
 	if len(i.Apart) > 0 {
 		fmt.Fprintf(b, fargateTail, strings.Join(i.Apart, ", "))
 	}
+	if len(i.Functions) > 0 {
+		fmt.Fprintf(b, functionsTail, strings.Join(i.Functions, ", "))
+	}
 }
 
 // more writes the grants that only production has. Its stacks and its cluster have other names.
@@ -248,4 +251,10 @@ const fargateTail = `
 A task on Fargate (%s) needs no packet filter. It
 [shares no network interface, storage, processor or memory](https://docs.aws.amazon.com/AmazonECS/latest/developerguide/fargate-security-considerations.html)
 with another task, so its security group is between it and every other one. The containers of one task reach each other.
+`
+
+const functionsTail = `
+A function (%s) is in no VPC. So it reaches nothing there, but the internet and the public endpoints of AWS, and nobody reaches it by
+the network. Lambda invokes it for whom the grants name: load balancers, for their target group.
+It has one role.
 `

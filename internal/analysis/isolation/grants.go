@@ -61,6 +61,9 @@ func (r *reader) grants() {
 		r.understood(&policy.Base)
 		r.add(policy.Resource, "", policy.Statements)
 	}
+	for _, permission := range r.FunctionPermissions {
+		r.permission(permission)
+	}
 	for _, stack := range r.Assembly.Stacks {
 		for _, resource := range stack.Resources {
 			if !model.GrantsKnown(resource.Type) {
@@ -94,7 +97,7 @@ func (r *reader) add(resource *assembly.Resource, identity string, statements []
 			r.refuse(resource, "a statement without actions")
 			continue
 		}
-		if strings.HasSuffix(identity, taskRole) {
+		if strings.HasSuffix(identity, taskRole) || strings.HasSuffix(identity, functionRole) {
 			g.Reason = resource.Reasons["AwsSolutions-IAM5"]
 		}
 		if len(s.Principals) == 0 {
@@ -114,8 +117,48 @@ func (r *reader) add(resource *assembly.Resource, identity string, statements []
 	}
 }
 
-// taskRole ends the identity of the containers of a task.
-const taskRole = ": task"
+// permission adds who may invoke a function. A permission that names an alias or a version is for that only. Lambda
+// compares the source by StringLike
+// (https://docs.aws.amazon.com/lambda/latest/api/API_AddPermission.html).
+func (r *reader) permission(p *model.FunctionPermission) {
+	r.understood(&p.Base)
+	target := r.FunctionTarget(p.Function)
+	if target.Function == nil {
+		r.refuse(p.Resource, "what %s grants is not known here: FunctionName names no function of the assembly", p.Resource.Type)
+		return
+	}
+	arn := model.ARN(target.Function.Resource, Account, Region)
+	switch {
+	case target.Alias != nil:
+		arn += ":" + target.Alias.Name
+	case target.Version != nil:
+		arn += ":${" + target.Version.Key() + "}"
+	}
+	source := p.Source
+	if p.Parts != nil {
+		source = text(p.Parts)
+	}
+	var conditions []string
+	if source != "" {
+		conditions = append(conditions, "aws:SourceArn StringLike "+source)
+	}
+	if p.Account != "" {
+		conditions = append(conditions, "aws:SourceAccount StringEquals "+p.Account)
+	}
+	identity := "service " + p.Principal
+	if !strings.HasSuffix(p.Principal, ".amazonaws.com") {
+		identity = cmp.Or(outsiders[p.Principal], "aws "+p.Principal)
+	}
+	r.isolation.Grants = append(r.isolation.Grants, Grant{
+		Identity: identity, Effect: "Allow", Actions: []string{p.Action}, Resources: []string{arn}, Condition: strings.Join(conditions, " and "),
+	})
+}
+
+// taskRole ends the identity of the containers of a task, functionRole that of a function.
+const (
+	taskRole     = ": task"
+	functionRole = ": function"
+)
 
 func conditionText(condition map[string]map[string][]any) string {
 	var parts []string

@@ -35,6 +35,8 @@ type Isolation struct {
 	// its own. Interfaces are those on instances whose tasks have a security group of their own (awsvpc).
 	// Shared are those whose containers have the security groups of their instances.
 	Apart, Interfaces, Shared []string
+	// Functions are those of Lambda that a load balancer invokes, by name. They are in no VPC.
+	Functions []string
 	// Directly says who reaches each service past the load balancers. All of these are sorted.
 	Directly []Direct
 	// Stores are the tables and databases, by name, with those that reach them.
@@ -114,6 +116,15 @@ func (r *reader) names() {
 			}
 		}
 	}
+	for _, f := range r.Functions {
+		if f.Role == nil || !f.Invoked {
+			continue // CDK's own are named by their paths
+		}
+		r.isolation.Functions = append(r.isolation.Functions, f.Name)
+		r.isolation.families[f.Service()] = append(r.isolation.families[f.Service()], f.Name)
+		r.identities[f.Role.Resource] = f.Name + functionRole
+	}
+	slices.Sort(r.isolation.Functions)
 	for _, profile := range r.InstanceProfiles {
 		for _, role := range profile.Roles {
 			r.identities[role.Resource] = Instances
@@ -237,18 +248,19 @@ func Own(service string) []string {
 	}
 }
 
-// Foreign returns what the roles of services may do with anything but [Own]. [Isolation.Trespasses] has the stores.
+// Foreign returns what the roles of services may do with anything but [Own] and the log group of their function. [Isolation.Trespasses] has the stores.
 func (i *Isolation) Foreign(services []string) []string {
 	var foreign []string
 	for _, g := range i.Grants {
 		family, role, _ := strings.Cut(g.Identity, ": ")
 		of := slices.IndexFunc(services, func(service string) bool { return slices.Contains(i.families[service], family) })
-		if role != "task" && role != "execution" || of < 0 {
+		if role != "task" && role != "execution" && role != "function" || of < 0 {
 			continue
 		}
+		own := append(Own(services[of]), "arn:aws:logs:"+Region+":"+Account+":log-group:/aws/lambda/"+family+":*")
 		for _, resource := range g.Resources {
 			for _, action := range g.Actions {
-				if !slices.Contains(Own(services[of]), resource) && !i.isStore(resource) && !(resource == "*" && wholeResource[action] != "") {
+				if !slices.Contains(own, resource) && !i.isStore(resource) && !(resource == "*" && wholeResource[action] != "") {
 					foreign = append(foreign, fmt.Sprintf("%s may do %s on %s", g.Identity, action, resource))
 				}
 			}

@@ -103,11 +103,16 @@ func (r *reader) named(database string) string {
 	return ""
 }
 
-// serviceOf is the service whose containers have a role. Empty for a role of no task.
+// serviceOf is the service whose containers or function have a role. Empty for another role.
 func (r *reader) serviceOf(role *model.Role) string {
 	for _, d := range r.TaskDefinitions {
 		if d.TaskRole == role || d.ExecutionRole == role {
 			return cmp.Or(model.Tag(d.Resource, "service"), d.Family)
+		}
+	}
+	for _, f := range r.Functions {
+		if f.Role == role && f.Invoked {
+			return f.Service()
 		}
 	}
 	return ""

@@ -1,0 +1,36 @@
+package cost
+
+import (
+	"fmt"
+
+	"cutover/internal/capacity"
+	"cutover/internal/model"
+)
+
+// assumedSeconds is how long an invocation is assumed to take: templates do not tell.
+const assumedSeconds = 0.02
+
+// leastTask is the smallest task on Fargate, which a function is compared with.
+var leastTask = capacity.Resources{CPU: 256, MemoryMiB: 512}
+
+// function notes what requests to a function cost, above how many a month the smallest task on Fargate costs less,
+// and what one execution environment of provisioned concurrency adds. It leaves out the prices of the other
+// architecture. A function that no load balancer invokes, such as CDK's own, runs too seldom to count.
+func (e *environment) function(v *model.Function, keys []string) ([]string, error) {
+	if !v.Invoked {
+		return nil, nil
+	}
+	architecture, duration, other, name := "x86", "functionSecondsX86", "functionSecondsARM", ""
+	if v.Architecture == "arm64" {
+		architecture, duration, other, name = "arm", other, duration, ", ARM"
+	}
+	memory := float64(v.MemoryMiB) / 1024
+	request := prices.Traffic["functionRequests"].Price/1e6 + memory*assumedSeconds*prices.Traffic[duration].Price
+	task := float64(prices.Hours) * rate(&model.Fargate{ARM: v.Architecture == "arm64"}, leastTask)
+	e.functions = append(e.functions,
+		fmt.Sprintf("%s: a million requests cost US$ %v, if each takes %v ms at %d MiB; above %.1f million a month, a Fargate task of 0.25 vCPU, 0.5 GB%s for US$ %v costs less",
+			v.Name, amount(1e6, request), assumedSeconds*1000, v.MemoryMiB, task/request/1e6, name, amount(1, task)),
+		fmt.Sprintf("%s: if no request may wait for a cold start, each execution environment of provisioned concurrency adds US$ %v a month",
+			v.Name, amount(1, memory*float64(prices.Hours)*3600*prices.ProvisionedConcurrency.Prices[architecture])))
+	return without(keys, other), v.Problem("MemorySize", "Architectures")
+}
