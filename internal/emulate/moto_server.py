@@ -2,6 +2,7 @@
 
 import sys
 
+from moto.awslambda.models import LambdaStorage as Functions
 from moto.ecs.models import EC2ContainerServiceBackend as ECS
 from moto.server import main
 
@@ -41,5 +42,24 @@ def list_without_deleted(self, cluster_str, *args, **kwargs):
 
 ECS.update_service = update_with_connect
 ECS.list_services = list_without_deleted
+
+publish = Functions.publish_version
+
+
+def publish_with_new_number(self, name_or_arn, description=""):
+    # moto counts the versions that there are. On AWS, the number of a deleted version is not used again.
+    latest = self.get_function_by_name_or_arn_forbid_qualifier(name_or_arn)
+    versions = self._functions[latest.function_name]["versions"]
+    before, last = len(versions), getattr(latest, "last_version", 0)
+    version = publish(self, name_or_arn, description)
+    if len(versions) > before:
+        if version.version <= last:
+            version.set_version(last + 1)
+            self._arns[version.function_arn] = version
+        latest.last_version = version.version
+    return version
+
+
+Functions.publish_version = publish_with_new_number
 
 main(sys.argv[1:])

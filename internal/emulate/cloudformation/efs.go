@@ -55,23 +55,7 @@ var files = map[string]*handler{
 
 // efs runs an operation of EFS, unless one has failed before.
 func efs(c *call, method, path string, params props) *node {
-	if c.err != nil {
-		return &node{}
-	}
-	var given string
-	if params != nil {
-		given = encode(params)
-	}
-	body, err := c.send(c.ctx, method, "elasticfilesystem", "/2015-02-01/"+path, given, map[string]string{"Content-Type": "application/json"})
-	if c.err = err; method == http.MethodDelete {
-		c.err = gone(err)
-	}
-	if c.err != nil || len(body) == 0 {
-		return &node{}
-	}
-	n, err := parse(body)
-	c.err = err
-	return n
+	return c.rest("elasticfilesystem", method, "/2015-02-01/"+path, params)
 }
 
 // numbers gives ids the type of the API. A template has them as texts.

@@ -51,8 +51,11 @@ var balancing = map[string]*handler{
 		update: func(c *call, _, p props) {
 			c.do(elb, "ModifyTargetGroup", with(pick(p, healthCheck...), props{"TargetGroupArn": c.id}))
 		},
-		configure: attributes("TargetGroup"),
-		delete:    deleted(elb, "DeleteTargetGroup", "TargetGroupArn"),
+		configure: func(c *call, old, p props) {
+			attributes("TargetGroup")(c, old, p)
+			functionsOf(c, old, p)
+		},
+		delete: deleted(elb, "DeleteTargetGroup", "TargetGroupArn"),
 	},
 	"AWS::ElasticLoadBalancingV2::Listener": {
 		ref:    "ListenerArn",
@@ -86,6 +89,38 @@ func attributes(kind string) func(c *call, old, p props) {
 			c.do(elb, "Modify"+kind+"Attributes", props{kind + "Arn": c.id, "Attributes": list})
 		}
 	}
+}
+
+// functionsOf changes the function that is the target of a group. The targets of other groups register themselves.
+func functionsOf(c *call, old, p props) {
+	if str(p, "TargetType") != "lambda" {
+		return
+	}
+	if gone := without(ids(old), ids(p)); len(gone) > 0 {
+		c.do(elb, "DeregisterTargets", props{"TargetGroupArn": c.id, "Targets": targets(gone)})
+	}
+	if added := without(ids(p), ids(old)); len(added) > 0 {
+		for _, id := range added {
+			mayInvoke(c, text(id), c.id)
+		}
+		c.do(elb, "RegisterTargets", props{"TargetGroupArn": c.id, "Targets": targets(added)})
+	}
+}
+
+// ids are those of the targets of a group.
+func ids(p props) (all []any) {
+	for _, target := range items(p, "Targets") {
+		target, _ := target.(props)
+		all = append(all, str(target, "Id"))
+	}
+	return all
+}
+
+func targets(ids []any) (all []any) {
+	for _, id := range ids {
+		all = append(all, props{"Id": id})
+	}
+	return all
 }
 
 // forwardedTo returns the target groups of all listeners' default actions and rules.

@@ -7,7 +7,7 @@
 // first look.
 //
 // A resource type without a handler (see handlers) is recorded: it gets a physical id, attributes and events, but
-// exists nowhere. Custom resources are recorded, too; no Lambda function runs.
+// exists nowhere. Custom resources are recorded, too. Lambda functions are kept with their code, and none runs.
 package cloudformation
 
 import (

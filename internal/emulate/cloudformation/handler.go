@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -43,7 +44,7 @@ type handler struct {
 // handlers are the resource types that the engine provisions.
 var handlers = func() map[string]*handler {
 	table := map[string]*handler{}
-	for _, part := range []map[string]*handler{network, compute, containers, files, data, balancing, naming, scaling, identity, others} {
+	for _, part := range []map[string]*handler{network, compute, containers, files, data, functionTypes, balancing, naming, scaling, identity, others} {
 		maps.Copy(table, part)
 	}
 	for _, h := range table {
@@ -120,6 +121,28 @@ func (c *call) do(service, action string, params props) *node {
 		return &node{}
 	}
 	n, err := c.client.call(c.ctx, service, action, params)
+	c.err = err
+	return n
+}
+
+// rest runs an operation of a service whose API has a path for each resource, unless an operation has failed before.
+// A deletion may find nothing. The answer is never nil.
+func (c *call) rest(service, method, path string, params props) *node {
+	if c.err != nil {
+		return &node{}
+	}
+	var given string
+	if params != nil {
+		given = encode(params)
+	}
+	body, err := c.send(c.ctx, method, service, path, given, map[string]string{"Content-Type": "application/json"})
+	if c.err = err; method == http.MethodDelete {
+		c.err = gone(err)
+	}
+	if c.err != nil || len(body) == 0 {
+		return &node{}
+	}
+	n, err := parse(body)
 	c.err = err
 	return n
 }
