@@ -96,8 +96,8 @@ func functionsOf(c *call, old, p props) {
 	if str(p, "TargetType") != "lambda" {
 		return
 	}
-	if gone := without(ids(old), ids(p)); len(gone) > 0 {
-		c.do(elb, "DeregisterTargets", props{"TargetGroupArn": c.id, "Targets": targets(gone)})
+	if removed := without(ids(old), ids(p)); len(removed) > 0 {
+		c.do(elb, "DeregisterTargets", props{"TargetGroupArn": c.id, "Targets": targets(removed)})
 	}
 	if added := without(ids(p), ids(old)); len(added) > 0 {
 		for _, id := range added {

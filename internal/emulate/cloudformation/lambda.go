@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// Lambda's own permission for a load balancer, which registers a function only if it may invoke it.
+// invoker is the principal of load balancers in the policy of a function.
 const invoker = "elasticloadbalancing.amazonaws.com"
 
 // functionName is what Lambda takes as a name (https://docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html).
@@ -139,6 +139,11 @@ func checkFunction(c *call, p props) {
 		if n, err := json.Number(text(v)).Int64(); err != nil || n < setting.least || n > setting.most {
 			c.refuse("InvalidRequest", "Value '%s' at '%s' failed to satisfy constraint: Member must have value from %d to %d", text(v), setting.name, setting.least, setting.most)
 		}
+	}
+	// Of the 1,000 that an account has, 100 stay for functions that reserve none
+	// (https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html).
+	if n, err := json.Number(str(p, "ReservedConcurrentExecutions")).Int64(); err == nil && n > 900 {
+		c.refuse("InvalidRequest", "Specified ReservedConcurrentExecutions for function decreases account's UnreservedConcurrentExecution below its minimum value of [100].")
 	}
 	code, _ := p["Code"].(props)
 	if bucket := str(code, "S3Bucket"); bucket != "" && c.err == nil {
