@@ -111,9 +111,10 @@ func newFunction(scope constructs.Construct, s config.Settings, p *pair, plan mi
 		}
 		// The target group comes later, and its ARN ends with what only AWS knows. Its name is known.
 		awslambda.NewCfnPermission(f.Stack, jsii.String("Permission"+config.Pascal(b.Name)), &awslambda.CfnPermissionProps{
-			Action:       jsii.String("lambda:InvokeFunction"),
-			FunctionName: f.Alias.FunctionArn(),
-			Principal:    jsii.String("elasticloadbalancing.amazonaws.com"),
+			Action:        jsii.String("lambda:InvokeFunction"),
+			FunctionName:  f.Alias.FunctionArn(),
+			Principal:     jsii.String("elasticloadbalancing.amazonaws.com"),
+			SourceAccount: awscdk.Aws_ACCOUNT_ID(),
 			SourceArn: f.Stack.FormatArn(&awscdk.ArnComponents{
 				Service: jsii.String("elasticloadbalancing"), Resource: jsii.String("targetgroup"), ResourceName: jsii.String(s.Name(b.GroupName(p.Name)) + "/*"),
 			}),

@@ -190,6 +190,9 @@ func TestComputes(t *testing.T) {
 		}
 		s.deployed(t, a)
 		s.toldAs(t, a)
+		if s.name == lambdaAlone.name {
+			functionDeployed(t, a)
+		}
 		for _, to := range s.refused {
 			t.Logf("%s to %s is refused", s.name, to.name)
 			refusesBy(t, cli, a, "dev-GateCompute", assembly(to), func(t *testing.T) { t.Helper(); s.deployed(t, a); s.toldAs(t, a) })

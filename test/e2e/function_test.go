@@ -5,12 +5,14 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -19,147 +21,33 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
-	ecstypes "github.com/aws/aws-sdk-go-v2/service/ecs/types"
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	elbtypes "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 
-	"cutover/config"
+	"cutover/deployment"
 	"cutover/internal/emulate"
-	"cutover/test/e2e/moving"
 )
 
-// A lambdaStop is where users is on its way from EC2 to Lambda and back, and what is deployed then.
-type lambdaStop struct {
-	name, way, place string
-	targets          string // of the rule of users
-	task             bool   // whether the task runs
-	function         bool   // whether the function is there
-	told             string // state of users
-}
-
-var (
-	onEC2         = lambdaStop{"EC2 alone", "ec2", "", "users", true, false, "ec2"}
-	toLambda      = lambdaStop{"EC2 to Lambda, stopped", "ec2>lambda", "", "users 1, users-lambda 0", true, true, "ec2-lambda-stopped"}
-	lambdaBeside  = lambdaStop{"EC2 to Lambda, parallel", "ec2>lambda", "parallel", "users 1, users-lambda 0", true, true, "ec2-lambda-first"}
-	lambdaLeads   = lambdaStop{"EC2 to Lambda, switched", "ec2>lambda", "switched", "users 0, users-lambda 1", true, true, ""}
-	lambdaRetired = lambdaStop{"EC2 to Lambda, retired", "ec2>lambda", "retired", "users 0, users-lambda 1", false, true, ""}
-	onLambda      = lambdaStop{"Lambda alone", "lambda", "", "users-lambda", false, true, "lambda"}
-	fromLambda    = lambdaStop{"Lambda to EC2, stopped", "lambda>ec2", "", "users-lambda 1, users 0", false, true, ""}
-)
-
-var lambdaStops = []struct {
-	lambdaStop
-	refused []lambdaStop
-}{
-	{onEC2, []lambdaStop{onLambda}}, // a move begins in stopped
-	{toLambda, nil},
-	{lambdaBeside, nil},
-	{lambdaLeads, nil},
-	{lambdaRetired, nil},
-	{onLambda, []lambdaStop{onEC2}},
-	{fromLambda, nil},
-}
-
-func (s lambdaStop) moves() string { return "users=" + s.way }
-
-func (s lambdaStop) settings() map[string]any {
-	all := map[string]any{"phase": "parallel"}
-	if s.place != "" {
-		all["compute"] = "users=" + s.place
-	}
-	return all
-}
-
-// TestFunction moves a service from EC2 to Lambda, and begins the way back.
-func TestFunction(t *testing.T) {
-	cli, a := bootstrapped(t)
-	out := t.TempDir()
-	assembly := func(s lambdaStop) string { return filepath.Join(out, s.name) }
-	t.Run("synthesize", func(t *testing.T) {
-		for _, s := range lambdaStops {
-			t.Run(s.name, func(t *testing.T) {
-				t.Parallel()
-				with := *cli
-				with.env = append(slices.Clone(cli.env), moving.Variable+"="+s.moves())
-				args := []string{"synth", "-q", "--app", forum, "-o", assembly(s.lambdaStop)}
-				for key, value := range s.settings() {
-					args = append(args, "-c", fmt.Sprintf("%s=%v", key, value))
-				}
-				with.must(t, args...)
-			})
-		}
-	})
-	for _, s := range lambdaStops {
-		began := time.Now()
-		if out, err := cli.deploy(assembly(s.lambdaStop)); err != nil {
-			t.Fatalf("%s: %v\n%s", s.name, err, tail(out, 60))
-		}
-		s.deployed(t, a)
-		for _, to := range s.refused {
-			refusesBy(t, cli, a, "dev-GateCompute", assembly(to), func(t *testing.T) { t.Helper(); s.deployed(t, a) })
-		}
-		t.Logf("%-30s %6.1f s", s.name, time.Since(began).Seconds())
-		if t.Failed() {
-			t.FailNow() // the next step builds on this one
-		}
-	}
-}
-
-// deployed compares what is deployed with the stop.
-func (s lambdaStop) deployed(t *testing.T, a *account) {
+// functionDeployed compares the function of users, its alias, its policy, its target group and its code with what the
+// list says. It runs the program that was uploaded.
+func functionDeployed(t *testing.T, a *account) {
 	t.Helper()
-	groups := map[string]string{}
-	var function *elbtypes.TargetGroup
-	for _, g := range a.targetGroups(t) {
-		groups[*g.TargetGroupArn] = *g.TargetGroupName
-		if *g.TargetGroupName == "users-lambda" {
-			function = &g
-		}
-	}
-	rules, err := a.elb.DescribeRules(a.ctx, &elb.DescribeRulesInput{ListenerArn: a.listeners(t)[0].ListenerArn})
-	found := false
-	for _, r := range must(t, rules, err).Rules {
-		if *r.Priority == "20010" {
-			found = true
-			equal(t, "rule of users", describe(t, r, groups), "20010 /api/users* → "+s.targets)
-		}
-	}
-	if !found {
-		t.Error("users has no rule")
-	}
-	tasks := slices.ContainsFunc(a.services(t), func(service ecstypes.Service) bool { return *service.ServiceName == "users" })
-	equal(t, "whether the ECS service users is there", tasks, s.task)
-	s.toldAs(t, a)
-	if !s.function {
-		if function != nil {
-			t.Error("the target group users-lambda is there")
-		}
-		if _, status := a.get(t, "lambda", "/2015-03-31/functions/users-lambda"); status != http.StatusNotFound {
-			t.Errorf("the function answers %d", status)
-		}
-		return
-	}
-	if function == nil {
-		t.Fatal("the target group users-lambda is missing")
-	}
-	equal(t, "type of users-lambda", function.TargetType, elbtypes.TargetTypeEnumLambda)
 	alias := "arn:aws:lambda:" + emulate.Region + ":" + emulate.Account + ":function:users-lambda:live"
-	health, err := a.elb.DescribeTargetHealth(a.ctx, &elb.DescribeTargetHealthInput{TargetGroupArn: function.TargetGroupArn})
-	if targets := must(t, health, err).TargetHealthDescriptions; len(targets) != 1 || *targets[0].Target.Id != alias {
-		t.Errorf("targets %+v, want %s", targets, alias)
+	for _, group := range a.targetGroups(t) {
+		if *group.TargetGroupName != "users-lambda" {
+			continue
+		}
+		health, err := a.elb.DescribeTargetHealth(a.ctx, &elb.DescribeTargetHealthInput{TargetGroupArn: group.TargetGroupArn})
+		if targets := must(t, health, err).TargetHealthDescriptions; len(targets) != 1 || *targets[0].Target.Id != alias {
+			t.Errorf("targets %+v, want %s", targets, alias)
+		}
+		attributes, err := a.elb.DescribeTargetGroupAttributes(a.ctx, &elb.DescribeTargetGroupAttributesInput{TargetGroupArn: group.TargetGroupArn})
+		if !slices.ContainsFunc(must(t, attributes, err).Attributes, func(at elbtypes.TargetGroupAttribute) bool {
+			return *at.Key == "lambda.multi_value_headers.enabled" && *at.Value == "true"
+		}) {
+			t.Error("users-lambda has no headers with several values")
+		}
 	}
-	attributes, err := a.elb.DescribeTargetGroupAttributes(a.ctx, &elb.DescribeTargetGroupAttributesInput{TargetGroupArn: function.TargetGroupArn})
-	if !slices.ContainsFunc(must(t, attributes, err).Attributes, func(at elbtypes.TargetGroupAttribute) bool {
-		return *at.Key == "lambda.multi_value_headers.enabled" && *at.Value == "true"
-	}) {
-		t.Error("users-lambda has no headers with several values")
-	}
-	s.functionDeployed(t, a, *function.TargetGroupArn, alias)
-}
-
-// functionDeployed compares the function, its alias, its policy and its code with what they are at every stop.
-func (s lambdaStop) functionDeployed(t *testing.T, a *account, group, alias string) {
-	t.Helper()
 	var live struct{ FunctionVersion string }
 	a.read(t, "/2015-03-31/functions/users-lambda/aliases/live", &live)
 	equal(t, "version of the alias", live.FunctionVersion, "1")
@@ -197,22 +85,77 @@ func (s lambdaStop) functionDeployed(t *testing.T, a *account, group, alias stri
 	}
 	f, err := files.File[0].Open()
 	program, err := io.ReadAll(must(t, f, err))
-	sum = sha256.Sum256(must(t, program, err))
-	equal(t, "digest of the program", hex.EncodeToString(sum[:]), key)
+	runsAsTask(t, must(t, program, err))
 }
 
-// toldAs compares what "cutover phase" is told with the stop.
-func (s lambdaStop) toldAs(t *testing.T, a *account) {
+// runsAsTask runs a program as a function, and as a task, and compares what they answer to each request of the forum.
+func runsAsTask(t *testing.T, program []byte) {
 	t.Helper()
-	d, settings, err := config.Load(moving.Of(s.moves()), s.settings(), os.Getenv)
-	if err != nil {
+	file := filepath.Join(t.TempDir(), "bootstrap")
+	if err := os.WriteFile(file, program, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	state := d.Migration().State(settings.Position)
-	if s.told != "" {
-		equal(t, "state of users", state.ComputePlace("users"), s.told)
+	start := func(variables ...string) io.Reader {
+		cmd := exec.CommandContext(t.Context(), file)
+		cmd.Env, cmd.Stderr = variables, os.Stderr
+		out, err := cmd.StdoutPipe()
+		if err := errors.Join(err, cmd.Start()); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+		return out
 	}
-	a.toldOf(t, d.Migration(), state, state)
+	var listening struct{ Address string }
+	if err := json.NewDecoder(start("HOST=127.0.0.1", "PORT=0")).Decode(&listening); err != nil || listening.Address == "" {
+		t.Fatalf("the program does not say where it listens: %v", err)
+	}
+	events, results := make(chan string), make(chan string)
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			result, _ := io.ReadAll(r.Body)
+			w.WriteHeader(http.StatusAccepted)
+			results <- string(result)
+			return
+		}
+		w.Header().Set("Lambda-Runtime-Aws-Request-Id", "one")
+		w.Header().Set("Lambda-Runtime-Deadline-Ms", fmt.Sprint(time.Now().Add(time.Hour).UnixMilli()))
+		select {
+		case event := <-events:
+			_, _ = io.WriteString(w, event)
+		case <-r.Context().Done():
+		}
+	}))
+	t.Cleanup(api.Close)
+	t.Cleanup(api.CloseClientConnections) // before Close, which waits for them
+	go func() {
+		_, _ = io.Copy(io.Discard, start("AWS_LAMBDA_RUNTIME_API="+strings.TrimPrefix(api.URL, "http://")))
+	}()
+	asked := 0
+	for _, uri := range deployment.Forum.Requests {
+		if !strings.HasPrefix(uri, "/api/users") {
+			continue
+		}
+		asked++
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+listening.Address, nil)
+		must(t, request, err).URL.Opaque = uri
+		response, err := http.DefaultClient.Do(request)
+		body, err := io.ReadAll(must(t, response, err).Body)
+		_ = response.Body.Close()
+		task := fmt.Sprint(response.StatusCode, " ", response.Header.Get("Content-Type"), " ", string(must(t, body, err)))
+		events <- `{"requestContext": {"elb": {"targetGroupArn": "arn"}}, "httpMethod": "GET", "path": "` + uri + `", "multiValueQueryStringParameters": {}, "multiValueHeaders": {"host": ["forum"]}, "body": "", "isBase64Encoded": false}`
+		var result struct {
+			StatusCode        int
+			MultiValueHeaders http.Header
+			Body              string
+		}
+		if err := json.Unmarshal([]byte(<-results), &result); err != nil {
+			t.Fatal(err)
+		}
+		equal(t, uri, fmt.Sprint(result.StatusCode, " ", result.MultiValueHeaders.Get("Content-Type"), " ", result.Body), task)
+	}
+	if asked < 5 {
+		t.Errorf("only %d requests were compared", asked)
+	}
 }
 
 // get asks a service whose API has paths.
