@@ -219,13 +219,19 @@ func TestNagOfFunctions(t *testing.T) {
 	checkNag(t, "functions", a)
 	m := model.Read(a)
 	for _, control := range controls.All {
-		if strings.HasPrefix(control.ID, "Lambda.") {
-			continue // the controls package tests those of functions
-		}
 		for _, finding := range control.Check(m) {
 			t.Errorf("%s: %v", control.ID, finding)
 		}
 	}
+	// A function may do with its own things what a task may, and read what the list gives it.
+	const may = "users-lambda: function may "
+	equal(t, "what is not its own", []string{
+		may + "kms:Decrypt on arn:aws:kms:us-east-1:123456789012:key/00000000-0000-0000-0000-000000000000",
+		may + "secretsmanager:GetSecretValue on arn:aws:secretsmanager:us-east-1:123456789012:secret:session-AbCdEf",
+		may + "secretsmanager:GetSecretValue on arn:aws:secretsmanager:us-east-1:123456789012:secret:shop/users-??????",
+		may + "sqs:SendMessage on arn:aws:sqs:us-east-1:123456789012:users",
+		may + "ssm:GetParameter on arn:aws:ssm:us-east-1:123456789012:parameter/shop/licence",
+	}, isolated(t, a).Foreign(names(functions().All())))
 }
 
 // TestFunctionsOfTwoLoadBalancers: each load balancer may call a function by its own target group, and nobody else may.
