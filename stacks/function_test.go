@@ -224,7 +224,7 @@ func TestNagOfFunctions(t *testing.T) {
 		}
 	}
 	// A function may do with its own things what a task may, and read what the list gives it.
-	const may = "users-lambda: function may "
+	const may = "users-lambda: function may do "
 	equal(t, "what is not its own", []string{
 		may + "kms:Decrypt on arn:aws:kms:us-east-1:123456789012:key/00000000-0000-0000-0000-000000000000",
 		may + "secretsmanager:GetSecretValue on arn:aws:secretsmanager:us-east-1:123456789012:secret:session-AbCdEf",
