@@ -255,8 +255,9 @@ func sidecars(s *model.Service) []string {
 // targets adds the targets of a group that are no tasks of services, and says whether there are any:
 // those that the template registers, instances of Auto Scaling groups, and whatever may register others.
 func (d *drawing) targets(m *model.Model, group *model.TargetGroup) (any bool) {
+	stack := group.Resource.Stack.Name
 	target := func(key, name string) {
-		d.add(group.Resource.Stack.Name, key, name, "[", "]")
+		d.add(stack, key, name, "[", "]")
 		d.connect(group.Key(), key, "")
 		any = true
 	}
@@ -264,6 +265,9 @@ func (d *drawing) targets(m *model.Model, group *model.TargetGroup) (any bool) {
 		name := strings.TrimPrefix(t.ID, group.Resource.Stack.Name+"/")
 		if strings.HasPrefix(name, "arn:") {
 			name = name[strings.LastIndexAny(name, ":/")+1:]
+		}
+		if f := m.FunctionTarget(t.ID).Function; f != nil {
+			stack, name = f.Resource.Stack.Name, f.Name
 		}
 		what := map[string]string{"lambda": "Lambda function", "ip": "address", "instance": "instance", "alb": "load balancer"}[group.TargetType]
 		if t.Port != 0 {
