@@ -96,27 +96,7 @@ func TestFunctions(t *testing.T) {
 			t.Fatal(status, body)
 		}
 	}
-	deploy := func(kind cfntypes.ChangeSetType, body string) (status, reason string) {
-		t.Helper()
-		set, err := cfn.CreateChangeSet(ctx, &cloudformation.CreateChangeSetInput{StackName: aws.String("functions"), ChangeSetName: aws.String("c"), ChangeSetType: kind, TemplateBody: &body})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := cfn.ExecuteChangeSet(ctx, &cloudformation.ExecuteChangeSetInput{ChangeSetName: set.Id}); err != nil {
-			t.Fatal(err)
-		}
-		events, err := cfn.DescribeStackEvents(ctx, &cloudformation.DescribeStackEventsInput{StackName: set.StackId})
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, e := range events.StackEvents {
-			if strings.HasSuffix(string(e.ResourceStatus), "_FAILED") {
-				reason = *e.LogicalResourceId + ": " + aws.ToString(e.ResourceStatusReason)
-				break
-			}
-		}
-		return string(events.StackEvents[0].ResourceStatus), reason
-	}
+	deploy := deploying(t, cfn, "functions")
 	destroy := func() {
 		t.Helper()
 		if _, err := cfn.DeleteStack(ctx, &cloudformation.DeleteStackInput{StackName: aws.String("functions")}); err != nil {

@@ -107,28 +107,7 @@ func TestRoutingAndServices(t *testing.T) {
 	cfn, balancers, tasks := cloudformation.NewFromConfig(config), elb.NewFromConfig(config), ecs.NewFromConfig(config)
 	ctx := t.Context()
 
-	deploy := func(kind cfntypes.ChangeSetType, body string) (status, reason string) {
-		t.Helper()
-		name := aws.String("dev")
-		set, err := cfn.CreateChangeSet(ctx, &cloudformation.CreateChangeSetInput{StackName: name, ChangeSetName: aws.String("c"), ChangeSetType: kind, TemplateBody: &body})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := cfn.ExecuteChangeSet(ctx, &cloudformation.ExecuteChangeSetInput{ChangeSetName: set.Id}); err != nil {
-			t.Fatal(err)
-		}
-		events, err := cfn.DescribeStackEvents(ctx, &cloudformation.DescribeStackEventsInput{StackName: set.StackId})
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, e := range events.StackEvents {
-			if strings.HasSuffix(string(e.ResourceStatus), "_FAILED") {
-				reason = *e.LogicalResourceId + ": " + aws.ToString(e.ResourceStatusReason)
-				break
-			}
-		}
-		return string(events.StackEvents[0].ResourceStatus), reason
-	}
+	deploy := deploying(t, cfn, "dev")
 	// read describes what is there: the rules with their ARNs, and the service.
 	type picture struct {
 		rule, path, target, priority string
@@ -241,5 +220,31 @@ func TestRoutingAndServices(t *testing.T) {
 	}
 	if _, err := cfn.DescribeStacks(ctx, &cloudformation.DescribeStacksInput{StackName: aws.String("dev")}); err == nil {
 		t.Error("the stack is left after the deletion")
+	}
+}
+
+// deploying returns what deploys a template as a stack, and says how the stack ended and why.
+func deploying(t *testing.T, cfn *cloudformation.Client, stack string) func(kind cfntypes.ChangeSetType, body string) (status, reason string) {
+	name, ctx := aws.String(stack), t.Context()
+	return func(kind cfntypes.ChangeSetType, body string) (status, reason string) {
+		t.Helper()
+		set, err := cfn.CreateChangeSet(ctx, &cloudformation.CreateChangeSetInput{StackName: name, ChangeSetName: aws.String("c"), ChangeSetType: kind, TemplateBody: &body})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := cfn.ExecuteChangeSet(ctx, &cloudformation.ExecuteChangeSetInput{ChangeSetName: set.Id}); err != nil {
+			t.Fatal(err)
+		}
+		events, err := cfn.DescribeStackEvents(ctx, &cloudformation.DescribeStackEventsInput{StackName: set.StackId})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range events.StackEvents {
+			if strings.HasSuffix(string(e.ResourceStatus), "_FAILED") {
+				reason = *e.LogicalResourceId + ": " + aws.ToString(e.ResourceStatusReason)
+				break
+			}
+		}
+		return string(events.StackEvents[0].ResourceStatus), reason
 	}
 }
