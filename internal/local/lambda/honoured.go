@@ -77,13 +77,6 @@ func (p *plan) Check() error {
 	for _, key := range p.functions.Keys() {
 		errs = append(errs, p.checkFunction(p.functions[key]))
 	}
-	for _, group := range p.model.TargetGroups {
-		for i, target := range group.Targets {
-			if group.TargetType == "lambda" && p.model.FunctionTarget(target.ID).Function == nil {
-				errs = append(errs, group.Errorf(fmt.Sprintf("Targets[%d].Id", i), "%s is no function, version or alias of the assembly: only those run here", target.ID))
-			}
-		}
-	}
 	for _, key := range p.versions.Keys() {
 		errs = append(errs, p.versions[key].Unsupported(ignored(), notHonoured))
 	}

@@ -37,8 +37,6 @@ func TestRefused(t *testing.T) {
 		{"a variable for CloudFormation", function(object{"Environment": object{"Variables": object{"A": "{{resolve:ssm:x}}"}}}), "S/F/Properties.Environment.Variables.A: the value is not known: only CloudFormation resolves"},
 		{"secrets that are none", function(object{"Environment": object{"Variables": object{"CUTOVER_SECRETS": "[]"}}}), "S/F/Properties.Environment.Variables.CUTOVER_SECRETS: the value is not known: it is not a JSON object of texts"},
 		{"a version by its number", app{alias: object{"FunctionVersion": "7"}}, `S/Live/Properties.FunctionVersion: "7" is not honoured: only $LATEST and versions of the assembly are known here`},
-		{"a target elsewhere", app{more: object{"Other": object{"Type": "AWS::ElasticLoadBalancingV2::TargetGroup", "Properties": object{"TargetType": "lambda",
-			"Targets": []any{object{"Id": "arn:aws:lambda:eu-west-1:1:function:f"}}}}}}, "S/Other/Properties.Targets[0].Id: arn:aws:lambda:eu-west-1:1:function:f is no function, version or alias of the assembly: only those run here"},
 		{"a weight above 1", app{alias: object{"RoutingConfig": object{"AdditionalVersionWeights": []any{object{"FunctionVersion": "$LATEST", "FunctionWeight": 2}}}}}, "S/Live/Properties.RoutingConfig.AdditionalVersionWeights[0].FunctionWeight: expected a number from 0 to 1"},
 	} {
 		_, err := newDeployment(t).deploy(c.of)
