@@ -54,18 +54,18 @@ test: setup ## set up and run all tests but the slow ones (nightly) and the end-
 ifdef CI
 	$(MAKE) --no-print-directory --output-sync=target --jobs=2 race test-cdk
 else
-	go test -vet=off -p $(tests_at_once) ./stacks ./... $(ARGS)
+	go test -vet=off -timeout 30m -p $(tests_at_once) ./stacks ./... $(ARGS)
 endif
 
 test-cdk:
 	@$(light) && all=$$(go list ./...) && \
-	go test -vet=off -p $(tests_at_once) $$(echo "$$all" | grep -v -x -F "$$packages") $(ARGS)
+	go test -vet=off -timeout 30m -p $(tests_at_once) $$(echo "$$all" | grep -v -x -F "$$packages") $(ARGS)
 
 race: ## run the tests of everything but the CDK app with the race detector
-	@$(light) && go test -race -vet=off $$packages
+	@$(light) && go test -race -vet=off -timeout 30m $$packages
 
 nightly: reliability vulns ## run what is slower than a change should wait for
-	CUTOVER_NIGHTLY=1 go test -vet=off -count=1 -p $(tests_at_once) ./stacks ./...
+	CUTOVER_NIGHTLY=1 go test -vet=off -count=1 -timeout 30m -p $(tests_at_once) ./stacks ./...
 	CUTOVER_RELIABILITY=stores go test ./stacks -count=1 -v -run TestReliabilityOfStores
 	test/replace/replace $$(mktemp -d)/shop
 	$(MAKE) mutants
