@@ -1,6 +1,7 @@
 package emulate
 
 import (
+	"bytes"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -111,6 +112,25 @@ func TestData(t *testing.T) {
 		t.Errorf("%d tables are left", n)
 	}
 
+	// The network has a function of CDK's, whose code the command line would upload.
+	const bucket = "/cdk-hnb659fds-assets-" + Account + "-" + Region
+	for _, one := range []struct {
+		path    string
+		content []byte
+	}{{bucket, nil}, {bucket + "/HASH.zip", zipped(t, "CDK's")}} {
+		request, err := http.NewRequestWithContext(ctx, http.MethodPut, endpoint+one.path, bytes.NewReader(one.content))
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=test/20200101/"+Region+"/s3/aws4_request, SignedHeaders=host, Signature=0")
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _ = response.Body.Close(); response.StatusCode != http.StatusOK {
+			t.Fatalf("%s: %s", one.path, response.Status)
+		}
+	}
 	deploy(cfntypes.ChangeSetTypeCreate, "dev-Network", goldenTemplate(t, "postgres/dev-Network.json"))
 	deploy(cfntypes.ChangeSetTypeCreate, "dev-Data", goldenTemplate(t, "postgres/dev-Data.json"))
 	rds := func(action string, parameters ...string) string {

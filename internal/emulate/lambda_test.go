@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -82,17 +83,7 @@ func TestFunctions(t *testing.T) {
 		t.Fatal(status, body)
 	}
 	for _, name := range []string{"a", "b", "c"} {
-		var b bytes.Buffer
-		w := zip.NewWriter(&b)
-		if f, err := w.Create("bootstrap"); err != nil {
-			t.Fatal(err)
-		} else if _, err := f.Write([]byte(name)); err != nil {
-			t.Fatal(err)
-		}
-		if err := w.Close(); err != nil {
-			t.Fatal(err)
-		}
-		if body, status := ask(http.MethodPut, "s3", "/code/"+name+".zip", b.Bytes()); status != http.StatusOK {
+		if body, status := ask(http.MethodPut, "s3", "/code/"+name+".zip", zipped(t, name)); status != http.StatusOK {
 			t.Fatal(status, body)
 		}
 	}
@@ -187,4 +178,19 @@ func TestFunctions(t *testing.T) {
 	if got := read("/users-lambda", nil); got != http.StatusNotFound {
 		t.Errorf("after the deletion the function answers %d", got)
 	}
+}
+
+// zipped is a zip file with a program.
+func zipped(t *testing.T, program string) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w := zip.NewWriter(&b)
+	f, err := w.Create("bootstrap")
+	if err == nil {
+		_, err = f.Write([]byte(program))
+	}
+	if err := errors.Join(err, w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
 }
