@@ -9,10 +9,13 @@ import (
 	"cutover/migration"
 )
 
+// IsFunction says whether the pair is a function, and has no tasks.
+func (p Pair) IsFunction() bool { return Kind(p.Compute) == migration.Lambda }
+
 // Function returns the pair of the service on Lambda, and whether there is one.
 func (s Service) Function() (Pair, bool) {
 	pairs := s.Pairs()
-	i := slices.IndexFunc(pairs, func(p Pair) bool { return Kind(p.Compute) == migration.Lambda })
+	i := slices.IndexFunc(pairs, Pair.IsFunction)
 	if i < 0 {
 		return Pair{}, false
 	}
@@ -21,7 +24,7 @@ func (s Service) Function() (Pair, bool) {
 
 // Tasked says whether a pair of the service has tasks.
 func (s Service) Tasked() bool {
-	return slices.ContainsFunc(s.Pairs(), func(p Pair) bool { return Kind(p.Compute) != migration.Lambda })
+	return slices.ContainsFunc(s.Pairs(), func(p Pair) bool { return !p.IsFunction() })
 }
 
 // FunctionsCall says whether the function of a service calls another service through a load balancer by the

@@ -317,7 +317,7 @@ func seconds(n float64) string {
 // group is the target group of a pair, as it is compared.
 func (p *pair) group(name string) canary.Group {
 	_, compute := p.Deployment.Pair(name)
-	return canary.Group{Name: name, Function: config.Kind(compute) == migration.Lambda}
+	return canary.Group{Name: name, Function: config.Pair{Compute: compute}.IsFunction()}
 }
 
 // compare adds the alarms of a pair that is worse than another one at the same load balancer. The name of

@@ -141,7 +141,7 @@ func NewService(scope constructs.Construct, s config.Settings, props *ServicePro
 	}
 	for _, one := range props.Service.Pairs() {
 		p := &pair{ServiceProps: props, Pair: one}
-		if config.Kind(one.Compute) == migration.Lambda {
+		if one.IsFunction() {
 			p.id = "Lambda"
 			if alarms := props.Routings[0].Alarms; alarms != nil {
 				alarms.watchFunction(stack, s, p)

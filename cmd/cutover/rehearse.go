@@ -559,7 +559,7 @@ func (o *rehearse) checkForum(faults []rehearsal.Fault) error {
 	for _, service := range list.All() {
 		for _, pair := range service.Pairs() {
 			names = append(names, pair.Name)
-			if config.Kind(pair.Compute) == migration.Lambda {
+			if pair.IsFunction() {
 				functions = append(functions, pair.Name)
 			}
 		}

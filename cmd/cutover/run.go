@@ -10,7 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"cutover/config"
 	"cutover/internal/local"
 	"cutover/internal/local/ecs"
 	"cutover/internal/local/eventbridge"
@@ -19,7 +18,6 @@ import (
 	"cutover/internal/plain"
 	"cutover/internal/step"
 	"cutover/internal/words"
-	"cutover/migration"
 )
 
 // run has the flags of the command.
@@ -166,7 +164,7 @@ func (o *run) there(cmd *cobra.Command, name string, command []string) (exit int
 		Warn:   func(err error) { fmt.Fprintln(cmd.ErrOrStderr(), "Warning:", plain.Visible(err.Error())) },
 	}
 	for _, pair := range app.Deployment.All()[i].Pairs() {
-		if config.Kind(pair.Compute) != migration.Lambda {
+		if !pair.IsFunction() {
 			one.Services = append(one.Services, pair.Name)
 		}
 	}

@@ -48,21 +48,8 @@ func TestData(t *testing.T) {
 	cfn, tables := cloudformation.NewFromConfig(config), dynamodb.NewFromConfig(config)
 	deploy := func(kind cfntypes.ChangeSetType, name string, template *string) {
 		t.Helper()
-		set, err := cfn.CreateChangeSet(ctx, &cloudformation.CreateChangeSetInput{StackName: &name, ChangeSetName: aws.String("c"), ChangeSetType: kind, TemplateBody: template})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := cfn.ExecuteChangeSet(ctx, &cloudformation.ExecuteChangeSetInput{ChangeSetName: set.Id}); err != nil {
-			t.Fatal(err)
-		}
-		events, err := cfn.DescribeStackEvents(ctx, &cloudformation.DescribeStackEventsInput{StackName: set.StackId})
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, e := range events.StackEvents {
-			if strings.Contains(string(e.ResourceStatus), "FAILED") {
-				t.Fatal(*e.LogicalResourceId, ": ", aws.ToString(e.ResourceStatusReason))
-			}
+		if _, reason := deploying(t, cfn, name)(kind, *template); reason != "" {
+			t.Fatal(reason)
 		}
 	}
 	remove := func(name string) {

@@ -1,6 +1,7 @@
 package model
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 
@@ -172,4 +173,11 @@ func GrantsKnown(resourceType string) bool {
 		return true
 	}
 	return !strings.HasPrefix(resourceType, "AWS::IAM::")
+}
+
+// Matches reports whether a resource of a policy, with its wildcards, covers an ARN. In a pattern * stands for
+// any text and ? for any character.
+func Matches(pattern, arn string) bool {
+	expression := strings.NewReplacer(`\*`, `.*`, `\?`, `.`).Replace(regexp.QuoteMeta(pattern))
+	return regexp.MustCompile("^" + expression + "$").MatchString(arn)
 }

@@ -520,7 +520,7 @@ var mutants = []mutant{
 		"a list of another version is misread"},
 	{"internal/listing/listing.go", "if now != nil && now[name] != l.Sources[name] {", "if false {", "TestChanged",
 		"commands go by an old list of services, and say nothing"},
-	{"internal/analysis/isolation/grants.go", "`\\*`, `.*`, `\\?`, `.`", "`\\*`, `[^/]*`, `\\?`, `.`", "TestMay",
+	{"internal/model/iam.go", "`\\*`, `.*`, `\\?`, `.`", "`\\*`, `[^/]*`, `\\?`, `.`", "internal/analysis/isolation.TestMay",
 		"a grant with * is said to be narrower than it is"},
 	{"internal/analysis/isolation/reach.go", "out.To == Internet && out.Ports == \"any\"", "false", "TestReaches",
 		"a way from one group to another is not shown"},

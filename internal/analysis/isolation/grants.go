@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -168,10 +167,4 @@ func conditionText(condition map[string]map[string][]any) string {
 		}
 	}
 	return strings.Join(parts, " and ")
-}
-
-// matches reports whether a resource of a policy, with its wildcards, covers an ARN.
-func matches(pattern, arn string) bool {
-	expression := strings.NewReplacer(`\*`, `.*`, `\?`, `.`).Replace(regexp.QuoteMeta(pattern))
-	return regexp.MustCompile("^" + expression + "$").MatchString(arn)
 }

@@ -202,7 +202,7 @@ func (i *Isolation) May(identity, arn string) []string {
 	var actions []string
 	service := strings.Split(arn, ":")[2]
 	for _, g := range i.Grants {
-		if g.Identity != identity || g.Effect != "Allow" || !slices.ContainsFunc(g.Resources, func(p string) bool { return matches(p, arn) }) {
+		if g.Identity != identity || g.Effect != "Allow" || !slices.ContainsFunc(g.Resources, func(p string) bool { return model.Matches(p, arn) }) {
 			continue
 		}
 		for _, action := range g.Actions {

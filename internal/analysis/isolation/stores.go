@@ -142,7 +142,7 @@ func (r *reader) access(s *Store, role *model.Role, services []string, policy []
 	a := Access{Identity: r.identities[role.Resource], Service: r.serviceOf(role), Connects: connects}
 	var denied []string
 	about := func(resource string) bool {
-		return slices.ContainsFunc(arns, func(arn string) bool { return matches(resource, arn) || strings.HasPrefix(resource, arn+"/") })
+		return slices.ContainsFunc(arns, func(arn string) bool { return model.Matches(resource, arn) || strings.HasPrefix(resource, arn+"/") })
 	}
 	for _, g := range r.isolation.Grants {
 		switch {
@@ -164,7 +164,7 @@ func (r *reader) access(s *Store, role *model.Role, services []string, policy []
 		}
 	}
 	a.Actions = slices.DeleteFunc(a.Actions, func(action string) bool {
-		return slices.ContainsFunc(denied, func(p string) bool { return matches(strings.ToLower(p), strings.ToLower(action)) })
+		return slices.ContainsFunc(denied, func(p string) bool { return model.Matches(strings.ToLower(p), strings.ToLower(action)) })
 	})
 	if len(a.Actions) > 0 {
 		slices.Sort(a.Actions)
@@ -178,7 +178,7 @@ func (r *reader) access(s *Store, role *model.Role, services []string, policy []
 func of(services, actions []string) []string {
 	return slices.DeleteFunc(slices.Clone(actions), func(action string) bool {
 		service, name, named := strings.Cut(strings.ToLower(action), ":")
-		return named && (!slices.ContainsFunc(services, func(one string) bool { return matches(service, one) }) || strings.HasPrefix(name, "describe") || strings.HasPrefix(name, "list"))
+		return named && (!slices.ContainsFunc(services, func(one string) bool { return model.Matches(service, one) }) || strings.HasPrefix(name, "describe") || strings.HasPrefix(name, "list"))
 	})
 }
 
@@ -203,7 +203,7 @@ func holds(condition map[string]map[string][]any, role *model.Role) bool {
 			case "StringEquals", "StringNotEquals":
 				equal = func(pattern, value string) bool { return pattern == value }
 			case "StringLike", "StringNotLike", "ArnEquals", "ArnLike", "ArnNotEquals", "ArnNotLike":
-				equal = matches
+				equal = model.Matches
 			default:
 				return false
 			}

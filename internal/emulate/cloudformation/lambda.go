@@ -9,6 +9,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"cutover/internal/model"
 )
 
 // invoker is the principal of load balancers in the policy of a function.
@@ -258,15 +260,9 @@ func mayInvoke(c *call, target, group string) {
 				}
 			}
 		}
-		if s.Effect == "Allow" && s.Action == "lambda:InvokeFunction" && s.Principal["Service"] == invoker && s.Resource == target && (source == "" || like(source, group)) {
+		if s.Effect == "Allow" && s.Action == "lambda:InvokeFunction" && s.Principal["Service"] == invoker && s.Resource == target && (source == "" || model.Matches(source, group)) {
 			return
 		}
 	}
 	c.refuse("AccessDenied", "elasticloadbalancing principal does not have permission to invoke %s from target group %s", target, group)
-}
-
-// like tells whether a text fits a pattern of a policy, with * for any characters and ? for one.
-func like(pattern, text string) bool {
-	expression := strings.NewReplacer(`\*`, ".*", `\?`, ".").Replace(regexp.QuoteMeta(pattern))
-	return regexp.MustCompile("^" + expression + "$").MatchString(text)
 }
