@@ -350,7 +350,7 @@ type deployment struct {
 }
 
 // limit is how long anything may take before a test gives up.
-const limit = 60 * time.Second
+const limit = 5 * time.Minute
 
 func (d *deployment) options(dir string, run map[string]string) Options {
 	return Options{
