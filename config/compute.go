@@ -43,7 +43,7 @@ type Fargate struct {
 
 // Lambda runs the service as a function of AWS Lambda. The load balancer calls the function for each request.
 // The function is the same program as the tasks: it needs no sidecar, volume or port. Its records are in
-// [DynamoDB] or in the program's file.
+// [DynamoDB] or in the program's file. A [GoPackage] is a zip file, any other image a container image.
 //
 // What is about tasks does not apply to a function: Tasks, MaxTasks and what scales them, CPU and memory of the
 // service, User, HealthCheck, and the delays of a stop. A service on Lambda alone keeps these fields for the way back.
@@ -60,6 +60,12 @@ type Lambda struct {
 	// than its quota, which is 1,000 at first, and less in a new account. Default: 50.
 	// https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html
 	Concurrency int
+	// RuntimeClient says that an image other than a [GoPackage] brings a client of Lambda's Runtime API, which the
+	// program runs if there is the variable AWS_LAMBDA_RUNTIME_API, and understands the load balancer's events.
+	// An image of a [Registry] must be in Amazon ECR, in the region of the deployment, and its repository must let
+	// Lambda pull it. Default: the image brings none, and is refused.
+	// https://docs.aws.amazon.com/lambda/latest/dg/images-create.html#runtimes-images-other
+	RuntimeClient bool
 }
 
 // mode is the network mode.
@@ -187,7 +193,8 @@ func pointers(services []Service) (all []*Service) {
 
 func (d Deployment) size(s Service, c Compute) Compute {
 	if f, ok := c.(Lambda); ok {
-		return Lambda{cmp.Or(f.MemoryMiB, 256), cmp.Or(f.TimeoutSeconds, 10), cmp.Or(f.Concurrency, 50)}
+		f.MemoryMiB, f.TimeoutSeconds, f.Concurrency = cmp.Or(f.MemoryMiB, 256), cmp.Or(f.TimeoutSeconds, 10), cmp.Or(f.Concurrency, 50)
+		return f
 	}
 	f, ok := c.(Fargate)
 	if !ok {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 )
 
@@ -42,6 +43,19 @@ type Registry struct {
 	// Credentials is the ARN of the secret with the registry's user name and password. Default: the
 	// registry asks for none.
 	Credentials string
+}
+
+// ecrImage matches an image in a private repository of Amazon ECR.
+var ecrImage = regexp.MustCompile(`^([0-9]{12})\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/([^:@]+)`)
+
+// ECR returns the ARN of the private repository of Amazon ECR that has the image, with placeholders, and whether there
+// is one.
+func (r Registry) ECR() (repository string, is bool) {
+	match := ecrImage.FindStringSubmatch(r.Name)
+	if match == nil {
+		return "", false
+	}
+	return fmt.Sprintf("arn:${AWS::Partition}:ecr:%s:%s:repository/%s", match[2], match[1], match[3]), true
 }
 
 func (GoPackage) image()  {}

@@ -57,8 +57,15 @@ func checkLambda(d Deployment, s Service, f Lambda, refuse func(string, ...any))
 	inRange("MemoryMiB", f.MemoryMiB, leastFunctionMiB, mostFunctionMiB)
 	inRange("TimeoutSeconds", f.TimeoutSeconds, 1, mostFunctionSeconds)
 	inRange("Concurrency", f.Concurrency, 1, mostConcurrency)
-	if _, isGo := s.Image.(GoPackage); !isGo {
-		refuse("Lambda runs a program that asks Lambda for requests, and the image of the service listens on port %d: choose Fargate{} or EC2{}, or a GoPackage whose main is server.Main", s.Port)
+	if _, isGo := s.Image.(GoPackage); isGo {
+		if f.RuntimeClient {
+			refuse("Lambda.RuntimeClient: a GoPackage has one, by server.Main: leave it out")
+		}
+		if len(s.Command) > 0 {
+			refuse("Lambda: Command %q: a function gets no arguments: use a variable, or choose Fargate{}", s.Command)
+		}
+	} else {
+		checkImageFunction(d, s, f, refuse)
 	}
 	if len(s.Sidecars) > 0 {
 		refuse("Lambda: sidecar %q: a function is one program: remove the sidecars, or choose Fargate{}", s.Sidecars[0].Name)
@@ -73,9 +80,6 @@ func checkLambda(d Deployment, s Service, f Lambda, refuse func(string, ...any))
 	}
 	if len(s.Ulimits) > 0 {
 		refuse("Lambda: Ulimits %s: Lambda sets the limits of a function: remove it, or choose Fargate{}", s.Ulimits[0].Name)
-	}
-	if len(s.Command) > 0 {
-		refuse("Lambda: Command %q: a function gets no arguments: use a variable, or choose Fargate{}", s.Command)
 	}
 	for _, one := range s.Discovery {
 		if _, balanced := one.(LoadBalancer); !balanced {
@@ -100,6 +104,27 @@ func checkLambda(d Deployment, s Service, f Lambda, refuse func(string, ...any))
 			refuse("Lambda: Environment has %s, which says where the values of Secrets are: remove it, and use Secrets", name)
 		case !functionVariableFormat.MatchString(name):
 			refuse("Lambda: Environment %q: Lambda takes names of two characters or more that begin with a letter: rename it", name)
+		}
+	}
+}
+
+// checkImageFunction refuses what a function whose image brings its own client cannot have.
+func checkImageFunction(d Deployment, s Service, f Lambda, refuse func(string, ...any)) {
+	if !f.RuntimeClient {
+		refuse("Lambda runs a program that asks Lambda for requests, and the image of the service listens on port %d: set RuntimeClient if the image brings a client of Lambda's Runtime API, or choose Fargate{} or EC2{}, or a GoPackage whose main is server.Main", s.Port)
+		return
+	}
+	if image, is := s.Image.(Registry); is {
+		if _, ecr := image.ECR(); !ecr {
+			refuse("Lambda: Image %s: Lambda pulls images of private repositories of Amazon ECR alone: push it there, or use a Dockerfile{}", image.Name)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Secrets)) {
+		refuse("Lambda: Secrets %s: Lambda resolves no secrets, and only a GoPackage reads them when it starts: grant the program Permissions to read it, or choose Fargate{}", name)
+	}
+	for _, name := range s.Calls {
+		if callee, known := d.service(name); known {
+			refuse("Lambda: Calls %q: only a GoPackage reads the address of a load balancer when it starts: give the address in Environment, or choose Fargate{}", callee.Name)
 		}
 	}
 }

@@ -17,6 +17,9 @@ func TestLambdaMistakes(t *testing.T) {
 	on := func(change func(*config.Service)) func(*config.Deployment) {
 		return runsOn(config.Lambda{}, nil, change)
 	}
+	client := func(change func(*config.Service)) func(*config.Deployment) {
+		return runsOn(config.Lambda{RuntimeClient: true}, nil, change)
+	}
 	variables := func(all map[string]string) func(*config.Deployment) {
 		return on(func(s *config.Service) { s.Environment = all })
 	}
@@ -38,9 +41,17 @@ func TestLambdaMistakes(t *testing.T) {
 		{name: "next without a compute", change: runsOn(nil, config.Lambda{}, nil), want: tags + "Next: name the compute that the service moves from, too: Compute: config.EC2{}"},
 
 		{name: "an image of a registry", change: on(func(s *config.Service) { s.Image = config.Registry{Name: web} }),
-			want: tags + "Compute: Lambda runs a program that asks Lambda for requests, and the image of the service listens on port 3000: choose Fargate{} or EC2{}, or a GoPackage whose main is server.Main"},
+			want: tags + "Compute: Lambda runs a program that asks Lambda for requests, and the image of the service listens on port 3000: set RuntimeClient if the image brings a client of Lambda's Runtime API, or choose Fargate{} or EC2{}, or a GoPackage whose main is server.Main"},
 		{name: "an image of a Dockerfile", change: runsOn(config.EC2{}, config.Lambda{}, func(s *config.Service) { s.Image, s.Port = config.Dockerfile{Dir: "tags"}, 8080 }),
-			want: tags + "Next: Lambda runs a program that asks Lambda for requests, and the image of the service listens on port 8080: choose Fargate{} or EC2{}, or a GoPackage whose main is server.Main"},
+			want: tags + "Next: Lambda runs a program that asks Lambda for requests, and the image of the service listens on port 8080: set RuntimeClient if the image brings a client of Lambda's Runtime API, or choose Fargate{} or EC2{}, or a GoPackage whose main is server.Main"},
+		{name: "an image that Lambda cannot pull", change: client(func(s *config.Service) { s.Image = config.Registry{Name: web} }),
+			want: tags + "Compute: Lambda: Image " + web + ": Lambda pulls images of private repositories of Amazon ECR alone: push it there, or use a Dockerfile{}"},
+		{name: "secrets that no client reads", change: client(func(s *config.Service) {
+			s.Image, s.Secrets = config.Dockerfile{Dir: "tags"}, map[string]config.Secret{"KEY": {Parameter: "key"}}
+		}), want: tags + "Compute: Lambda: Secrets KEY: Lambda resolves no secrets, and only a GoPackage reads them when it starts: grant the program Permissions to read it, or choose Fargate{}"},
+		{name: "calls of an image", change: client(func(s *config.Service) { s.Image, s.Calls = config.Dockerfile{Dir: "tags"}, []string{"users"} }),
+			want: tags + `Compute: Lambda: Calls "users": only a GoPackage reads the address of a load balancer when it starts: give the address in Environment, or choose Fargate{}`},
+		{name: "a client beside that of server.Main", change: client(nil), want: tags + "Compute: Lambda.RuntimeClient: a GoPackage has one, by server.Main: leave it out"},
 		{name: "a sidecar", change: on(func(s *config.Service) {
 			s.Sidecars = []config.Container{{Name: "proxy", Image: config.Registry{Name: web}}}
 		}), want: tags + `Compute: Lambda: sidecar "proxy": a function is one program: remove the sidecars, or choose Fargate{}`},

@@ -168,13 +168,19 @@ func waitForRepositories(dir string, d config.Deployment, s config.Settings) err
 		if !service.Repository() {
 			continue
 		}
-		id := stackName(s, config.Pascal(service.Name)) + ".assets"
-		assets, ok := artifacts[id].(map[string]any)
-		if !ok {
-			return fmt.Errorf("%s has no artifact %s: this version of CDK writes another kind of assembly", file, id)
+		stacks := []string{config.Pascal(service.Name)}
+		if _, is := service.Function(); is && imaged(service) {
+			stacks = append(stacks, functionStack(service.Name))
 		}
-		dependencies, _ := assets["dependencies"].([]any)
-		assets["dependencies"] = append(dependencies, stackName(s, registryStack))
+		for _, stack := range stacks {
+			id := stackName(s, stack) + ".assets"
+			assets, ok := artifacts[id].(map[string]any)
+			if !ok {
+				return fmt.Errorf("%s has no artifact %s: this version of CDK writes another kind of assembly", file, id)
+			}
+			dependencies, _ := assets["dependencies"].([]any)
+			assets["dependencies"] = append(dependencies, stackName(s, registryStack))
+		}
 	}
 	text, err = json.MarshalIndent(manifest, "", "  ")
 	if err != nil {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -159,22 +158,7 @@ func image(stack awscdk.Stack, props *ServiceProps, id string, c config.Containe
 	case config.GoPackage:
 		asset.Directory, asset.BuildArgs = jsii.String(props.Context), props.Alike.buildArgs
 	case config.Dockerfile:
-		dir := filepath.Join(root(), filepath.FromSlash(image.Dir))
-		asset.Directory = jsii.String(dir)
-		asset.Exclude = jsii.Strings(leftOut(dir, *awscdk.Stage_Of(stack).Outdir())...)
-		if image.File != "" {
-			asset.File = jsii.String(image.File)
-		}
-		if image.Target != "" {
-			asset.Target = jsii.String(image.Target)
-		}
-		if len(image.BuildArgs) > 0 {
-			args := map[string]*string{}
-			for name, value := range image.BuildArgs {
-				args[name] = jsii.String(value)
-			}
-			asset.BuildArgs = &args
-		}
+		ofDockerfile(stack, image, asset)
 	case config.Registry:
 		return awsecs.ContainerImage_FromRegistry(jsii.String(image.Name), nil)
 	}
@@ -182,6 +166,26 @@ func image(stack awscdk.Stack, props *ServiceProps, id string, c config.Containe
 		props.images[c.Name] = awsecrassets.NewDockerImageAsset(stack, jsii.String(id+"Image"), asset)
 	}
 	return awsecs.ContainerImage_FromDockerImageAsset(props.images[c.Name])
+}
+
+// ofDockerfile fills in what builds the image of a Dockerfile.
+func ofDockerfile(stack awscdk.Stack, image config.Dockerfile, asset *awsecrassets.DockerImageAssetProps) {
+	dir := filepath.Join(root(), filepath.FromSlash(image.Dir))
+	asset.Directory = jsii.String(dir)
+	asset.Exclude = jsii.Strings(leftOut(dir, *awscdk.Stage_Of(stack).Outdir())...)
+	if image.File != "" {
+		asset.File = jsii.String(image.File)
+	}
+	if image.Target != "" {
+		asset.Target = jsii.String(image.Target)
+	}
+	if len(image.BuildArgs) > 0 {
+		args := map[string]*string{}
+		for name, value := range image.BuildArgs {
+			args[name] = jsii.String(value)
+		}
+		asset.BuildArgs = &args
+	}
 }
 
 // leftOut lists what is never in an image, whatever the context's .dockerignore says: the state of
@@ -202,22 +206,19 @@ func absolute(dir string) string {
 	return dir
 }
 
-// ecrImage matches an image in a repository of Amazon ECR.
-var ecrImage = regexp.MustCompile(`^([0-9]{12})\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/([^:@]+)`)
-
 func fromECR(c config.Container) bool {
 	registry, _ := c.Image.(config.Registry)
-	return ecrImage.MatchString(registry.Name)
+	_, is := registry.ECR()
+	return is
 }
 
 // pull lets ECS pull an image of Amazon ECR that the deployment has no repository for.
 func pull(definition awsecs.TaskDefinition, container awsecs.ContainerDefinition, image config.Image) {
 	registry, _ := image.(config.Registry)
-	match := ecrImage.FindStringSubmatch(registry.Name)
-	if match == nil {
+	arn, is := registry.ECR()
+	if !is {
 		return
 	}
-	arn := fmt.Sprintf("arn:${AWS::Partition}:ecr:%s:%s:repository/%s", match[2], match[1], match[3])
 	allow(definition, arn, "ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
 	allow(definition, "*", "ecr:GetAuthorizationToken")
 	awscdk.Annotations_Of(container).AcknowledgeWarning(jsii.String("@aws-cdk/aws-ecs:ecrImageRequiresPolicy"), jsii.String("the execution role may pull it"))

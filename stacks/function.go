@@ -3,8 +3,11 @@ package stacks
 import (
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsecr"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsecrassets"
 	elb "github.com/aws/aws-cdk-go/awscdk/v2/awselasticloadbalancingv2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
@@ -24,6 +27,10 @@ type Function struct {
 	Stack awscdk.Stack
 	// Alias is what load balancers call. It is the same for all versions.
 	Alias awslambda.Alias
+
+	runtime awslambda.Runtime
+	handler *string
+	code    awslambda.Code
 }
 
 // AliasName is the name of the alias of each function.
@@ -38,17 +45,25 @@ func newFunctions(scope constructs.Construct, d config.Deployment, s config.Sett
 		if !ok {
 			continue
 		}
-		contexts, err := images()
-		if err != nil {
-			return nil, err
-		}
-		code, digest, err := build.Bootstrap(contexts[service.Name])
-		if err != nil {
-			return nil, err
-		}
 		p := &pair{ServiceProps: &ServiceProps{Service: service, Deployment: d}, Pair: one}
-		functions[one.Name] = newFunction(scope, s, p, plan, code, digest)
-		on.afterGates(functions[one.Name].Stack)
+		f := &Function{}
+		if imaged(service) {
+			f.Stack = newStack(scope, s, functionStack(service.Name), "Function of "+service.Name, ownRepository(s, service.Name))
+			depend(f.Stack, on.registry, "its image is pushed to its repository")
+			f.runImage(s, service)
+		} else {
+			contexts, err := images()
+			if err != nil {
+				return nil, err
+			}
+			f.Stack = newStack(scope, s, functionStack(service.Name), "Function of "+service.Name, nil)
+			if err := f.runProgram(contexts[service.Name]); err != nil {
+				return nil, err
+			}
+		}
+		f.add(s, p, plan)
+		functions[one.Name] = f
+		on.afterGates(f.Stack)
 	}
 	return functions, nil
 }
@@ -67,11 +82,56 @@ func functionsAfterTables(functions map[string]*Function, d config.Deployment, s
 	}
 }
 
-// newFunction adds the stack of a function, whose program is in the directory code and has a digest.
-func newFunction(scope constructs.Construct, s config.Settings, p *pair, plan migration.Plan, code, digest string) *Function {
+// imaged says whether the function of a service is a container image. That of a Go package is a zip file.
+func imaged(service config.Service) bool {
+	_, is := service.Image.(config.GoPackage)
+	return !is
+}
+
+// runProgram has the function run the program in a build context.
+func (f *Function) runProgram(context string) error {
+	code, digest, err := build.Bootstrap(context)
+	if err != nil {
+		return err
+	}
+	f.runtime, f.handler = awslambda.Runtime_PROVIDED_AL2023(), jsii.String("bootstrap")
+	// Other machines and file systems would give the directory another hash.
+	f.code = awslambda.Code_FromAsset(jsii.String(code), &awss3assets.AssetOptions{AssetHash: jsii.String(digest), AssetHashType: awscdk.AssetHashType_CUSTOM})
+	return nil
+}
+
+// runImage has the function run the image of a service.
+func (f *Function) runImage(s config.Settings, service config.Service) {
+	f.runtime, f.handler = awslambda.Runtime_FROM_IMAGE(), awslambda.Handler_FROM_IMAGE()
+	var command *[]*string
+	if len(service.Command) > 0 {
+		command = jsii.Strings(service.Command...)
+	}
+	switch image := service.Image.(type) {
+	case config.Dockerfile:
+		asset := &awsecrassets.DockerImageAssetProps{}
+		ofDockerfile(f.Stack, image, asset)
+		platform := awsecrassets.Platform_LINUX_AMD64()
+		if s.Arch == "arm64" {
+			platform = awsecrassets.Platform_LINUX_ARM64()
+		}
+		f.code = awslambda.Code_FromAssetImage(asset.Directory, &awslambda.AssetImageCodeProps{
+			AssetName: jsii.String(service.Name), Platform: platform, File: asset.File, Target: asset.Target, BuildArgs: asset.BuildArgs, Exclude: asset.Exclude, Cmd: command,
+		})
+	case config.Registry:
+		repository, _ := image.ECR()
+		_, name, _ := strings.Cut(repository, ":repository/")
+		version := strings.TrimLeft(image.Name[strings.Index(image.Name, name)+len(name):], ":@")
+		f.code = awslambda.Code_FromEcrImage(awsecr.Repository_FromRepositoryAttributes(f.Stack, jsii.String("Repository"), &awsecr.RepositoryAttributes{
+			RepositoryArn: substituted(repository), RepositoryName: jsii.String(name),
+		}), &awslambda.EcrImageCodeProps{TagOrDigest: jsii.String(version), Cmd: command})
+	}
+}
+
+// add adds what the stack of a function has.
+func (f *Function) add(s config.Settings, p *pair, plan migration.Plan) {
 	compute := p.Compute.(config.Lambda)
 	name := s.Name(p.Name)
-	f := &Function{Stack: newStack(scope, s, functionStack(p.Service.Name), "Function of "+p.Service.Name, nil)}
 	tagService(f.Stack, p.Service.Name)
 	logs := newLogGroup(f.Stack, "LogGroup", s, jsii.String(functionLogGroup(s, p.Name)))
 	// AWS's managed policy would let the function write to the logs of all others.
@@ -87,15 +147,12 @@ func newFunction(scope constructs.Construct, s config.Settings, p *pair, plan mi
 		architecture = awslambda.Architecture_ARM_64()
 	}
 	of := awslambda.NewFunction(f.Stack, jsii.String("Function"), &awslambda.FunctionProps{
-		FunctionName: jsii.String(name),
-		Description:  jsii.String("Service " + p.Service.Name + ", behind the load balancer"),
-		Runtime:      awslambda.Runtime_PROVIDED_AL2023(),
-		Handler:      jsii.String("bootstrap"),
-		Architecture: architecture,
-		// Other machines and file systems would give the directory another hash.
-		Code: awslambda.Code_FromAsset(jsii.String(code), &awss3assets.AssetOptions{
-			AssetHash: jsii.String(digest), AssetHashType: awscdk.AssetHashType_CUSTOM,
-		}),
+		FunctionName:                 jsii.String(name),
+		Description:                  jsii.String("Service " + p.Service.Name + ", behind the load balancer"),
+		Runtime:                      f.runtime,
+		Handler:                      f.handler,
+		Architecture:                 architecture,
+		Code:                         f.code,
 		Role:                         role,
 		LogGroup:                     logs,
 		MemorySize:                   jsii.Number(compute.MemoryMiB),
@@ -121,7 +178,6 @@ func newFunction(scope constructs.Construct, s config.Settings, p *pair, plan mi
 		})
 	}
 	output(f.Stack, "AliasArn", "What the load balancer calls", f.Alias.FunctionArn())
-	return f
 }
 
 // functionVariables are the variables of a function, which may read what they name.

@@ -368,3 +368,46 @@ func TestDashboardOfFunctions(t *testing.T) {
 		equal(t, id, want, fmt.Sprint(a.Stack("dev-Watch").Resource(id).Properties["LogGroupNames"]))
 	}
 }
+
+// TestImageFunction has a function of an image that is built here, and one of an image in a repository.
+func TestImageFunction(t *testing.T) {
+	const account, digest = "210987654321", "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+	on := config.Lambda{RuntimeClient: true}
+	d := changed(first, func(s *config.Service) {
+		s.Compute, s.Image, s.Command = on, config.Dockerfile{Dir: "stacks/testdata/orders", File: "images/Dockerfile"}, []string{"app.handler"}
+	})
+	d.Services[1].Compute, d.Services[1].Image = on, config.Registry{Name: account + ".dkr.ecr.eu-west-1.amazonaws.com/shop/threads@" + digest}
+	a := synthDeployment(t, d, settings{"phase": "switched"})
+	function := func(stack string) *model.Function {
+		t.Helper()
+		for _, f := range model.Read(a).Functions {
+			if f.Resource.Stack.Name == stack {
+				return f
+			}
+		}
+		t.Fatalf("%s has no function", stack)
+		return nil
+	}
+	users := function("dev-UsersFunction")
+	if users.PackageType != "Image" || users.Image.Asset == nil || !slices.Equal(users.Command, []string{"app.handler"}) || users.Runtime != "" || users.Handler != "" {
+		t.Errorf("the function of an image is %+v", users)
+	}
+	if users.Image.Asset != nil && !strings.HasPrefix(users.Image.Reference, "dev-users:v1-") && !strings.HasPrefix(users.Image.Reference, "users:v1-") {
+		t.Errorf("its image is %s, want one of the repository of the service", users.Image.Reference)
+	}
+	if threads := function("dev-ThreadsFunction"); threads.Image.Reference != account+".dkr.ecr.eu-west-1."+"amazonaws.com/shop/threads@"+digest {
+		t.Errorf("the image of a repository is %+v", threads.Image)
+	}
+	policy, err := json.Marshal(a.Stack("dev-Registry").Resource("Users0A0EEA89").Properties["RepositoryPolicyText"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range []string{`"lambda.amazonaws.com"`, `"ecr:BatchGetImage","ecr:GetDownloadUrlForLayer"`, `"aws:SourceArn"`, `:function:users-lambda"`} {
+		if !strings.Contains(string(policy), part) {
+			t.Errorf("the policy of the repository is %s, want %s in it", policy, part)
+		}
+	}
+	if !slices.Contains(a.Stack("dev-UsersFunction").DependsOn, a.Stack("dev-Registry")) {
+		t.Error("dev-UsersFunction does not wait for dev-Registry, which has the repository of its image")
+	}
+}

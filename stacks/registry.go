@@ -61,6 +61,9 @@ func NewRegistry(scope constructs.Construct, d config.Deployment, s config.Setti
 		repository.Node().DefaultChild().(awsecr.CfnRepository).SetEncryptionConfiguration(
 			&awsecr.CfnRepository_EncryptionConfigurationProperty{EncryptionType: jsii.String("AES256")})
 		repository.AddToResourcePolicy(publish)
+		if pair, is := service.Function(); is && imaged(service) {
+			repository.AddToResourcePolicy(pulledByLambda(stack, s.Name(pair.Name)))
+		}
 		// A stack may have 200 outputs, which is enough for the services behind one load
 		// balancer. The address is ACCOUNT.dkr.ecr.REGION.amazonaws.com and the name.
 		if service.LoadBalancer == "" {
@@ -68,4 +71,18 @@ func NewRegistry(scope constructs.Construct, d config.Deployment, s config.Setti
 		}
 	}
 	return stack
+}
+
+// pulledByLambda lets Lambda pull the image of a function
+// (https://docs.aws.amazon.com/lambda/latest/dg/images-create.html#gettingstarted-images-permissions).
+func pulledByLambda(stack awscdk.Stack, function string) awsiam.PolicyStatement {
+	arn := *stack.FormatArn(&awscdk.ArnComponents{
+		Service: jsii.String("lambda"), Resource: jsii.String("function"), ResourceName: jsii.String(function), ArnFormat: awscdk.ArnFormat_COLON_RESOURCE_NAME,
+	})
+	return awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
+		Sid:        jsii.String("RunFunction"),
+		Principals: &[]awsiam.IPrincipal{awsiam.NewServicePrincipal(jsii.String("lambda.amazonaws.com"), nil)},
+		Actions:    jsii.Strings("ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"),
+		Conditions: &map[string]any{"StringLike": map[string]any{"aws:SourceArn": []string{arn, arn + ":*"}}},
+	})
 }

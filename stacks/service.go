@@ -126,14 +126,19 @@ func newAlike(scope constructs.Construct, s config.Settings, network *Network, c
 	return a
 }
 
+// ownRepository pushes images to the repository of a service.
+func ownRepository(s config.Settings, service string) awscdk.IStackSynthesizer {
+	return awscdk.NewDefaultStackSynthesizer(&awscdk.DefaultStackSynthesizerProps{
+		ImageAssetsRepositoryName: jsii.String(s.Name(service)),
+		DockerTagPrefix:           jsii.String("v1-"),
+	})
+}
+
 // NewService adds the stack of one service: its image, its task definition with
 // roles of its own, and the ECS service.
 func NewService(scope constructs.Construct, s config.Settings, props *ServiceProps) awscdk.Stack {
 	name := props.Service.Name
-	stack := newStack(scope, s, config.Pascal(name), "Service "+name, awscdk.NewDefaultStackSynthesizer(&awscdk.DefaultStackSynthesizerProps{
-		ImageAssetsRepositoryName: jsii.String(s.Name(name)),
-		DockerTagPrefix:           jsii.String("v1-"),
-	}))
+	stack := newStack(scope, s, config.Pascal(name), "Service "+name, ownRepository(s, name))
 	tagService(stack, name)
 	props.images = map[string]awsecrassets.DockerImageAsset{}
 	if !props.Service.Tasked() {

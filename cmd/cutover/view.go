@@ -363,7 +363,10 @@ func (v *view) functions(s local.Status) string {
 		if f.Timeouts > 0 {
 			errors += fmt.Sprintf(", %d timed out", f.Timeouts)
 		}
-		if f.PeakMemoryMiB > 0 {
+		switch {
+		case f.MemoryMiB == 0:
+			memory = fmt.Sprintf("at most %d MiB", f.PeakMemoryMiB)
+		case f.PeakMemoryMiB > 0:
 			memory = fmt.Sprintf("at most %d of %s", f.PeakMemoryMiB, memory)
 		}
 		rows = append(rows, []string{f.Name, f.Version, fmt.Sprintf("%d idle, %d busy of %d", f.Idle, f.Busy, f.Concurrency),

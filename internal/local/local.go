@@ -194,7 +194,8 @@ func (r *Runner) start(ctx context.Context) error {
 	}
 	r.access = access.New()
 	r.functions = lambda.New(lambda.Options{
-		Dir: functions, Access: r.access, Tasks: func(m *model.Model, text provider.Text) *ecs.Tasks { return r.services.Tasks(m, text) }, Events: r.tell, Logs: r.log,
+		Dir: functions, Access: r.access, Tasks: func(m *model.Model, text provider.Text) *ecs.Tasks { return r.services.Tasks(m, text) },
+		Driver: driver, Replaced: r.options.Replaced, Events: r.tell, Logs: r.log,
 	})
 	balancer, err := alb.New(alb.Options{AccessLog: r.accessLog, Events: r.targetChanged, Exchanges: r.exchange, Functions: r.functions})
 	if err != nil {

@@ -27,6 +27,10 @@ type Function struct {
 	Architecture string
 	// Code is the file asset with the code; nil if the code is elsewhere.
 	Code *assembly.FileAsset
+	// Image is what a function of package type Image runs. The others are those of the image where they are empty.
+	Image               Image
+	EntryPoint, Command []string
+	WorkingDirectory    string
 	// Role is nil if it is not in the assembly.
 	Role *Role
 	// MemoryMiB is what an execution environment has. Default 128.
@@ -132,11 +136,51 @@ func (m *Model) readLambda() {
 	})
 	for _, g := range m.TargetGroups {
 		for _, target := range g.Targets {
-			if f := m.FunctionTarget(target.ID).Function; g.TargetType == "lambda" && f != nil {
+			if g.TargetType != "lambda" {
+				continue
+			}
+			if f := m.FunctionTarget(target.ID).Function; f != nil {
 				f.Invoked = true
+			} else if name, _ := functionName(target.ID); name != "" && !slices.ContainsFunc(m.OutsideFunctions, func(f *Function) bool { return f.Name == name }) {
+				m.OutsideFunctions = append(m.OutsideFunctions, &Function{Base: g.Base, Name: name, Timeout: maxTimeout, Concurrency: -1, Invoked: true})
 			}
 		}
 	}
+}
+
+// maxTimeout is the longest time-out of a function.
+// https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+const maxTimeout = 15 * time.Minute
+
+// functionName is the name in an ARN of a function, and the alias or the number of a version behind it. It is empty for
+// any other text.
+func functionName(arn string) (name, qualifier string) {
+	if parts := strings.SplitN(arn, ":", 8); len(parts) > 6 && parts[0] == "arn" && parts[2] == "lambda" && parts[5] == "function" {
+		return parts[6], strings.Join(parts[7:], "")
+	}
+	return "", ""
+}
+
+// ARNFunction is the name of the function of an ARN, empty for any other text.
+func ARNFunction(arn string) string {
+	name, _ := functionName(arn)
+	return name
+}
+
+// Outside says that the function is not in the assembly.
+func (f *Function) Outside() bool { return f.Resource.Type != LambdaFunction }
+
+// FunctionNames are the names of the functions that load balancers invoke, and of their services, in alphabetical
+// order.
+func (m *Model) FunctionNames() []string {
+	var names []string
+	for _, f := range slices.Concat(m.Functions, m.OutsideFunctions) {
+		if f.Invoked {
+			names = append(names, f.Name, f.Service())
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 func (m *Model) function(f *Function, p assembly.Value) {
@@ -158,7 +202,12 @@ func (m *Model) function(f *Function, p assembly.Value) {
 		v.Value, v.Parts = variables.Field(name).Mixed()
 		f.Environment = append(f.Environment, v)
 	}
+	config := p.Field("ImageConfig")
+	f.EntryPoint, f.Command, f.WorkingDirectory = config.Field("EntryPoint").Texts(), config.Field("Command").Texts(), config.Field("WorkingDirectory").Text("")
 	code := p.Field("Code")
+	if image := code.Field("ImageUri"); image.Present() {
+		f.Image = m.image(f.Resource, image)
+	}
 	code.Field("S3Bucket") // of the assets
 	if key := code.Field("S3Key"); key.Present() {
 		f.Code = m.file(f.Resource.Stack, key.Text(""))
@@ -183,8 +232,8 @@ func (m *Model) file(own *assembly.Stack, key string) *assembly.FileAsset {
 // https://docs.aws.amazon.com/lambda/latest/dg/configuration-aliases.html#using-aliases
 func (m *Model) FunctionTarget(id string) (t FunctionTarget) {
 	key, qualifier, _ := strings.Cut(id, ":")
-	if arn := strings.SplitN(id, ":", 8); len(arn) > 6 && arn[0] == "arn" && arn[2] == "lambda" {
-		key, qualifier = arn[6], strings.Join(arn[7:], "")
+	if name, behind := functionName(id); name != "" {
+		key, qualifier = name, behind
 	}
 	for _, v := range m.FunctionVersions {
 		if v.Key() == key {

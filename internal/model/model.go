@@ -85,6 +85,9 @@ type Model struct {
 	FunctionVersions    []*FunctionVersion
 	FunctionAliases     []*FunctionAlias
 	FunctionPermissions []*FunctionPermission
+	// OutsideFunctions are those that a target group names by an ARN, and that are not in the assembly. What is not in
+	// an ARN has its default.
+	OutsideFunctions []*Function
 
 	values map[*assembly.Resource]any
 }

@@ -149,15 +149,21 @@ func (p *plan) mistaken() error {
 	slices.Sort(names)
 	names = slices.Compact(names)
 	var errs []error
-	refuse := func(given []string, what string) {
+	refuse := func(given, names []string, what string) {
 		for _, name := range given {
 			if !slices.Contains(names, name) && !p.begun.Load() {
-				errs = append(errs, fmt.Errorf("there is no container %q to %s: %s", name, what, words.Choice(names)))
+				errs = append(errs, fmt.Errorf("there is no %s: %s", fmt.Sprintf(what, name), words.Choice(names)))
 			}
 		}
 	}
-	refuse(p.given.Replaced, "run a command in place of")
-	refuse(p.given.Without, "leave out")
+	refuse(p.given.Without, names, "container %q to leave out")
+	what := "container %q to run a command in place of"
+	if functions := p.model.FunctionNames(); len(functions) > 0 {
+		names, what = append(names, functions...), "container or function %q to run a command in place of"
+		slices.Sort(names)
+		names = slices.Compact(names)
+	}
+	refuse(p.given.Replaced, names, what)
 	return errors.Join(errs...)
 }
 

@@ -4,7 +4,6 @@ package lambda
 
 import (
 	"cmp"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -81,7 +80,9 @@ func (i *invocation) errorf(kind, format string, args ...any) *Error {
 type environment struct {
 	version *version
 	id      string
-	pid     int
+	pid     int // of a program of an asset
+	// container is what a driver runs.
+	container ecs.Container
 	// asked has a token when the function asks for its next invocation.
 	asked    chan struct{}
 	deliver  chan *invocation
@@ -113,23 +114,34 @@ func (p *Provider) launch(v *version) (*environment, error) {
 	mux.HandleFunc("POST "+runtimePath+"init/error", e.initError)
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: time.Minute}
 	go func() { _ = server.Serve(l) }()
-	tmp, err := os.MkdirTemp(p.options.Dir, "tmp-")
-	if err != nil {
-		return nil, errors.Join(err, server.Close())
+	tmp := ""
+	if v.runs == nil {
+		if tmp, err = os.MkdirTemp(p.options.Dir, "tmp-"); err != nil {
+			return nil, errors.Join(err, server.Close())
+		}
 	}
 	p.mu.Lock()
-	killed := v.killed
 	v.environments[e] = true
 	p.mu.Unlock()
+	variables := p.variables(v, e, l.Addr().String())
+	// last is for when nothing of it runs any more.
+	last := func() {
+		_, _ = server.Close(), os.RemoveAll(tmp)
+		p.options.Access.Forget(e.id)
+		p.forget(e)
+		close(e.ended)
+	}
+	if v.runs != nil {
+		return e, p.startContainer(e, variables, last)
+	}
 	cmd := exec.Command(filepath.Join(v.dir, bootstrap))
 	cmd.Dir, cmd.SysProcAttr = v.dir, process.GroupAttributes()
-	cmd.Env = append(p.variables(v, e, l.Addr().String()), "TMPDIR="+tmp)
+	for _, one := range append(variables, model.Variable{Name: "TMPDIR", Value: tmp}) {
+		cmd.Env = append(cmd.Env, one.Name+"="+one.Value)
+	}
 	stdout, err1 := p.output(e, "stdout")
 	stderr, err2 := p.output(e, "stderr")
-	err = errors.Join(err1, err2)
-	if killed {
-		err = context.Canceled
-	}
+	err = cmp.Or(v.ctx.Err(), errors.Join(err1, err2))
 	cmd.Stdout, cmd.Stderr = stdout.in, stderr.in
 	started := make(chan error)
 	go func() {
@@ -142,10 +154,7 @@ func (p *Provider) launch(v *version) (*environment, error) {
 			e.commands.Lock()
 			e.pid = cmd.Process.Pid
 			e.commands.Unlock()
-			p.mu.Lock()
-			killed = v.killed
-			p.mu.Unlock()
-			if killed {
+			if v.ctx.Err() != nil {
 				e.signal(syscall.SIGKILL)
 			}
 		}
@@ -162,10 +171,7 @@ func (p *Provider) launch(v *version) (*environment, error) {
 		}
 		stdout.end()
 		stderr.end()
-		_, _ = server.Close(), os.RemoveAll(tmp)
-		p.options.Access.Forget(e.id)
-		p.forget(e)
-		close(e.ended)
+		last()
 	}()
 	if err := <-started; err != nil {
 		<-e.ended
@@ -187,7 +193,7 @@ func (p *Provider) output(e *environment, stream string) (o output, err error) {
 	}
 	o.handed = make(chan struct{})
 	go func() {
-		lines := ecs.Lines(func(text string) { p.log(e, stream, text) })
+		lines := ecs.Lines(func(text string) { p.log(e.version.spec, e, stream, text) })
 		_, _ = io.Copy(lines, o.out)
 		_ = lines.Close()
 		close(o.handed)
@@ -209,7 +215,10 @@ func (o output) end() {
 func (e *environment) signal(s syscall.Signal) {
 	e.commands.Lock()
 	defer e.commands.Unlock()
-	if e.pid != 0 {
+	switch {
+	case e.container != nil:
+		_ = e.container.Signal(s)
+	case e.pid != 0:
 		_ = syscall.Kill(-e.pid, s)
 	}
 }
@@ -288,8 +297,9 @@ func answer(w http.ResponseWriter, status int, body any) {
 }
 
 // variables are the environment of the process: those that Lambda sets, and those of the function.
+// The last one of a name counts. What a driver runs finds programs and its code by variables of its own.
 // https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime
-func (p *Provider) variables(v *version, e *environment, api string) []string {
+func (p *Provider) variables(v *version, e *environment, api string) []model.Variable {
 	f := v.spec
 	all := []model.Variable{
 		{Name: "_HANDLER", Value: f.Handler},
@@ -299,28 +309,30 @@ func (p *Provider) variables(v *version, e *environment, api string) []string {
 		{Name: "AWS_LAMBDA_INITIALIZATION_TYPE", Value: "on-demand"},
 		{Name: "AWS_LAMBDA_LOG_GROUP_NAME", Value: "/aws/lambda/" + f.Name},
 		{Name: "AWS_LAMBDA_LOG_STREAM_NAME", Value: time.Now().UTC().Format("2006/01/02") + "/[" + v.number + "]" + strings.ReplaceAll(e.id, "-", "")},
-		{Name: "AWS_LAMBDA_RUNTIME_API", Value: api},
-		{Name: "LAMBDA_RUNTIME_DIR", Value: "/var/runtime"},
-		{Name: "LAMBDA_TASK_ROOT", Value: v.dir},
+		{Name: "AWS_LAMBDA_RUNTIME_API", Value: api, Here: true},
 		{Name: "LANG", Value: "en_US.UTF-8"},
-		{Name: "PATH", Value: "/usr/local/bin:/usr/bin/:/bin:/opt/bin"},
 		{Name: "TZ", Value: ":UTC"},
+	}
+	if v.runs == nil {
+		all = append(all,
+			model.Variable{Name: "LAMBDA_RUNTIME_DIR", Value: "/var/runtime"},
+			model.Variable{Name: "LAMBDA_TASK_ROOT", Value: v.dir},
+			model.Variable{Name: "PATH", Value: "/usr/local/bin:/usr/bin/:/bin:/opt/bin"})
 	}
 	all = append(all, p.options.Access.FunctionVariables(e.id, f)...)
 	if v.secrets != nil {
 		all = append(all, p.secrets.variables()...)
 	}
-	var env []string
-	for _, one := range append(all, f.Environment...) { // the last one counts
-		env = append(env, one.Name+"="+one.Value)
-	}
-	return env
+	return append(all, f.Environment...)
 }
 
 // log writes a line to the log.
-func (p *Provider) log(e *environment, stream, text string) {
-	f := e.version.spec
-	p.options.Logs(ecs.LogLine{Time: time.Now(), Service: f.Key(), ServiceName: f.Name, Task: e.id, Container: bootstrap, Stream: stream, Text: text})
+func (p *Provider) log(f *model.Function, e *environment, stream, text string) {
+	line := ecs.LogLine{Time: time.Now(), Service: f.Key(), ServiceName: f.Name, Container: bootstrap, Stream: stream, Text: text}
+	if e != nil {
+		line.Task = e.id
+	}
+	p.options.Logs(line)
 }
 
 // warn tells what is wrong with a function. The log has it, too.
@@ -330,4 +342,5 @@ func (p *Provider) warn(f *model.Function, e *environment, message string) {
 		event.Task = e.id
 	}
 	p.options.Events(event)
+	p.log(f, e, "stderr", message)
 }

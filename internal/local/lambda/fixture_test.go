@@ -20,6 +20,7 @@ import (
 	"cutover/internal/assembly"
 	"cutover/internal/local/backing/access"
 	"cutover/internal/local/ecs"
+	"cutover/internal/local/ecs/process"
 	"cutover/internal/local/provider"
 	"cutover/internal/model"
 )
@@ -57,6 +58,17 @@ func program(t testing.TB, version string) string {
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
+	}
+	return dir
+}
+
+// image is the directory of the context of an image with the function.
+func image(t testing.TB, version string) string {
+	t.Helper()
+	dir := t.TempDir()
+	content, err := os.ReadFile(filepath.Join(program(t, version), bootstrap))
+	if err := errors.Join(err, os.WriteFile(filepath.Join(dir, "run"), content, 0o755), os.WriteFile(filepath.Join(dir, "Dockerfile"), []byte("FROM scratch\nCOPY run /run\nENTRYPOINT [\"/run\"]\n"), 0o600)); err != nil {
+		t.Fatal(err)
 	}
 	return dir
 }
@@ -121,6 +133,8 @@ func (a app) model(t testing.TB) *model.Model {
 		"S.json": object{"Resources": a.resources()},
 		"S.assets.json": object{"files": object{code: object{
 			"source": object{"path": program(t, code), "packaging": "zip"}, "destinations": object{"here": object{"bucketName": "assets", "objectKey": "abc.zip"}},
+		}}, "dockerImages": object{code: object{
+			"source": object{"directory": image(t, code)}, "destinations": object{"here": object{"repositoryName": "users", "imageTag": "1"}},
 		}}},
 	}
 	dir := t.TempDir()
@@ -173,6 +187,9 @@ func newDeployment(t testing.TB, options ...func(*Options)) *deployment {
 	for _, option := range options {
 		option(&o)
 	}
+	if o.Driver == nil {
+		o.Driver = withCommands(t, nil)
+	}
 	d.Provider = New(o)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithCancel(context.Background())
@@ -180,6 +197,16 @@ func newDeployment(t testing.TB, options ...func(*Options)) *deployment {
 		_ = d.Stop(ctx)
 	})
 	return d
+}
+
+// withCommands is the driver of processes, with commands by the names that they are given for.
+func withCommands(t testing.TB, commands map[string]string) ecs.Driver {
+	t.Helper()
+	driver, err := process.New(process.Options{Dir: t.TempDir(), Volumes: t.TempDir(), Run: commands})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return driver
 }
 
 func (d *deployment) plan(m *model.Model) (next, grants provider.Plan) {

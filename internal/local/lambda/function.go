@@ -11,6 +11,7 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -26,6 +27,8 @@ const (
 	initLimit = 10 * time.Second
 	// idleLimit is how long an environment waits for its next invocation. AWS does not tell how long it waits.
 	idleLimit = 5 * time.Minute
+	// driverInitLimit is initLimit for what a driver runs: a command may have to compile a program first.
+	driverInitLimit = time.Minute
 	// accountConcurrency is how many invocations an account may have at once, by default.
 	// https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 	accountConcurrency = 1000
@@ -59,41 +62,54 @@ type counts struct {
 // version is code with its settings, and its execution environments. The provider's lock guards what changes.
 type version struct {
 	function *function
-	spec     *model.Function // with the values of its variables
-	settings string          // all that makes another version, as text
-	number   string          // as in "3", or $LATEST
-	dir      string          // of the code
+	spec     *model.Function  // with the values of its variables
+	settings string           // all that makes another version, as text
+	number   string           // as in "3", or $LATEST
+	dir      string           // of the code; empty if a driver runs it
+	runs     *model.Container // by a driver; nil for the code in dir
 	secrets  []model.Secret
 
 	running      int  // invocations
 	retired      bool // its environments end when they are free
-	killed       bool // no environment starts any more
 	idle         []*environment
 	environments map[*environment]bool // true while busy
 	gone         chan struct{}         // closed when it is retired and nothing of it is left
+	ctx          context.Context       // ends when no environment may start any more
+	kill         context.CancelFunc
 }
 
-// newVersion copies the code of a function, so that a running environment does not see an asset that is built anew.
+// newVersion makes a version, of which no environment runs.
 func (p *Provider) newVersion(f *function, spec *model.Function, secrets []model.Secret, settings, number string) (*version, error) {
-	if err := os.MkdirAll(p.options.Dir, 0o755); err != nil {
-		return nil, err
-	}
-	dir, err := os.MkdirTemp(p.options.Dir, "code-")
-	if err != nil {
-		return nil, err
-	}
-	v := &version{function: f, spec: spec, secrets: secrets, settings: settings, number: number, dir: dir, environments: map[*environment]bool{}, gone: make(chan struct{})}
-	code, err := open(spec.Code)
-	if err == nil {
-		err = errors.Join(os.CopyFS(dir, code), code.Close())
-	}
-	if err != nil {
-		return nil, errors.Join(spec.Errorf("Code", "the code cannot be copied: %v", err), os.RemoveAll(dir))
+	v := &version{function: f, spec: spec, secrets: secrets, settings: settings, number: number, runs: p.container(spec), environments: map[*environment]bool{}, gone: make(chan struct{})}
+	v.ctx, v.kill = context.WithCancel(context.Background())
+	if v.runs == nil {
+		var err error
+		if v.dir, err = p.copyCode(spec); err != nil {
+			return nil, err
+		}
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.live[v] = true
 	return v, nil
+}
+
+// copyCode copies the code of a function, so that a running environment does not see an asset that is built anew.
+func (p *Provider) copyCode(f *model.Function) (dir string, err error) {
+	if err := os.MkdirAll(p.options.Dir, 0o755); err != nil {
+		return "", err
+	}
+	if dir, err = os.MkdirTemp(p.options.Dir, "code-"); err != nil {
+		return "", err
+	}
+	code, err := open(f.Code)
+	if err == nil {
+		err = errors.Join(os.CopyFS(dir, code), code.Close())
+	}
+	if err != nil {
+		return "", errors.Join(f.Errorf("Code", "the code cannot be copied: %v", err), os.RemoveAll(dir))
+	}
+	return dir, nil
 }
 
 // files are the files of an asset.
@@ -172,12 +188,16 @@ func (p *Provider) begin(v *version, in *invocation) (*environment, *Error) {
 	p.mu.Lock()
 	v.function.ColdStarts++
 	p.mu.Unlock()
-	e, err := p.initialize(v, in, initLimit)
+	limit := initLimit
+	if v.runs != nil {
+		limit = driverInitLimit
+	}
+	e, err := p.initialize(v, in, limit)
 	in.deadline = time.Now().Add(v.spec.Timeout)
 	if err != nil {
 		// Lambda tries once more, within the time-out of the function.
 		p.tellOnce(v, nil, fmt.Sprintf("the initialization failed, and is tried once more: %v", err))
-		e, err = p.initialize(v, in, v.spec.Timeout)
+		e, err = p.initialize(v, in, max(limit-initLimit, v.spec.Timeout))
 	}
 	if err == nil && !e.give(in) {
 		err = in.crash(e)
@@ -221,6 +241,9 @@ func (p *Provider) initialize(v *version, in *invocation, limit time.Duration) (
 	case <-timer.C:
 		e.signal(syscall.SIGKILL)
 		<-e.ended
+		if v.runs != nil {
+			p.tellOnce(v, e, fmt.Sprintf("it did not ask for an invocation at AWS_LAMBDA_RUNTIME_API in %v: it must speak the Runtime API of Lambda", limit))
+		}
 		return nil, in.errorf(timedOutType, "Task timed out after %.2f seconds", limit.Seconds())
 	case <-e.ended:
 		e.mu.Lock()
@@ -306,6 +329,7 @@ func (p *Provider) forget(e *environment) {
 func (v *version) sweep(p *Provider) {
 	if v.retired && v.running == 0 && len(v.environments) == 0 && p.live[v] {
 		delete(p.live, v)
+		v.kill()
 		_ = os.RemoveAll(v.dir) // the next start removes what is left
 		close(v.gone)
 	}
@@ -341,7 +365,7 @@ func (p *Provider) end(ctx context.Context, versions []*version) (err error) {
 			err = context.Cause(ctx)
 		}
 		p.mu.Lock()
-		v.killed = true
+		v.kill()
 		for e := range v.environments {
 			e.signal(syscall.SIGKILL)
 		}
@@ -401,17 +425,21 @@ func (p *Provider) checkMemory(all bool) {
 		e.peak = max(e.peak, used)
 		busy := e.version.environments[e]
 		p.mu.Unlock()
-		if limit := e.version.spec.MemoryMiB; busy && used > limit<<20 {
+		if limit := e.version.spec.MemoryMiB; busy && limit > 0 && used > limit<<20 {
 			p.tellOnce(e.version, e, fmt.Sprintf("an execution environment uses more memory than the %d MiB of the function, and is killed", limit))
 			e.signal(syscall.SIGKILL)
 		}
 	}
 }
 
-// group is the number of the process group; 0 if it has ended.
+// group is the number of the process group; 0 if it has ended, or has none on this machine.
 func (e *environment) group() int {
 	e.commands.Lock()
 	defer e.commands.Unlock()
+	if e.container != nil {
+		pid, _ := strconv.Atoi(e.container.ID()) // that of an engine is no number
+		return pid
+	}
 	return e.pid
 }
 
@@ -422,6 +450,10 @@ func settings(f *model.Function, secrets []model.Secret) string {
 	if f.Role != nil {
 		role = f.Role.Key()
 	}
-	fmt.Fprintln(&b, f.Name, f.Code.ID, f.Runtime, f.Handler, f.MemoryMiB, f.Timeout, role, f.Environment, secrets)
+	code := f.Image.Reference
+	if f.Code != nil {
+		code = f.Code.ID
+	}
+	fmt.Fprintln(&b, f.Name, code, f.EntryPoint, f.Command, f.WorkingDirectory, f.Runtime, f.Handler, f.MemoryMiB, f.Timeout, role, f.Environment, secrets)
 	return b.String()
 }

@@ -36,8 +36,6 @@ var listed = map[string]string{
 // notHonoured says why for the settings that other apps are most likely to have.
 var notHonoured = map[string]string{
 	"ZipFile":                "code in the template is for a runtime of Lambda, which is not here: give an asset with the file bootstrap",
-	"ImageUri":               "images of functions do not run here: give an asset with the file bootstrap",
-	"ImageConfig":            "images of functions do not run here",
 	"Layers":                 "layers are not unpacked here: put what is in them into the asset",
 	"FileSystemConfigs":      "no file system is mounted here",
 	"DurableConfig":          "an invocation is not kept here",
@@ -48,9 +46,8 @@ var notHonoured = map[string]string{
 
 // Settings that are honoured with some values.
 var limits = []provider.Limit[*model.Function]{
-	{Property: "PackageType", Value: func(f *model.Function) string { return f.PackageType }, Values: []string{"Zip"}, Why: "images of functions do not run here: give an asset with the file bootstrap"},
 	{Property: "Runtime", Value: func(f *model.Function) string { return f.Runtime }, Values: []string{"provided.al2023", "provided.al2"},
-		Why: "the runtimes of Lambda are not here: only provided.al2023 and provided.al2, for a program that speaks the Runtime API itself, run here"},
+		Why: "the runtimes of Lambda are not here: only provided.al2023 and provided.al2, for a program that speaks the Runtime API itself, run here. Start a program that does with --run FUNCTION=COMMAND"},
 	{Property: "SnapStart.ApplyOn", Value: func(f *model.Function) string { return f.SnapStart }, Values: []string{"None"}, Why: "no snapshot is taken here"},
 }
 
@@ -58,6 +55,9 @@ var limits = []provider.Limit[*model.Function]{
 func Compatibility() []provider.Compatibility {
 	return slices.Concat(provider.Limits(limits), provider.Settings(forAWS, nil, listed, notHonoured))
 }
+
+// code are settings without an effect if a command runs in place of a function.
+var code = []string{"ZipFile", "Layers", "S3Bucket", "S3Key", "SnapStart"}
 
 // ignored are settings that are refused nowhere.
 func ignored() map[string]string {
@@ -99,17 +99,30 @@ func (p *plan) Check() error {
 }
 
 func (p *plan) checkFunction(f *model.Function) error {
-	errs := []error{f.Unsupported(ignored(), notHonoured)}
-	runs := true
-	for _, limit := range limits {
-		err := limit.Check(&f.Base, f)
-		if f.PackageType == "Image" && limit.Property == "Runtime" {
-			err = nil // an image has none
+	runs := p.container(f)
+	if f.Outside() {
+		if runs == nil {
+			return f.Errorf("Targets[0]", "the function %s is not in the assembly: give a command that speaks the Runtime API of Lambda in its place, --run %[1]s=COMMAND", f.Name)
 		}
-		errs, runs = append(errs, err), runs && err == nil
+		return nil
 	}
-	if runs {
-		errs = append(errs, checkCode(f))
+	passed := ignored()
+	if p.replaced(f) != "" {
+		for _, name := range code {
+			passed[name] = ""
+		}
+	}
+	errs := []error{f.Unsupported(passed, notHonoured)}
+	if runs == nil {
+		own := len(errs)
+		for _, limit := range limits {
+			errs = append(errs, limit.Check(&f.Base, f))
+		}
+		if errors.Join(errs[own:]...) == nil {
+			errs = append(errs, checkCode(f))
+		}
+	} else if _, err := p.options.Driver.Check(task(*runs), *runs); err != nil {
+		errs = append(errs, f.Errorf("Code", "%v", err))
 	}
 	if f.Role == nil && f.Resource.Properties["Role"] == nil {
 		errs = append(errs, f.Errorf("Role", "AWS refuses a function without a role"))

@@ -26,7 +26,8 @@ func TestRefused(t *testing.T) {
 		want string
 	}{
 		{"another runtime", function(object{"Runtime": "nodejs24.x"}), `S/F/Properties.Runtime: "nodejs24.x" is not honoured: the runtimes of Lambda are not here`},
-		{"an image", function(object{"PackageType": "Image", "Runtime": nil, "Code": object{"ImageUri": "x"}}), "S/F/Properties.Code.ImageUri: not honoured: images of functions do not run here"},
+		{"an image of a registry", function(object{"PackageType": "Image", "Runtime": nil, "Code": object{"ImageUri": "x"}}), "S/F/Properties.Code: it cannot run as a process of this host: "},
+		{"a function elsewhere", elsewhere, "S/G/Properties.Targets[0]: the function orders is not in the assembly: give a command that speaks the Runtime API of Lambda in its place, --run orders=COMMAND"},
 		{"code in the template", function(object{"Code": object{"ZipFile": "x"}}), "S/F/Properties.Code.ZipFile: not honoured: code in the template is for a runtime of Lambda"},
 		{"an object elsewhere", function(object{"Code": object{"S3Bucket": "b", "S3Key": "k"}}), "S/F/Properties.Code.S3Key: the object is no asset of the assembly"},
 		{"layers", function(object{"Layers": []any{"arn"}}), "S/F/Properties.Layers: not honoured: layers are not unpacked here"},

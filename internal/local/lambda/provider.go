@@ -29,6 +29,10 @@ type Options struct {
 	Access *access.Access
 	// Tasks gives the values of secrets, as tasks get theirs. Required.
 	Tasks func(m *model.Model, text provider.Text) *ecs.Tasks
+	// Driver runs images of functions, and commands in place of functions. Required.
+	Driver ecs.Driver
+	// Replaced names the functions, or their services, that the driver replaces by a command.
+	Replaced []string
 	// Events is called with every event, one after the other. Required.
 	Events func(provider.Event)
 	// Logs is called with every line that a function writes. Required.
@@ -47,6 +51,7 @@ type Provider struct {
 	mu          sync.Mutex
 	model       *model.Model // of the last update
 	functions   provider.Resources[*function]
+	outside     map[string]string            // keys of functions that are not in the assembly, by name
 	versions    provider.Resources[*version] // by the resource of the version
 	aliases     provider.Resources[*model.FunctionAlias]
 	permissions provider.Resources[permission]
@@ -229,6 +234,9 @@ func (p *Provider) key(target string) string {
 	if p.model == nil {
 		return ""
 	}
+	if key := p.outside[model.ARNFunction(target)]; key != "" {
+		return key
+	}
 	switch t := p.model.FunctionTarget(target); {
 	case t.Alias != nil:
 		return t.Alias.Key()
@@ -247,6 +255,10 @@ func (p *Provider) permitted(target, group string) bool {
 	pair := [2]string{target, group}
 	p.mu.Lock()
 	known := p.allowed[pair]
+	if f := p.functions[p.key(target)]; f != nil && f.spec.Outside() {
+		p.mu.Unlock()
+		return true // its permission is elsewhere
+	}
 	var all []permission
 	for _, one := range p.permissions {
 		if !known && one.ByLoadBalancers() && p.key(one.Function) == p.key(target) {
@@ -303,8 +315,8 @@ type FunctionStatus struct {
 	Errors      int `json:"errors"`
 	Timeouts    int `json:"timeouts"`
 	Throttles   int `json:"throttles"`
-	// MemoryMiB is what an environment may use, and PeakMemoryMiB the most that one was seen to use; 0 if not known.
-	MemoryMiB     int `json:"memoryMiB"`
+	// MemoryMiB is what an environment may use, and PeakMemoryMiB the most that one was seen to use; absent if not known.
+	MemoryMiB     int `json:"memoryMiB,omitempty"`
 	PeakMemoryMiB int `json:"peakMemoryMiB,omitempty"`
 }
 
@@ -368,6 +380,9 @@ func (p *Provider) Plan(m *model.Model, text provider.Text) provider.Plan {
 		if f.Invoked {
 			next.functions[f.Key()] = f
 		}
+	}
+	for _, f := range m.OutsideFunctions {
+		next.functions[f.Key()] = f
 	}
 	for _, v := range m.FunctionVersions {
 		if v.Function != nil && v.Function.Invoked {
@@ -479,12 +494,15 @@ func (p *plan) fill(of *model.Function) (*model.Function, []model.Secret, error)
 
 // Update implements [provider.Plan]. A function with other code or settings has a new version $LATEST. A version
 // that is there stays as it is. No environment starts before the first invocation.
-func (p *plan) Update(_ context.Context, stack string) error {
+func (p *plan) Update(ctx context.Context, stack string) error {
 	p.mu.Lock()
-	p.Provider.model = p.model
+	p.Provider.model, p.Provider.outside = p.model, map[string]string{}
+	for _, f := range p.model.OutsideFunctions {
+		p.Provider.outside[f.Name] = f.Key()
+	}
 	p.mu.Unlock()
 	for _, key := range p.functions.Of(stack).Keys() {
-		if err := p.updateFunction(key); err != nil {
+		if err := p.updateFunction(ctx, key); err != nil {
 			return err
 		}
 	}
@@ -501,8 +519,11 @@ func (p *plan) Update(_ context.Context, stack string) error {
 	return nil
 }
 
-func (p *plan) updateFunction(key string) error {
+func (p *plan) updateFunction(ctx context.Context, key string) error {
 	spec, secrets, err := p.fill(p.functions[key])
+	if err == nil {
+		err = p.prepare(ctx, spec)
+	}
 	if err != nil {
 		return err
 	}

@@ -47,6 +47,12 @@ func (d *Driver) Check(whole *model.TaskDefinition, c model.Container) ([]ecs.Pa
 	return passed, err
 }
 
+// Prepare makes an image available, so that a start does not have to wait for it. It calls tell if that takes long.
+func (d *Driver) Prepare(ctx context.Context, image model.Image, tell func(string)) error {
+	_, err := d.prepare(ctx, image, tell)
+	return err
+}
+
 // prepare makes an image available and returns its name.
 func (d *Driver) prepare(ctx context.Context, image model.Image, tell func(string)) (string, error) {
 	key := image.Reference

@@ -86,7 +86,7 @@ func listens(n ecs.Name) int {
 const balancerHost = "load-balancer.internal"
 
 // balancerAddress matches the DNS name of a load balancer, which is localhost here, and its port.
-var balancerAddress = regexp.MustCompile(`\blocalhost:(\d+)`)
+var balancerAddress = regexp.MustCompile(`\b(?:localhost|127\.0\.0\.1):(\d+)`)
 
 // balancers are the load balancers that the containers of a task have in their variables.
 func balancers(whole *model.TaskDefinition) (all []ecs.Name) {
