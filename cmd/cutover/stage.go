@@ -12,7 +12,9 @@ import (
 	"strings"
 	"sync"
 
+	"cutover/internal/analysis/cost"
 	"cutover/internal/assembly"
+	"cutover/internal/canary"
 	"cutover/internal/local"
 	"cutover/internal/local/alb"
 	"cutover/internal/local/ecs"
@@ -35,6 +37,8 @@ type stage struct {
 	warnings []string
 	// functions are those of all phases, as they were last.
 	functions map[string]lambda.FunctionStatus
+	// provisioned has the price of a month with some execution environments of a function always ready, by name.
+	provisioned map[string]func(environments int) cost.Cents
 	// limited has the service of each pair, by name, of services that are a function in some phase.
 	limited map[string]string
 	large   largest
@@ -102,13 +106,49 @@ func limitedPairs(m migration.Migration, phases map[string]*phaseRules) map[stri
 
 // facts says what became of the functions of all phases.
 func (s *stage) facts() (facts []rehearsal.Fact) {
-	s.look()
 	for _, name := range slices.Sorted(maps.Keys(s.functions)) {
 		f := s.functions[name]
-		facts = append(facts, rehearsal.Fact{Name: "Function " + name, Value: fmt.Sprintf("%s, %s, %s, %s",
-			words.Count(f.Invocations, "invocation"), words.Count(f.ColdStarts, "cold start"), words.Count(f.Errors, "error"), words.Count(f.Throttles, "throttled request"))})
+		value := fmt.Sprintf("%s, %s, %s, %s", words.Count(f.Invocations, "invocation"), words.Count(f.ColdStarts, "cold start"), words.Count(f.Errors, "error"), words.Count(f.Throttles, "throttled request"))
+		for _, one := range []struct {
+			lambda.Took
+			what string
+		}{{f.Warm, "warm"}, {f.Cold, "cold"}} {
+			if one.P50 > 0 {
+				value += fmt.Sprintf("; %s p50 %s, p99 %s", one.what, canary.Duration(one.P50), canary.Duration(one.P99))
+			}
+		}
+		facts = append(facts, rehearsal.Fact{Name: "Function " + name, Value: value})
 	}
 	return facts
+}
+
+// coldShare is the share of cold starts from which the p99 of a function is that of a cold start.
+const coldShare = 0.01
+
+// cold says of each function whose p99 is that of a cold start what provisioned concurrency would cost.
+// https://docs.aws.amazon.com/lambda/latest/dg/provisioned-concurrency.html
+func (s *stage) cold() (lines []string) {
+	for _, name := range slices.Sorted(maps.Keys(s.functions)) {
+		f := s.functions[name]
+		price := s.provisioned[name]
+		if price == nil || f.Invocations == 0 || float64(f.ColdStarts) < coldShare*float64(f.Invocations) {
+			continue
+		}
+		lines = append(lines, fmt.Sprintf("%s: %d of %s waited for a cold start, half of them %s or longer here, so the p99 is that of a cold start: if clients may not wait, give the alias provisioned concurrency of %d, as many as were invoked at once, for US$ %v a month; or keep the service on tasks",
+			name, f.ColdStarts, words.Count(f.Invocations, "invocation"), canary.Duration(f.Cold.P50), f.Most, price(f.Most)))
+	}
+	return lines
+}
+
+// provisioned has the price of provisioned concurrency of each function of some phase.
+func provisioned(phases map[string]*phaseRules) map[string]func(int) cost.Cents {
+	prices := map[string]func(int) cost.Cents{}
+	for _, r := range phases {
+		for _, f := range r.Functions {
+			prices[f.Name] = func(environments int) cost.Cents { return cost.Provisioned(f, environments) }
+		}
+	}
+	return prices
 }
 
 // look takes down how functions are. One whose phase is over is gone later.
@@ -184,8 +224,13 @@ func sortChanges(before, after *assembly.Assembly) (changes rehearsal.Changes) {
 	return changes
 }
 
-// Gaps are the warnings, and what comes near the limits of functions.
-func (s *stage) Gaps() []string { return append(s.warnings, s.large.told()...) }
+// Gaps are the warnings, what comes near the limits of functions, and whose requests wait for cold starts.
+func (s *stage) Gaps() []string {
+	s.look()
+	return s.gaps()
+}
+
+func (s *stage) gaps() []string { return slices.Concat(s.warnings, s.large.told(), s.cold()) }
 
 func (s *stage) record(e alb.Exchange) rehearsal.Record {
 	record := rehearsal.Record{TraceID: traceOf(e), Service: s.ServiceName(e.Group), Target: e.Target, Status: e.Status, TargetStatus: e.TargetStatus}

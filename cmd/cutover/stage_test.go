@@ -7,9 +7,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"cutover/config"
 	"cutover/internal/local/alb"
+	"cutover/internal/local/lambda"
+	"cutover/internal/model"
 	"cutover/internal/rehearsal"
 )
 
@@ -47,8 +50,8 @@ func TestLargest(t *testing.T) {
 	if got := l.told(); !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}
-	if s := (&stage{large: largest{text: map[string]string{"users": "near"}}, warnings: []string{"other"}}); !slices.Equal(s.Gaps(), []string{"other", "near"}) {
-		t.Errorf("gaps %q", s.Gaps())
+	if s := (&stage{large: largest{text: map[string]string{"users": "near"}}, warnings: []string{"other"}}); !slices.Equal(s.gaps(), []string{"other", "near"}) {
+		t.Errorf("gaps %q", s.gaps())
 	}
 	m := config.Deployment{Monolith: config.Service{Name: "api"}, Services: []config.Service{
 		{Name: "users", Compute: config.EC2{}, Next: config.Lambda{}}, {Name: "posts", Compute: config.Lambda{}}, {Name: "tags"},
@@ -56,6 +59,26 @@ func TestLargest(t *testing.T) {
 	all := map[string]string{"users": "users", "users-lambda": "users", "posts-lambda": "posts"}
 	if got := limitedPairs(m, nil); !maps.Equal(got, all) {
 		t.Errorf("limited are %v, want %v", got, all)
+	}
+}
+
+// A function of which more than one in a hundred invocations waits for a cold start gets a price.
+func TestColdStarts(t *testing.T) {
+	price := provisioned(map[string]*phaseRules{"switched": {Model: &model.Model{Functions: []*model.Function{{Name: "users", MemoryMiB: 512}, {Name: "posts", MemoryMiB: 512}, {Name: "tags", MemoryMiB: 512}}}}})
+	s := &stage{provisioned: price, functions: map[string]lambda.FunctionStatus{
+		"users": {Invocations: 200, ColdStarts: 2, Most: 3, Cold: lambda.Took{P50: 41 * time.Millisecond}},
+		"posts": {Invocations: 201, ColdStarts: 2, Most: 3, Cold: lambda.Took{P50: 41 * time.Millisecond}},
+		"tags":  {},
+	}}
+	want := []string{"users: 2 of 200 invocations waited for a cold start, half of them 41 ms or longer here, so the p99 is that of a cold start: " +
+		"if clients may not wait, give the alias provisioned concurrency of 3, as many as were invoked at once, for US$ 16.43 a month; or keep the service on tasks"}
+	if got := s.gaps(); !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	s = &stage{functions: map[string]lambda.FunctionStatus{"users": {Invocations: 200, ColdStarts: 2, Cold: lambda.Took{P50: 41 * time.Millisecond, P99: 50 * time.Millisecond}, Warm: lambda.Took{P50: 2 * time.Millisecond, P99: 9 * time.Millisecond}}}}
+	facts := []rehearsal.Fact{{Name: "Function users", Value: "200 invocations, 2 cold starts, 0 errors, 0 throttled requests; warm p50 2 ms, p99 9 ms; cold p50 41 ms, p99 50 ms"}}
+	if got := s.facts(); !slices.Equal(got, facts) {
+		t.Errorf("%q, want %q", got, facts)
 	}
 }
 

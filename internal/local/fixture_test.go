@@ -136,11 +136,12 @@ func (a templates) containers(f func(name string, definition map[string]any)) {
 // quick has health checks as often as ALB and ECS allow.
 func (a templates) quick() {
 	a.resources("AWS::ElasticLoadBalancingV2::TargetGroup", func(_, _ string, properties map[string]any) {
-		properties["HealthCheckIntervalSeconds"], properties["HealthCheckTimeoutSeconds"] = 5.0, 2.0
+		properties["HealthCheckIntervalSeconds"], properties["HealthCheckTimeoutSeconds"] = 5.0, 4.0
+		properties["UnhealthyThresholdCount"] = 10.0 // a busy machine answers late
 	})
 	a.containers(func(_ string, definition map[string]any) {
 		check := definition["HealthCheck"].(map[string]any)
-		check["Interval"], check["Timeout"] = 5.0, 2.0
+		check["Interval"], check["Timeout"], check["Retries"] = 5.0, 4.0, 10.0
 	})
 }
 

@@ -2,7 +2,6 @@ package local
 
 import (
 	"math"
-	"math/bits"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -10,6 +9,7 @@ import (
 
 	"cutover/internal/canary"
 	"cutover/internal/local/alb"
+	"cutover/internal/local/latency"
 )
 
 func (r *Runner) exchange(x alb.Exchange) {
@@ -43,7 +43,7 @@ type groupTraffic struct {
 type slot struct {
 	requests, errors, unhealthy int
 	// latency counts answers by how long they took; nil until there is one.
-	latency *[latencies]uint32
+	latency *latency.Counts
 }
 
 func newTraffic() *traffic { return &traffic{start: time.Now()} }
@@ -88,9 +88,9 @@ func (t *traffic) countRequest(x alb.Exchange) {
 		}
 		if !x.Answered.IsZero() {
 			if now.latency == nil {
-				now.latency = new([latencies]uint32)
+				now.latency = new(latency.Counts)
 			}
-			now.latency[latencyClass(x.Answered.Sub(x.Dispatched))]++
+			now.latency.Note(x.Answered.Sub(x.Dispatched))
 		}
 	})
 }
@@ -127,8 +127,7 @@ func (t *traffic) rounds(service, monolith string, seconds int64) []canary.Round
 
 // sample adds up the seconds from one to before another.
 func (t *traffic) sample(group string, from, to int64) (s canary.Sample) {
-	var latency [latencies]uint32
-	var answers uint64
+	var answers latency.Counts
 	s.Unhealthy = math.MaxInt
 	t.group(group, func(g *groupTraffic, _ *slot) {
 		for second := max(from, g.now-slots+1); second < to; second++ {
@@ -137,41 +136,10 @@ func (t *traffic) sample(group string, from, to int64) (s canary.Sample) {
 			s.Errors += slot.errors
 			s.Unhealthy = min(s.Unhealthy, slot.unhealthy)
 			if slot.latency != nil {
-				for class, n := range slot.latency {
-					latency[class] += n
-					answers += uint64(n)
-				}
+				answers.Add(slot.latency)
 			}
 		}
 	})
-	rank := uint64(math.Ceil(float64(answers) * 0.99))
-	for class, n := range latency {
-		if n := uint64(n); n < rank {
-			rank -= n
-		} else if rank > 0 {
-			s.P99 = classLatency(class)
-			break
-		}
-	}
+	s.P99 = answers.Percentile(0.99)
 	return s
-}
-
-// Latencies are counted by class. Up to 32 µs a class is one microsecond; from there on each
-// doubling has 16 classes, so a class is at most 1/32 wrong. The last class has all latencies from
-// two minutes on.
-const (
-	perDoubling = 16
-	latencies   = perDoubling * 24
-)
-
-func latencyClass(d time.Duration) int {
-	us := uint64(max(0, d.Microseconds()))
-	doublings := max(0, bits.Len64(us)-bits.Len(perDoubling))
-	return min(latencies-1, perDoubling*doublings+int(us>>doublings))
-}
-
-func classLatency(class int) time.Duration {
-	doublings := max(0, class/perDoubling-1)
-	from := time.Duration(class-perDoubling*doublings) << doublings
-	return from*time.Microsecond + time.Microsecond<<doublings/2
 }

@@ -16,25 +16,6 @@ import (
 	"cutover/internal/local/alb"
 )
 
-// A p99 is what it is called, within 1/32.
-func TestLatencyClasses(t *testing.T) {
-	for _, d := range []time.Duration{0, 1, 999, 15 * time.Microsecond, 16 * time.Microsecond, 31 * time.Microsecond, 32 * time.Microsecond, 33 * time.Microsecond,
-		999 * time.Microsecond, time.Millisecond, 1500 * time.Microsecond, 99 * time.Millisecond, 150 * time.Millisecond, time.Second, 59 * time.Second, 2 * time.Minute} {
-		got := classLatency(latencyClass(d))
-		if difference := (got - d).Abs(); difference > d/32+time.Microsecond {
-			t.Errorf("%v is taken for %v", d, got)
-		}
-	}
-	for class := range latencies {
-		if got := latencyClass(classLatency(class)); got != class {
-			t.Errorf("the middle of class %d, %v, is in class %d", class, classLatency(class), got)
-		}
-	}
-	if got := latencyClass(time.Hour); got != latencies-1 {
-		t.Errorf("an hour is in class %d of %d", got, latencies)
-	}
-}
-
 // What was measured is what went through in the periods asked for, and nothing of
 // before.
 func TestTraffic(t *testing.T) {

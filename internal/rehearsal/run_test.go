@@ -20,7 +20,7 @@ func TestRunLosesNothing(t *testing.T) {
 	f.moving = func(string, string) error { return pause(20 * time.Millisecond) }
 	var progress []Progress
 	r := rehearse(t, f, quick(func(o *Options) {
-		o.Requests, o.Rate = 500, 500
+		o.Requests, o.Rate = 500, 100
 		o.Progress = func(p Progress) { progress = append(progress, p) }
 		o.About = []Fact{{"Driver", "fake"}}
 	}))

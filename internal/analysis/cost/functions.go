@@ -20,17 +20,26 @@ func (e *environment) function(v *model.Function, keys []string) ([]string, erro
 	if !v.Invoked {
 		return nil, nil
 	}
-	architecture, duration, other, name := "x86", "functionSecondsX86", "functionSecondsARM", ""
+	duration, other, name := "functionSecondsX86", "functionSecondsARM", ""
 	if v.Architecture == "arm64" {
-		architecture, duration, other, name = "arm", other, duration, ", ARM"
+		duration, other, name = other, duration, ", ARM"
 	}
-	memory := float64(v.MemoryMiB) / 1024
-	request := prices.Traffic["functionRequests"].Price/1e6 + memory*assumedSeconds*prices.Traffic[duration].Price
+	request := prices.Traffic["functionRequests"].Price/1e6 + float64(v.MemoryMiB)/1024*assumedSeconds*prices.Traffic[duration].Price
 	task := float64(prices.Hours) * rate(&model.Fargate{ARM: v.Architecture == "arm64"}, leastTask)
 	e.functions = append(e.functions,
 		fmt.Sprintf("%s: a million requests cost US$ %v, if each takes %v ms at %d MiB; above %.1f million a month, a Fargate task of 0.25 vCPU, 0.5 GB%s for US$ %v costs less",
 			v.Name, amount(1e6, request), assumedSeconds*1000, v.MemoryMiB, task/request/1e6, name, amount(1, task)),
 		fmt.Sprintf("%s: if no request may wait for a cold start, each execution environment of provisioned concurrency adds US$ %v a month",
-			v.Name, amount(1, memory*float64(prices.Hours)*3600*prices.ProvisionedConcurrency.Prices[architecture])))
+			v.Name, Provisioned(v, 1)))
 	return without(keys, other), v.Problem("MemorySize", "Architectures")
+}
+
+// Provisioned is the price of a month of provisioned concurrency of a function, for some execution environments that
+// are always ready.
+func Provisioned(f *model.Function, environments int) Cents {
+	architecture := "x86"
+	if f.Architecture == "arm64" {
+		architecture = "arm"
+	}
+	return amount(environments, float64(f.MemoryMiB)/1024*float64(prices.Hours)*3600*prices.ProvisionedConcurrency.Prices[architecture])
 }

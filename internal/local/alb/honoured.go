@@ -47,7 +47,7 @@ func Read(m *model.Model) (*rules.Table, error) {
 		for i, target := range g.Targets {
 			what := "tasks of ECS services"
 			if g.TargetType == "lambda" {
-				what = "Lambda functions of the assembly"
+				what = "Lambda functions"
 			}
 			if g.TargetType != "lambda" || m.FunctionTarget(target.ID).Function == nil && model.ARNFunction(target.ID) == "" {
 				errs = append(errs, g.Errorf(fmt.Sprintf("Targets[%d]", i), "%s does not answer here: only %s are targets", target.ID, what))

@@ -191,7 +191,7 @@ var functionConformance = []behaviour{
 		}
 	}},
 	{name: "A second function in a target group", source: lambdaFunctions + "#prepare-lambda-function", template: template{function: true, groups: map[string]object{"A": {"Targets": []any{object{"Id": "arn:a"}, object{"Id": "arn:b"}}}}}, refused: "S/A/Properties.Targets[1]: AWS refuses a second target"},
-	{name: "A function of another assembly or account", source: lambdaFunctions, template: template{function: true, groups: map[string]object{"A": {"Targets": []any{object{"Id": "arn:aws:lambda:eu-west-1:1:function:other"}}}}}, refused: "arn:aws:lambda:eu-west-1:1:function:other does not answer here"},
+	{name: "A target that is no function", source: lambdaFunctions + "#prepare-lambda-function", template: template{function: true, groups: map[string]object{"A": {"Targets": []any{object{"Id": "i-1"}}}}}, refused: "i-1 does not answer here: only Lambda functions are targets"},
 	{name: "Upgrades are rejected with a 400", source: lambdaFunctions, template: onFunction(), run: func(t *testing.T, b *bench) {
 		b.keeps()
 		response, body := b.talk(get("/") + "Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n")

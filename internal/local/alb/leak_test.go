@@ -74,7 +74,7 @@ func TestConnectionsDoNotLeak(t *testing.T) {
 		{name: "a WebSocket that is refused", text: "GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n", status: 200},
 	} {
 		wait.Go(func() { // most of it waits
-			b := serve(t, short(test.template.config(t), 300*time.Millisecond))
+			b := serve(t, short(test.template.config(t), time.Second))
 			if test.target != nil {
 				b.raw("A", "one", test.target)
 			} else {

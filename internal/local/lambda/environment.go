@@ -52,6 +52,9 @@ type invocation struct {
 	id, arn  string
 	payload  []byte
 	deadline time.Time
+	cold     bool // it waited for the start of an environment
+	began    time.Time
+	finished time.Time // once it is answered
 	// answered is closed with the first result.
 	once     sync.Once
 	answered chan struct{}
@@ -61,12 +64,12 @@ type invocation struct {
 }
 
 func newInvocation(arn string, payload []byte) *invocation {
-	return &invocation{id: uuid.NewString(), arn: arn, payload: payload, answered: make(chan struct{}), freed: make(chan struct{})}
+	return &invocation{id: uuid.NewString(), arn: arn, payload: payload, began: time.Now(), answered: make(chan struct{}), freed: make(chan struct{})}
 }
 
 func (i *invocation) finish(payload []byte, err *Error) {
 	i.once.Do(func() {
-		i.result, i.err = payload, err
+		i.result, i.err, i.finished = payload, err, time.Now()
 		close(i.answered)
 	})
 }

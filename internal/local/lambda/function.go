@@ -18,6 +18,7 @@ import (
 
 	"cutover/internal/assembly"
 	"cutover/internal/local/ecs/process"
+	"cutover/internal/local/latency"
 	"cutover/internal/model"
 )
 
@@ -56,7 +57,9 @@ type function struct {
 // counts are what became of the invocations of a function.
 type counts struct {
 	Invocations, ColdStarts, Errors, Timeouts, Throttles int
-	peak                                                 int // bytes
+	peak                                                 int            // bytes
+	most                                                 int            // invocations at once
+	cold, warm                                           latency.Counts // from the invocation to its result
 }
 
 // version is code with its settings, and its execution environments. The provider's lock guards what changes.
@@ -187,6 +190,7 @@ func (p *Provider) begin(v *version, in *invocation) (*environment, *Error) {
 	}
 	p.mu.Lock()
 	v.function.ColdStarts++
+	in.cold = true
 	p.mu.Unlock()
 	limit := initLimit
 	if v.runs != nil {
@@ -275,6 +279,11 @@ func (p *Provider) free(v *version, e *environment, in *invocation) {
 	f := v.function
 	f.running--
 	v.running--
+	if took := in.finished.Sub(in.began); in.cold {
+		f.cold.Note(took)
+	} else {
+		f.warm.Note(took)
+	}
 	if in.err != nil {
 		f.Errors++
 		if in.err.Type == timedOutType {

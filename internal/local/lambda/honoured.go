@@ -53,7 +53,9 @@ var limits = []provider.Limit[*model.Function]{
 
 // Compatibility is what becomes of the settings of functions, versions, aliases and permissions.
 func Compatibility() []provider.Compatibility {
-	return slices.Concat(provider.Limits(limits), provider.Settings(forAWS, nil, listed, notHonoured))
+	return slices.Concat(provider.Limits(limits), provider.Settings(forAWS, nil, listed, notHonoured), []provider.Compatibility{
+		{Setting: "ImageUri", Here: "honoured", Why: "in a container with `--driver docker`; as a process if the image has one program and nothing else, or with a command in its place"},
+	})
 }
 
 // code are settings without an effect if a command runs in place of a function.

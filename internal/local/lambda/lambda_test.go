@@ -46,11 +46,15 @@ func TestInvoke(t *testing.T) {
 		t.Errorf("the environment is %q, want credentials and nothing of this machine", first.Env)
 	}
 	d.until("the environment is idle again", func() bool { return d.status().Idle == 1 })
-	want := FunctionStatus{Name: "users", Service: "people", Version: "1", Alias: "live", Concurrency: 1000, Idle: 1, Invocations: 2, ColdStarts: 1, MemoryMiB: 512}
+	want := FunctionStatus{Name: "users", Service: "people", Version: "1", Alias: "live", Concurrency: 1000, Idle: 1, Invocations: 2, ColdStarts: 1, Most: 1, MemoryMiB: 512}
 	got := d.status()
 	if got.PeakMemoryMiB == 0 || got.PeakMemoryMiB > 512 {
 		t.Errorf("the peak is %d MiB, want what a small program uses", got.PeakMemoryMiB)
 	}
+	if got.Cold.P50 <= 0 || got.Cold.P99 < got.Cold.P50 || got.Warm.P50 <= 0 || got.Warm.P99 < got.Warm.P50 {
+		t.Errorf("cold invocations took %v, warm ones %v", got.Cold, got.Warm)
+	}
+	got.Cold, got.Warm = Took{}, Took{}
 	if got.PeakMemoryMiB = 0; got != want {
 		t.Errorf("the status is %+v, want %+v", got, want)
 	}

@@ -17,6 +17,7 @@ import (
 	"cutover/internal/assembly"
 	"cutover/internal/local/backing/access"
 	"cutover/internal/local/ecs"
+	"cutover/internal/local/latency"
 	"cutover/internal/local/provider"
 	"cutover/internal/model"
 )
@@ -171,6 +172,7 @@ func (p *Provider) admit(target, group string, payload []byte) (*version, *invoc
 		f.Throttles++
 	case permitted:
 		f.running++
+		f.most = max(f.most, f.running)
 		v.running++
 		f.Invocations++
 	}
@@ -315,10 +317,24 @@ type FunctionStatus struct {
 	Errors      int `json:"errors"`
 	Timeouts    int `json:"timeouts"`
 	Throttles   int `json:"throttles"`
+	// Most is the most invocations at once.
+	Most int `json:"most"`
+	// Cold and Warm say how long invocations took that waited for a cold start, and that did not.
+	Cold Took `json:"cold"`
+	Warm Took `json:"warm"`
 	// MemoryMiB is what an environment may use, and PeakMemoryMiB the most that one was seen to use; absent if not known.
 	MemoryMiB     int `json:"memoryMiB,omitempty"`
 	PeakMemoryMiB int `json:"peakMemoryMiB,omitempty"`
 }
+
+// Took is how long results of invocations took: half of them at most P50, 99 of 100 at most P99. They are 0 without
+// results.
+type Took struct {
+	P50 time.Duration `json:"p50Nanoseconds"`
+	P99 time.Duration `json:"p99Nanoseconds"`
+}
+
+func took(c *latency.Counts) Took { return Took{c.Percentile(0.5), c.Percentile(0.99)} }
 
 // Status implements [provider.Provider]. It returns a list of [FunctionStatus], by key.
 func (p *Provider) Status() any {
@@ -334,6 +350,7 @@ func (p *Provider) Status() any {
 		s := FunctionStatus{
 			Name: f.spec.Name, Service: f.spec.Service(), Version: model.Latest, Concurrency: f.spec.Concurrency,
 			Invocations: f.Invocations, ColdStarts: f.ColdStarts, Errors: f.Errors, Timeouts: f.Timeouts, Throttles: f.Throttles, MemoryMiB: f.spec.MemoryMiB,
+			Most: f.most, Cold: took(&f.cold), Warm: took(&f.warm),
 		}
 		if s.Concurrency < 0 {
 			s.Concurrency = accountConcurrency
