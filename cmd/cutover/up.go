@@ -46,7 +46,7 @@ type runner struct {
 func (r *runner) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&r.driver, "driver", "process", "how containers run: process or docker")
 	cmd.Flags().StringArrayVar(&r.ports, "port", nil, "local port of a listener, `LISTENER=LOCAL`; further load balancers get the ports after LOCAL (default 80=8080, 443=8443)")
-	cmd.Flags().StringArrayVar(&r.run, "run", nil, "start a command instead of a container, `CONTAINER=COMMAND`; it listens on $HOST:$PORT, and for a further port 81 of the container on $PORT_81")
+	cmd.Flags().StringArrayVar(&r.run, "run", nil, "start a command instead of a container, `CONTAINER=COMMAND`; it listens on $HOST:$PORT, and for a further port 81 of the container on $PORT_81. Or instead of a function, FUNCTION=COMMAND: it speaks the Runtime API of Lambda")
 	cmd.Flags().StringArrayVar(&r.without, "without", nil, "leave a `CONTAINER` out of its task, such as a sidecar that has nothing to do here")
 	cmd.Flags().StringArrayVar(&r.secrets, "secret", nil, "value of a secret, `NAME=VALUE`, by the variable's name or as CONTAINER.NAME. Others on this machine may see the command: better write the line into "+secretsFile+" in the directory of --state")
 	cmd.Flags().StringArrayVar(&r.values, "value", nil, "value of a resource that nothing here stands for, or of its attribute, `STACK/ID[.ATTRIBUTE]=VALUE`, for the containers' environment")

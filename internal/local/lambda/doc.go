@@ -3,7 +3,9 @@
 // Package lambda runs functions of Lambda on this machine: those that a target group of the assembly names. Other
 // functions, as CDK's own, are deployed on AWS only.
 //
-// An execution environment is a process group that speaks the Lambda Runtime API
+// A program of an asset runs as it is. A driver of tasks runs images, and commands in place of functions.
+//
+// An execution environment is a process group, or a container, that speaks the Lambda Runtime API
 // (https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html), with an endpoint of its own on the loopback
 // interface. As on AWS (https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html):
 //
@@ -27,5 +29,8 @@
 //   - Functions without reserved concurrency have 1000 each. On AWS all of an account's share what is left of 1000.
 //   - The code is in a directory of this machine, in LAMBDA_TASK_ROOT, and can be written. TMPDIR is a directory of the
 //     environment; the path /tmp is this machine's.
+//   - What a driver runs has a minute for its initialization, and no TMPDIR of its own. In a container of an engine, its
+//     first process is frozen and others go on, and the engine limits the memory.
+//   - A function that is not in the assembly has no permission, no memory limit and the longest time-out here.
 //   - There are no extensions and no X-Ray.
 package lambda
