@@ -65,7 +65,7 @@ func checkLambda(d Deployment, s Service, f Lambda, refuse func(string, ...any))
 			refuse("Lambda: Command %q: a function gets no arguments: use a variable, or choose Fargate{}", s.Command)
 		}
 	} else {
-		checkImageFunction(d, s, f, refuse)
+		checkImageFunction(s, f, refuse)
 	}
 	if len(s.Sidecars) > 0 {
 		refuse("Lambda: sidecar %q: a function is one program: remove the sidecars, or choose Fargate{}", s.Sidecars[0].Name)
@@ -109,7 +109,7 @@ func checkLambda(d Deployment, s Service, f Lambda, refuse func(string, ...any))
 }
 
 // checkImageFunction refuses what a function whose image brings its own client cannot have.
-func checkImageFunction(d Deployment, s Service, f Lambda, refuse func(string, ...any)) {
+func checkImageFunction(s Service, f Lambda, refuse func(string, ...any)) {
 	if !f.RuntimeClient {
 		refuse("Lambda runs a program that asks Lambda for requests, and the image of the service listens on port %d: set RuntimeClient if the image brings a client of Lambda's Runtime API, or choose Fargate{} or EC2{}, or a GoPackage whose main is server.Main", s.Port)
 		return
@@ -121,11 +121,6 @@ func checkImageFunction(d Deployment, s Service, f Lambda, refuse func(string, .
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Secrets)) {
 		refuse("Lambda: Secrets %s: Lambda resolves no secrets, and only a GoPackage reads them when it starts: grant the program Permissions to read it, or choose Fargate{}", name)
-	}
-	for _, name := range s.Calls {
-		if callee, known := d.service(name); known {
-			refuse("Lambda: Calls %q: only a GoPackage reads the address of a load balancer when it starts: give the address in Environment, or choose Fargate{}", callee.Name)
-		}
 	}
 }
 
@@ -153,7 +148,7 @@ func (d Deployment) FunctionVariables(service Service, s Settings) map[string]st
 		}
 	}
 	for _, call := range d.CallsOf(service, s.Position) {
-		if s.Domain != "" && call.Callee.LoadBalancer == "" {
+		if s.byDomain(call) {
 			all[call.Variable] = s.Scheme() + s.Domain
 		} else {
 			from[call.Variable], _ = s.URLParameter(call.Callee.LoadBalancer).ARN()
@@ -165,6 +160,9 @@ func (d Deployment) FunctionVariables(service Service, s Settings) map[string]st
 	}
 	return all
 }
+
+// byDomain says whether a function has the address for a call in a variable. Otherwise it reads the address.
+func (s Settings) byDomain(call Call) bool { return s.Domain != "" && call.Callee.LoadBalancer == "" }
 
 // URLParameter has the address of a load balancer in the environment.
 func (s Settings) URLParameter(balancer string) Secret {
@@ -193,6 +191,11 @@ func checkFunctionVariables(d Deployment, s Settings, refuse func(string, ...any
 	for _, service := range d.All() {
 		if _, is := service.Function(); !is {
 			continue
+		}
+		for _, call := range d.CallsOf(service, s.Position) {
+			if _, isGo := service.Image.(GoPackage); !isGo && !s.byDomain(call) {
+				refuse("service %q: Lambda: Calls %q: only a GoPackage reads the address of a load balancer when it starts: set domain to a name that leads to the load balancer, or choose Fargate{}", service.Name, call.Callee.Name)
+			}
 		}
 		// What AWS measures, as its error shows, is a JSON object.
 		text, _ := json.Marshal(d.FunctionVariables(service, s))

@@ -50,7 +50,7 @@ func TestLambdaMistakes(t *testing.T) {
 			s.Image, s.Secrets = config.Dockerfile{Dir: "tags"}, map[string]config.Secret{"KEY": {Parameter: "key"}}
 		}), want: tags + "Compute: Lambda: Secrets KEY: Lambda resolves no secrets, and only a GoPackage reads them when it starts: grant the program Permissions to read it, or choose Fargate{}"},
 		{name: "calls of an image", change: client(func(s *config.Service) { s.Image, s.Calls = config.Dockerfile{Dir: "tags"}, []string{"users"} }),
-			want: tags + `Compute: Lambda: Calls "users": only a GoPackage reads the address of a load balancer when it starts: give the address in Environment, or choose Fargate{}`},
+			want: tags + `Lambda: Calls "users": only a GoPackage reads the address of a load balancer when it starts: set domain to a name that leads to the load balancer, or choose Fargate{}`},
 		{name: "a client beside that of server.Main", change: client(nil), want: tags + "Compute: Lambda.RuntimeClient: a GoPackage has one, by server.Main: leave it out"},
 		{name: "a sidecar", change: on(func(s *config.Service) {
 			s.Sidecars = []config.Container{{Name: "proxy", Image: config.Registry{Name: web}}}

@@ -377,7 +377,22 @@ func TestImageFunction(t *testing.T) {
 		s.Compute, s.Image, s.Command = on, config.Dockerfile{Dir: "stacks/testdata/orders", File: "images/Dockerfile"}, []string{"app.handler"}
 	})
 	d.Services[1].Compute, d.Services[1].Image = on, config.Registry{Name: account + ".dkr.ecr.eu-west-1.amazonaws.com/shop/threads@" + digest}
-	a := synthDeployment(t, d, settings{"phase": "switched"})
+	dir := filepath.Join(scratch, "functions-of-images")
+	context := production(migration.Switched)
+	context["store"], context["domain"] = "dynamodb", "api.example.com"
+	if err := synthTo(d, cdkContext(t, context), dir, true); err != nil {
+		t.Fatal(err)
+	}
+	a, err := assembly.Read(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkNag(t, "functions of images", a)
+	for _, control := range controls.All {
+		for _, finding := range control.Check(model.Read(a)) {
+			t.Errorf("%s: %v", control.ID, finding)
+		}
+	}
 	function := func(stack string) *model.Function {
 		t.Helper()
 		for _, f := range model.Read(a).Functions {
@@ -388,17 +403,17 @@ func TestImageFunction(t *testing.T) {
 		t.Fatalf("%s has no function", stack)
 		return nil
 	}
-	users := function("dev-UsersFunction")
+	users := function("prod-UsersFunction")
 	if users.PackageType != "Image" || users.Image.Asset == nil || !slices.Equal(users.Command, []string{"app.handler"}) || users.Runtime != "" || users.Handler != "" {
 		t.Errorf("the function of an image is %+v", users)
 	}
-	if users.Image.Asset != nil && !strings.HasPrefix(users.Image.Reference, "dev-users:v1-") && !strings.HasPrefix(users.Image.Reference, "users:v1-") {
+	if users.Image.Asset != nil && !strings.HasPrefix(users.Image.Reference, "users:v1-") {
 		t.Errorf("its image is %s, want one of the repository of the service", users.Image.Reference)
 	}
-	if threads := function("dev-ThreadsFunction"); threads.Image.Reference != account+".dkr.ecr.eu-west-1."+"amazonaws.com/shop/threads@"+digest {
+	if threads := function("prod-ThreadsFunction"); threads.Image.Reference != account+".dkr.ecr.eu-west-1."+"amazonaws.com/shop/threads@"+digest {
 		t.Errorf("the image of a repository is %+v", threads.Image)
 	}
-	policy, err := json.Marshal(a.Stack("dev-Registry").Resource("Users0A0EEA89").Properties["RepositoryPolicyText"])
+	policy, err := json.Marshal(a.Stack("prod-Registry").Resource("Users0A0EEA89").Properties["RepositoryPolicyText"])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -407,7 +422,7 @@ func TestImageFunction(t *testing.T) {
 			t.Errorf("the policy of the repository is %s, want %s in it", policy, part)
 		}
 	}
-	if !slices.Contains(a.Stack("dev-UsersFunction").DependsOn, a.Stack("dev-Registry")) {
-		t.Error("dev-UsersFunction does not wait for dev-Registry, which has the repository of its image")
+	if !slices.Contains(a.Stack("prod-UsersFunction").DependsOn, a.Stack("prod-Registry")) {
+		t.Error("prod-UsersFunction does not wait for dev-Registry, which has the repository of its image")
 	}
 }

@@ -311,6 +311,7 @@ func TestViolations(t *testing.T) {
 		{"Lambda.1", object{"Permission": object{"Type": "AWS::Lambda::Permission", "Properties": object{"Action": "lambda:InvokeFunction", "Principal": "elasticloadbalancing.amazonaws.com", "SourceArn": "arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/shop/*"}}}, nil},
 		{"Lambda.2", object{"Function.Runtime": "provided.al2023"}, nil},
 		{"Lambda.2", object{"Function.Runtime": "nodejs18.x"}, []string{"shop/Function has the runtime nodejs18.x"}},
+		{"Lambda.2", object{"Function.Runtime": nil, "Function.PackageType": "Image"}, nil},
 		{"S3.2", object{"BucketPolicy": nil}, []string{"1 of type AWS::S3::Bucket have no policy"}},
 		{"S3.3", object{"BucketPolicy.PolicyDocument.Statement.0.Effect": "Allow"}, []string{"shop/BucketPolicy lets in *"}},
 		{"S3.5", object{"BucketPolicy.PolicyDocument.Statement.0.Condition": nil}, []string{"shop/BucketPolicy lets in requests without TLS"}},

@@ -263,7 +263,8 @@ var lambda = []Control{
 	}),
 	met("Lambda.2", model.LambdaFunction, "has a supported runtime", plain(model.LambdaFunction, func(p assembly.Value) string {
 		runtime := p.Field("Runtime").Text("")
-		return unless(slices.Contains(runtimes, runtime), "has the runtime "+runtime)
+		// The control passes over images.
+		return unless(slices.Contains(runtimes, runtime) || p.Field("PackageType").Text("") == "Image", "has the runtime "+runtime)
 	})),
 	argued("Lambda.3", model.LambdaFunction, "is in a VPC", "not met: a service's function calls only public endpoints, and needs no way into the VPC; CDK's own function calls the API of Amazon EC2"),
 	argued("Lambda.5", model.LambdaFunction, "is in several zones, if in a VPC", "does not apply: no function is in a VPC"),
