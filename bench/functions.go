@@ -48,7 +48,10 @@ func (b *bench) functions(out io.Writer) error {
 	}
 	fmt.Fprintf(out, "The service users. %d rounds of a start and %d requests, one after the other. The program has\n%.1f MB, and %.1f MB in the zip file of a function:\n\n",
 		b.rounds, functionRequests, built[0].image/1e6, zipped/1e6)
-	return r.compare(b.ctx, out, b.work, "as", "task", "function")
+	if err := r.compare(b.ctx, out, b.work, "as", "task", "function"); err != nil {
+		return err
+	}
+	return b.deployFunctions(out)
 }
 
 // ask starts a program as a task or as a function, and asks it. The figures are the time from the start to the first

@@ -58,7 +58,7 @@ type Resource struct {
 	Path string `json:"path"` // in the construct tree
 	Type string `json:"type"`
 	// Impact is "WILL_CREATE", "WILL_UPDATE", "WILL_REPLACE", "MAY_REPLACE",
-	// "WILL_DESTROY" or "WILL_ORPHAN".
+	// "WILL_DESTROY", "WILL_ORPHAN" or [Stays].
 	Impact string `json:"impact"`
 	// Properties are those that cause a replacement.
 	Properties []string `json:"properties"`
@@ -76,6 +76,7 @@ func Compare(ctx context.Context, node, dir string, pairs []Pair) ([]Stack, erro
 	}
 	var compared []files
 	var stacks []Stack
+	var gone []bool // the stacks that the app no longer has
 	for _, pair := range pairs {
 		for _, name := range stackNames(pair) {
 			var none assembly.Stack
@@ -88,6 +89,7 @@ func Compare(ctx context.Context, node, dir string, pairs []Pair) ([]Stack, erro
 			}
 			compared = append(compared, files{before.File, after.File})
 			stacks = append(stacks, Stack{Name: name, In: []string{pair.Name}})
+			gone = append(gone, after == &none)
 		}
 	}
 	if len(compared) == 0 {
@@ -118,6 +120,11 @@ func Compare(ctx context.Context, node, dir string, pairs []Pair) ([]Stack, erro
 		return nil, fmt.Errorf("comparing %d templates gave %d differences", len(stacks), len(differences))
 	}
 	for i, difference := range differences {
+		if gone[i] {
+			for j := range difference.Resources {
+				difference.Resources[j].Impact = Stays
+			}
+		}
 		stacks[i].Difference = difference
 	}
 	return group(stacks), nil
@@ -161,7 +168,12 @@ func group(stacks []Stack) []Stack {
 	return grouped
 }
 
-// Replacement is a resource that CloudFormation replaces, may replace, deletes or lets go of.
+// Stays is the impact on a resource whose stack is no longer in the app. `cdk deploy` deletes no stack, so the resource
+// is there until somebody deletes the stack.
+const Stays = "STAYS"
+
+// Replacement is a resource that CloudFormation replaces, may replace, deletes or lets go of, or that stays without the
+// app.
 type Replacement struct {
 	Stack string   `json:"stack"`
 	In    []string `json:"in"`
@@ -171,9 +183,12 @@ type Replacement struct {
 // Deletes tells whether the resource is gone afterwards.
 func (r Replacement) Deletes() bool { return r.Impact == "WILL_DESTROY" || r.Impact == "WILL_ORPHAN" }
 
+// Replaces tells whether another resource takes the place of this one, or may.
+func (r Replacement) Replaces() bool { return r.Impact == "WILL_REPLACE" || r.Impact == "MAY_REPLACE" }
+
 // Revision tells whether it is a new revision of a task definition, ECS's way to change one.
 // https://docs.aws.amazon.com/AmazonECS/latest/developerguide/update-task-definition-console-v2.html
-func (r Replacement) Revision() bool { return !r.Deletes() && r.Type == model.ECSTaskDefinition }
+func (r Replacement) Revision() bool { return r.Replaces() && r.Type == model.ECSTaskDefinition }
 
 // The stacks of the interlock, of the first load balancer and of each further one, and the ids of
 // their parameters: package migration has them. A parameter of a service or route ends with its name.
@@ -220,7 +235,7 @@ func Replacements(stacks []Stack) []Replacement {
 }
 
 // impacts are those of replacements and deletions, the gravest first.
-var impacts = []string{"WILL_REPLACE", "WILL_DESTROY", "MAY_REPLACE", "WILL_ORPHAN"}
+var impacts = []string{"WILL_REPLACE", "WILL_DESTROY", "MAY_REPLACE", "WILL_ORPHAN", Stays}
 
 // rank is the place of a replacement among the others, below 0 for any other resource.
 func rank(r Replacement) int {

@@ -82,7 +82,7 @@ func (r *Report) Found(finding string) int {
 		return len(r.Refused)
 	}
 	for _, c := range r.Replacements {
-		if !c.Usual() && (finding == "deletion" && c.Deletes() || finding == "replacement" && !c.Deletes()) {
+		if !c.Usual() && (finding == "deletion" && c.Deletes() || finding == "replacement" && c.Replaces()) {
 			n++
 		}
 	}
@@ -316,7 +316,7 @@ func (r *Report) dearer() string {
 // fate is in words what becomes of a resource.
 var fate = map[string]string{
 	"WILL_REPLACE": "replaced", "MAY_REPLACE": "possibly replaced",
-	"WILL_DESTROY": "deleted", "WILL_ORPHAN": "kept, and let go of",
+	"WILL_DESTROY": "deleted", "WILL_ORPHAN": "kept, and let go of", Stays: "left with the stack",
 }
 
 func (r *Report) replacements() string {

@@ -399,7 +399,7 @@ func TestHostileNames(t *testing.T) {
 			r.Stacks[0].Text, r.Stacks[1].Text = strings.Repeat("x\n", limit), strings.Repeat("x\n", limit)
 		}
 		r.Move.To += "2"
-		for _, impact := range []string{"WILL_REPLACE", "WILL_DESTROY", "MAY_REPLACE", "WILL_ORPHAN"} {
+		for _, impact := range []string{"WILL_REPLACE", "WILL_DESTROY", "MAY_REPLACE", "WILL_ORPHAN", review.Stays} {
 			one := r.Replacements[0]
 			one.Impact = impact
 			r.Replacements = append(r.Replacements, one, review.Replacement{Stack: name, In: []string{name}, Resource: review.Resource{ID: name, Impact: impact, Type: "AWS::ECS::TaskDefinition"}})
