@@ -81,8 +81,8 @@ func TestGapsOfAStage(t *testing.T) {
 	s := &stage{}
 	s.warn([]string{"the web ACL is not evaluated"})
 	s.warn([]string{"a certificate is made here", "the web ACL is not evaluated"})
-	if want := []string{"the web ACL is not evaluated", "a certificate is made here"}; !slices.Equal(s.Gaps(), want) {
-		t.Errorf("gaps %q, want %q", s.Gaps(), want)
+	if want := []string{"the web ACL is not evaluated", "a certificate is made here"}; !slices.Equal(s.gaps(), want) {
+		t.Errorf("gaps %q, want %q", s.gaps(), want)
 	}
 }
 

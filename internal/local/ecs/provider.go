@@ -156,14 +156,14 @@ func (p *plan) mistaken() error {
 			}
 		}
 	}
-	refuse(p.given.Without, names, "container %q to leave out")
-	what := "container %q to run a command in place of"
+	all, what := names, "container %q to run a command in place of"
 	if functions := p.model.FunctionNames(); len(functions) > 0 {
-		names, what = append(names, functions...), "container or function %q to run a command in place of"
-		slices.Sort(names)
-		names = slices.Compact(names)
+		all, what = slices.Concat(names, functions), "container or function %q to run a command in place of"
+		slices.Sort(all)
+		all = slices.Compact(all)
 	}
-	refuse(p.given.Replaced, names, what)
+	refuse(p.given.Replaced, all, what)
+	refuse(p.given.Without, names, "container %q to leave out")
 	return errors.Join(errs...)
 }
 

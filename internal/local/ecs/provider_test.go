@@ -83,6 +83,11 @@ func TestMistakenNames(t *testing.T) {
 	if got := fmt.Sprint(next.mistaken()); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
+	m.OutsideFunctions = []*model.Function{{Base: m.Services[0].Base, Name: "orders", Invoked: true}}
+	next = NewProvider(newWorld(t).Scheduler, Given{Replaced: []string{"order", "orders"}}).Plan(m, nil).(*plan)
+	if got := fmt.Sprint(next.mistaken()); got != `there is no container or function "order" to run a command in place of: choose from cache, orders, web` {
+		t.Errorf("with a function: %s", got)
+	}
 }
 
 // Tasks are registered with the target groups of load balancers that run here, and with no others.
