@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"cutover/internal/build"
+	"cutover/internal/model"
 )
 
 // The change of the record that is asked for, which tells the new version from the old one.
@@ -89,11 +90,11 @@ func deployable(dir, as string, program []byte, version int) error {
 	type object = map[string]any
 	group := object{"TargetType": "ip", "Port": 3000, "Protocol": "HTTP", "VpcId": "vpc-1", "HealthCheckPath": "/", "HealthCheckIntervalSeconds": 6, "HealthyThresholdCount": 2}
 	resources := object{
-		"Balancer": object{"Type": "AWS::ElasticLoadBalancingV2::LoadBalancer", "Properties": object{"Type": "application", "Subnets": []any{"subnet-1", "subnet-2"}}},
-		"Listener": object{"Type": "AWS::ElasticLoadBalancingV2::Listener", "Properties": object{
+		"Balancer": object{"Type": model.ELBLoadBalancer, "Properties": object{"Type": "application", "Subnets": []any{"subnet-1", "subnet-2"}}},
+		"Listener": object{"Type": model.ELBListener, "Properties": object{
 			"LoadBalancerArn": object{"Ref": "Balancer"}, "Port": 80, "Protocol": "HTTP", "DefaultActions": []any{object{"Type": "forward", "TargetGroupArn": object{"Ref": "Group"}}},
 		}},
-		"Group": object{"Type": "AWS::ElasticLoadBalancingV2::TargetGroup", "Properties": group},
+		"Group": object{"Type": model.ELBTargetGroup, "Properties": group},
 	}
 	files, assets := map[string][]byte{}, object{}
 	name := fmt.Sprintf("v%d", version)
@@ -101,15 +102,15 @@ func deployable(dir, as string, program []byte, version int) error {
 		files["asset/users"] = program
 		files["asset/Dockerfile"] = []byte("FROM scratch\nCOPY users /users\nENTRYPOINT [\"/users\"]\n")
 		assets["dockerImages"] = object{name: object{"source": object{"directory": "asset"}, "destinations": object{"here": object{"repositoryName": "users", "imageTag": name}}}}
-		resources["Cluster"] = object{"Type": "AWS::ECS::Cluster"}
-		resources["Task"] = object{"Type": "AWS::ECS::TaskDefinition", "Properties": object{
+		resources["Cluster"] = object{"Type": model.ECSCluster}
+		resources["Task"] = object{"Type": model.ECSTaskDefinition, "Properties": object{
 			"NetworkMode": "awsvpc", "RequiresCompatibilities": []any{"FARGATE"}, "Cpu": "256", "Memory": "512",
 			"ContainerDefinitions": []any{object{
 				"Name": "users", "Image": object{"Fn::Sub": "${AWS::AccountId}.dkr.ecr.${AWS::Region}.${AWS::URLSuffix}/users:" + name},
 				"PortMappings": []any{object{"ContainerPort": 3000}}, "Environment": []any{object{"Name": "PORT", "Value": "3000"}},
 			}},
 		}}
-		resources["Service"] = object{"Type": "AWS::ECS::Service", "DependsOn": []any{"Listener"}, "Properties": object{
+		resources["Service"] = object{"Type": model.ECSService, "DependsOn": []any{"Listener"}, "Properties": object{
 			"Cluster": object{"Ref": "Cluster"}, "TaskDefinition": object{"Ref": "Task"}, "DesiredCount": 1, "LaunchType": "FARGATE",
 			"NetworkConfiguration": object{"AwsvpcConfiguration": object{"Subnets": []any{"subnet-1"}}},
 			"LoadBalancers":        []any{object{"ContainerName": "users", "ContainerPort": 3000, "TargetGroupArn": object{"Ref": "Group"}}},
@@ -117,19 +118,19 @@ func deployable(dir, as string, program []byte, version int) error {
 	} else {
 		files["asset/bootstrap"] = program
 		assets["files"] = object{name: object{"source": object{"path": "asset", "packaging": "zip"}, "destinations": object{"here": object{"bucketName": "assets", "objectKey": name + ".zip"}}}}
-		resources["Group"] = object{"Type": "AWS::ElasticLoadBalancingV2::TargetGroup", "Properties": object{
+		resources["Group"] = object{"Type": model.ELBTargetGroup, "Properties": object{
 			"TargetType": "lambda", "Targets": []any{object{"Id": object{"Ref": "Live"}}},
 			"TargetGroupAttributes": []any{object{"Key": "lambda.multi_value_headers.enabled", "Value": "true"}},
 		}}
-		resources["Function"] = object{"Type": "AWS::Lambda::Function", "Properties": object{
+		resources["Function"] = object{"Type": model.LambdaFunction, "Properties": object{
 			"Runtime": "provided.al2023", "Handler": "bootstrap", "MemorySize": 256, "Timeout": 10, "Role": "arn:aws:iam::000000000000:role/users",
 			"Architectures": []any{map[string]string{"amd64": "x86_64", "arm64": "arm64"}[runtime.GOARCH]}, "Code": object{"S3Bucket": "assets", "S3Key": name + ".zip"},
 		}}
-		resources["Version"+name] = object{"Type": "AWS::Lambda::Version", "Properties": object{"FunctionName": object{"Ref": "Function"}}}
-		resources["Live"] = object{"Type": "AWS::Lambda::Alias", "Properties": object{
+		resources["Version"+name] = object{"Type": model.LambdaVersion, "Properties": object{"FunctionName": object{"Ref": "Function"}}}
+		resources["Live"] = object{"Type": model.LambdaAlias, "Properties": object{
 			"Name": "live", "FunctionName": object{"Ref": "Function"}, "FunctionVersion": object{"Fn::GetAtt": []any{"Version" + name, "Version"}},
 		}}
-		resources["May"] = object{"Type": "AWS::Lambda::Permission", "Properties": object{
+		resources["May"] = object{"Type": model.LambdaPermission, "Properties": object{
 			"Action": "lambda:InvokeFunction", "Principal": "elasticloadbalancing.amazonaws.com", "FunctionName": object{"Ref": "Live"},
 		}}
 	}
