@@ -126,7 +126,7 @@ func TestScripts(t *testing.T) {
 
 // down stops what a script that failed has left running.
 func down(t *testing.T, state string) {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	if err := local.NewClient(state).Down(ctx); errors.Is(err, local.ErrNotRunning) {
 		return
@@ -168,7 +168,7 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: await FILE TEXT")
 	}
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(5 * time.Minute); ; time.Sleep(5 * time.Millisecond) {
 		text, _ := os.ReadFile(ts.MkAbs(args[0]))
 		if strings.Contains(string(text), args[1]) {
 			return
@@ -186,7 +186,7 @@ func until(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: until REGEXP COMMAND ARG...")
 	}
 	matches := regexp.MustCompile("(?m)" + args[0])
-	for deadline := time.Now().Add(2 * time.Minute); ; {
+	for deadline := time.Now().Add(5 * time.Minute); ; {
 		err := ts.Exec(args[1], args[2:]...)
 		if matches.MatchString(ts.ReadFile("stdout")) {
 			return

@@ -25,6 +25,8 @@
 //   - Memory is looked at every 100 ms, and only on Linux: a short peak is missed. Memory that processes share counts
 //     in each. There is no share of a processor.
 //   - A result comes when the environment is free again, but at most 20 ms after the response, as if it had a way.
+//   - No more environments start at once than twice the processors of this machine. An invocation that waits for that
+//     takes an environment that is free meanwhile.
 //   - An idle environment ends after 5 minutes. AWS does not tell when.
 //   - Functions without reserved concurrency have 1000 each. On AWS all of an account's share what is left of 1000.
 //   - The code is in a directory of this machine, in LAMBDA_TASK_ROOT, and can be written. TMPDIR is a directory of the

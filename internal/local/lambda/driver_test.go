@@ -5,9 +5,14 @@ package lambda
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"path/filepath"
+	"runtime"
+	"sync"
 	"testing"
+
+	"cutover/internal/local/ecs"
 )
 
 // elsewhere is an app whose load balancer invokes a function that the app does not have.
@@ -86,5 +91,43 @@ func TestDriverCrash(t *testing.T) {
 	defer d.mu.Unlock()
 	if len(d.lines) == 0 {
 		t.Error("the log of the function says nothing")
+	}
+}
+
+// slow is a driver whose starts take until they are let go, and fail then.
+type slow struct {
+	ecs.Driver
+	starts chan struct{}
+	goOn   chan struct{}
+}
+
+func (s slow) Start(context.Context, ecs.StartRequest) (ecs.Container, error) {
+	s.starts <- struct{}{}
+	<-s.goOn
+	return nil, errors.New("as asked")
+}
+
+// Environments that start at once are not more than the machine can start.
+func TestStartsAtOnce(t *testing.T) {
+	t.Parallel()
+	limit := 2 * runtime.NumCPU()
+	s := slow{withCommands(t, map[string]string{"users": "exit"}), make(chan struct{}, 100), make(chan struct{})}
+	d := newDeployment(t, func(o *Options) { o.Driver, o.Replaced = s, []string{"users"} })
+	d.mustDeploy(app{})
+	var all sync.WaitGroup
+	for range 2 * limit {
+		all.Go(func() {
+			if _, err := d.invoke(event{Do: "echo"}); err == nil {
+				t.Error("an environment that does not start gave a result")
+			}
+		})
+	}
+	d.until("all invocations have begun", func() bool { return d.status().Most == 2*limit })
+	d.until("as many environments start as may", func() bool { return len(s.starts) == limit })
+	close(s.goOn)
+	all.Wait()
+	// Each is tried once more.
+	if n := len(s.starts); n != 4*limit {
+		t.Errorf("%d environments were started, want %d", n, 4*limit)
 	}
 }

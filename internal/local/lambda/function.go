@@ -182,11 +182,14 @@ const timedOutType = "Sandbox.Timedout"
 
 // begin gives the invocation to an environment: to the one that was used last, or to a new one.
 func (p *Provider) begin(v *version, in *invocation) (*environment, *Error) {
-	for e := p.take(v); e != nil; e = p.take(v) {
-		in.deadline = time.Now().Add(v.spec.Timeout)
-		if e.give(in) {
-			return e, nil
-		}
+	if e := p.reuse(v, in); e != nil {
+		return e, nil
+	}
+	// On AWS each environment has processors of its own. Here those that start would slow down each other, and all.
+	p.starting <- struct{}{}
+	defer func() { <-p.starting }()
+	if e := p.reuse(v, in); e != nil { // one that was free meanwhile
+		return e, nil
 	}
 	p.mu.Lock()
 	v.function.ColdStarts++
@@ -207,6 +210,17 @@ func (p *Provider) begin(v *version, in *invocation) (*environment, *Error) {
 		err = in.crash(e)
 	}
 	return e, err
+}
+
+// reuse gives the invocation to an idle environment; nil if there is none.
+func (p *Provider) reuse(v *version, in *invocation) *environment {
+	for e := p.take(v); e != nil; e = p.take(v) {
+		in.deadline = time.Now().Add(v.spec.Timeout)
+		if e.give(in) {
+			return e
+		}
+	}
+	return nil
 }
 
 // give lets the function go on, with an invocation. It says whether the function lives.

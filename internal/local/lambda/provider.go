@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strconv"
 	"sync"
@@ -48,6 +49,8 @@ type Provider struct {
 	secrets *secretsServer
 	watch   sync.Once // of the memory
 	stopped chan struct{}
+	// starting has a token for each environment that starts.
+	starting chan struct{}
 
 	mu          sync.Mutex
 	model       *model.Model // of the last update
@@ -70,7 +73,7 @@ type permission struct {
 func New(options Options) *Provider {
 	options.Idle = cmp.Or(options.Idle, idleLimit)
 	p := &Provider{
-		options: options, stopped: make(chan struct{}),
+		options: options, stopped: make(chan struct{}), starting: make(chan struct{}, 2*runtime.NumCPU()),
 		functions: provider.Resources[*function]{}, versions: provider.Resources[*version]{}, live: map[*version]bool{}, allowed: map[[2]string]bool{},
 	}
 	p.secrets = &secretsServer{access: options.Access, function: func(environment string) string {

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"cutover/internal/assembly"
 	"cutover/internal/local/backing/access"
@@ -80,9 +81,19 @@ func TestFunction(t *testing.T) {
 		}
 		return result, err
 	}
+	status := func() lambda.FunctionStatus {
+		all := functions.Status().([]lambda.FunctionStatus)
+		if len(all) != 1 {
+			t.Fatalf("the status is %+v, want one function", all)
+		}
+		return all[0]
+	}
 	for n := 1; n <= 2; n++ {
 		if result, err := invoke(`{"Do": "echo"}`); err != nil || result.PID != 1 || result.Invocations != n {
 			t.Fatalf("invocation %d is %+v, %v, want the first process of one container", n, result, err)
+		}
+		for status().Idle == 0 { // it is stopped by the engine
+			time.Sleep(5 * time.Millisecond)
 		}
 	}
 	// A function that needs more memory than it has ends, and the next invocation gets another environment.
@@ -92,8 +103,7 @@ func TestFunction(t *testing.T) {
 	if _, err := invoke(`{"Do": "echo"}`); err != nil {
 		t.Errorf("the invocation after it: %v", err)
 	}
-	all := functions.Status().([]lambda.FunctionStatus)
-	if len(all) != 1 || all[0].ColdStarts != 2 || all[0].Errors != 1 {
-		t.Errorf("the status is %+v", all)
+	if s := status(); s.ColdStarts != 2 || s.Errors != 1 {
+		t.Errorf("the status is %+v", s)
 	}
 }
