@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"cutover/config"
+	shop "cutover/examples/shop/deployment"
 	"cutover/internal/assembly"
 	"cutover/internal/nightly"
 )
@@ -263,5 +265,45 @@ func rehearseMoves(t *testing.T, rate string, stops []stop, more ...settings) {
 	}
 	if report.Totals.Requests < 1500 {
 		t.Errorf("only %d requests were sent", report.Totals.Requests)
+	}
+}
+
+// TestRehearsalOfAnImage moves a service in Node.js from Fargate to Lambda and back, under load. Its image brings its
+// own client of the Runtime API.
+func TestRehearsalOfAnImage(t *testing.T) {
+	nightly.Test(t, "it deploys 7 times under load")
+	d := shop.Shop
+	d.Services = slices.Clone(d.Services)
+	d.Services[0].Discovery, d.Services[0].Next = nil, config.Lambda{RuntimeClient: true, Concurrency: 200}
+	phases := map[string]*assembly.Assembly{}
+	walk := []string{"stopped", "parallel", "50%", "switched", "retired"}
+	for _, at := range walk {
+		of := settings{"phase": "switched"}
+		if at != "stopped" {
+			of["compute"] = "products=" + at
+		}
+		phases["lambda-"+strings.TrimSuffix(at, "%")] = synthDeployment(t, d, of)
+	}
+	server, err := filepath.Abs("examples/shop/app/server.js")
+	if err != nil {
+		t.Fatal(err)
+	}
+	node, err := filepath.Abs("node_modules/node/bin/node")
+	if err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"--walk", "lambda-stopped,lambda-parallel,lambda-50,lambda-switched,lambda-retired,lambda-switched,lambda-parallel,lambda-stopped", "--rate", "20", "--secret", "SESSION_SECRET=of the test", "--route", "/api/products,/api/products/5"}
+	for _, part := range []string{"", "products", "carts", "orders"} {
+		name := part
+		if part == "" {
+			name = "shop"
+		}
+		args = append(args, "--run", strings.TrimSpace(fmt.Sprintf("%s=exec '%s' '%s' %s", name, node, server, part)))
+	}
+	wait := rehearse(t, phases, args...)
+	t.Parallel()
+	report, code := wait()
+	if code != 0 || !report.Verdict.Passed || report.Totals.Lost != 0 || report.Totals.Different != 0 {
+		t.Errorf("exit code %d, %+v, %q", code, report.Totals, report.Verdict.Reasons)
 	}
 }

@@ -134,7 +134,7 @@ func (s *stage) cold() (lines []string) {
 		if price == nil || f.Invocations == 0 || float64(f.ColdStarts) < coldShare*float64(f.Invocations) {
 			continue
 		}
-		lines = append(lines, fmt.Sprintf("%s: %d of %s waited for a cold start, half of them %s or longer here, so the p99 is that of a cold start: if clients may not wait, give the alias provisioned concurrency of %d, as many as were invoked at once, for US$ %v a month; or keep the service on tasks",
+		lines = append(lines, fmt.Sprintf("%s: %d of %s waited for a cold start, half of them %s or longer here, so the p99 is that of a cold start, and AWS takes another time for it: if clients may not wait, give the alias provisioned concurrency of %d, as many as were invoked at once, for US$ %v a month; or keep the service on tasks",
 			name, f.ColdStarts, words.Count(f.Invocations, "invocation"), canary.Duration(f.Cold.P50), f.Most, price(f.Most)))
 	}
 	return lines

@@ -70,7 +70,7 @@ func TestColdStarts(t *testing.T) {
 		"posts": {Invocations: 201, ColdStarts: 2, Most: 3, Cold: lambda.Took{P50: 41 * time.Millisecond}},
 		"tags":  {},
 	}}
-	want := []string{"users: 2 of 200 invocations waited for a cold start, half of them 41 ms or longer here, so the p99 is that of a cold start: " +
+	want := []string{"users: 2 of 200 invocations waited for a cold start, half of them 41 ms or longer here, so the p99 is that of a cold start, and AWS takes another time for it: " +
 		"if clients may not wait, give the alias provisioned concurrency of 3, as many as were invoked at once, for US$ 16.43 a month; or keep the service on tasks"}
 	if got := s.gaps(); !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)

@@ -1,8 +1,10 @@
 // Usage: node server.js [products | carts | orders]
 //
-// Serves a part of the shop, or all of it, on HOST and PORT (8080) until SIGTERM.
+// Serves a part of the shop, or all of it, on HOST and PORT (8080) until SIGTERM. As a function of AWS Lambda, it
+// answers what Lambda asks.
 import http from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { serve } from './function.js';
 import { handler } from './http.js';
 import { logger } from './log.js';
 import { open } from './shop.js';
@@ -11,6 +13,7 @@ const longestDrain = 5_000; // ms
 const longestStop = 15_000; // ms; less than the container's stop timeout
 
 const part = process.argv[2];
+const api = process.env.AWS_LAMBDA_RUNTIME_API;
 const log = logger(part ?? 'shop');
 
 /** Ends a start that failed, with a line that says why. */
@@ -35,7 +38,10 @@ const server = http.createServer({
 }, handler({ ...shop, log, isDraining: () => draining }));
 server.on('error', fail);
 try {
-  server.listen({ host: process.env.HOST || undefined, port: process.env.PORT || 8080 }, () => log.info('listening', server.address()));
+  server.listen({ host: process.env.HOST || undefined, port: api ? 0 : process.env.PORT || 8080 }, () => {
+    log.info('listening', server.address());
+    if (api) serve(api, server.address().port).catch(fail);
+  });
 } catch (error) {
   fail(error); // the port is no port
 }

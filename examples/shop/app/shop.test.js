@@ -258,3 +258,40 @@ test('a stopping task loses no request', async (t) => {
   assert.deepEqual(await exited, [0, null]);
   assert.ok(answered > 500);
 });
+
+test('a function answers what the server answers', async (t) => {
+  const event = (method, path, query, headers, body) => ({
+    httpMethod: method, path, multiValueQueryStringParameters: query,
+    multiValueHeaders: { host: ['shop'], ...headers }, body, isBase64Encoded: false,
+  });
+  const events = [
+    event('GET', '/api/products/5', {}, {}, ''),
+    event('GET', '/api/products/6', { page: ['1', '2'] }, {}, ''),
+    event('HEAD', '/api/products', {}, {}, ''),
+  ];
+  const answers = [];
+  const { promise, resolve } = Promise.withResolvers();
+  const lambda = http.createServer(async (request, response) => {
+    if (request.method === 'POST') {
+      answers.push(JSON.parse(Buffer.concat(await request.toArray())));
+      response.writeHead(202).end();
+    } else if (answers.length < events.length) {
+      response.setHeader('lambda-runtime-aws-request-id', String(answers.length));
+      response.end(JSON.stringify(events[answers.length]));
+    } else {
+      resolve(); // it asks for one more, which does not come
+    }
+  });
+  lambda.listen(0, '127.0.0.1');
+  t.after(() => { lambda.closeAllConnections(); lambda.close(); });
+  await once(lambda, 'listening');
+  const { url } = await start(t, 'products');
+  await start(t, 'products', { AWS_LAMBDA_RUNTIME_API: `127.0.0.1:${lambda.address().port}` });
+  await promise;
+  for (const [i, { httpMethod: method, path }] of events.entries()) {
+    const want = await fetch(url + path, { method });
+    assert.equal(answers[i].statusCode, want.status);
+    assert.deepEqual(answers[i].multiValueHeaders['content-type'], [want.headers.get('content-type')]);
+    assert.equal(Buffer.from(answers[i].body, 'base64').toString(), await want.text());
+  }
+});
