@@ -195,16 +195,16 @@ func (p *Provider) begin(v *version, in *invocation) (*environment, *Error) {
 	v.function.ColdStarts++
 	in.cold = true
 	p.mu.Unlock()
-	limit := initLimit
+	// Lambda tries once more, within the time-out of the function.
+	limit, again := initLimit, v.spec.Timeout
 	if v.runs != nil {
-		limit = driverInitLimit
+		limit, again = driverInitLimit, driverInitLimit
 	}
 	e, err := p.initialize(v, in, limit)
 	in.deadline = time.Now().Add(v.spec.Timeout)
 	if err != nil {
-		// Lambda tries once more, within the time-out of the function.
 		p.tellOnce(v, nil, fmt.Sprintf("the initialization failed, and is tried once more: %v", err))
-		e, err = p.initialize(v, in, max(limit-initLimit, v.spec.Timeout))
+		e, err = p.initialize(v, in, again)
 	}
 	if err == nil && !e.give(in) {
 		err = in.crash(e)
