@@ -1,6 +1,7 @@
 package stacks_test
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -179,13 +180,17 @@ func synthLots(t *testing.T, phase migration.Phase, everything bool) *assembly.A
 func synthQuickly(t *testing.T, d config.Deployment, change settings) *assembly.Assembly {
 	t.Helper()
 	return synthStage(t, d, change, func(stage constructs.Construct, d config.Deployment, s config.Settings) error {
-		image := t.TempDir()
+		image := filepath.Join(t.TempDir(), "image")
 		return stacks.Add(stage, d, s, func() (map[string]string, error) {
 			contexts := map[string]string{}
 			for _, service := range d.All() {
 				contexts[service.Name] = image
 			}
-			return contexts, os.WriteFile(filepath.Join(image, "Dockerfile"), []byte("FROM scratch\n"), 0o644)
+			return contexts, errors.Join(
+				os.MkdirAll(image, 0o755),
+				os.WriteFile(filepath.Join(image, "Dockerfile"), []byte("FROM scratch\n"), 0o644),
+				os.WriteFile(filepath.Join(image, "image"), nil, 0o755), // the program, for a function
+			)
 		})
 	})
 }
