@@ -40,6 +40,14 @@ func TestFunctionBeforeLoadBalancer(t *testing.T) {
 	}
 }
 
+// TestFunctionArchitecture: a function runs on the architecture that its program is compiled for.
+func TestFunctionArchitecture(t *testing.T) {
+	for arch, want := range map[string]string{"amd64": "[x86_64]", "arm64": "[arm64]"} {
+		a := synthQuickly(t, usersOnLambda(), settings{"phase": "switched", "arch": arch})
+		equal(t, arch, want, fmt.Sprint(resource(t, a, "dev-UsersFunction", "AWS::Lambda::Function").Properties["Architectures"]))
+	}
+}
+
 // usersOnLambda is the forum with users on Lambda alone, its records in a table.
 func usersOnLambda() config.Deployment {
 	return changed(first, func(s *config.Service) { s.Compute = onLambda })

@@ -2,12 +2,10 @@ package stacks_test
 
 import (
 	"encoding/json"
-	"maps"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
+	"cutover/config"
 	"cutover/internal/assembly"
 )
 
@@ -48,22 +46,55 @@ func TestNoDefaultLeaks(t *testing.T) {
 	}
 }
 
+// A function has none of the defaults either, and nothing of a task.
+func TestNoDefaultLeaksIntoFunctions(t *testing.T) {
+	d := functions()
+	for i := range d.Services {
+		if s := &d.Services[i]; s.Name == first.Name {
+			s.Port, s.CPU, s.MemoryReservationMiB, s.MemoryLimitMiB, s.User = 8080, 300, 301, 700, "1000:1001"
+			s.HealthCheck, s.Alarms = config.HealthCheck{Path: "/ready", Codes: "204", GracePeriodSeconds: 77}, config.Alarms{LatencyMilliseconds: 2300, Errors: 29}
+			s.DeregistrationDelaySeconds, s.StopTimeoutSeconds, s.Tasks, s.MaxTasks = 71, 97, 2, 5
+		}
+	}
+	a := synthQuickly(t, d, settings{"phase": "parallel", "alarms": "on", "logRetentionDays": "7"})
+	text := templateOf(t, a, "dev-UsersFunction", "") + templateOf(t, a, "dev-Users", "") + templateOf(t, a, "dev-Routing", "Users")
+	for _, value := range []struct{ own, other string }{
+		{`"MemorySize":1769`, `"MemorySize":256`},
+		{`"Timeout":60`, `"Timeout":10`},
+		{`"ReservedConcurrentExecutions":100`, `"ReservedConcurrentExecutions":50`},
+		{`"Threshold":48000`, `"Threshold":8000`},
+		{"takes 48 s or more", "takes 8 s"},
+		{"80 of 100 execution environments", "of 50 execution environments"},
+		{"its 100 execution environments", "its 50 execution environments"},
+		{`"Threshold":29`, `"Threshold":10`},
+		{"users-lambda answers with 5xx: 29 times", ": 10 times"},
+		{`"Threshold":2.3`, `"Threshold":1000`},
+		{"takes 2.3 s or more", "takes 1 s"},
+		{`"RetentionInDays":7`, `"RetentionInDays":30`},
+		{`"LEVEL":`, `"PORT"`},
+		{`"CUTOVER_SECRETS":`, `"STOP_TIMEOUT"`},
+		{`"HealthCheckEnabled":false`, `"HealthCheckPath"`},
+		{`"lambda.multi_value_headers.enabled","Value":"true"`, "deregistration_delay"},
+		{`"TargetType":"lambda"`, `"Port":`},
+		{`"AWS::AccountId"`, "8080"},
+	} {
+		if !strings.Contains(text, value.own) || strings.Contains(text, value.other) {
+			t.Errorf("users-lambda: it should have %s, and not %s", value.own, value.other)
+		}
+	}
+}
+
 // templateOf returns the properties of the resources of a stack whose ids begin with a text, as JSON in
 // which keys are in order.
 func templateOf(t *testing.T, a *assembly.Assembly, stack, id string) string {
 	t.Helper()
-	raw, err := os.ReadFile(filepath.Join(a.Dir, stack+".template.json"))
-	if err != nil {
-		t.Fatal(err)
+	properties := map[string]any{}
+	for _, r := range a.Stack(stack).Resources {
+		if strings.HasPrefix(r.LogicalID, id) {
+			properties[r.LogicalID] = r.Properties
+		}
 	}
-	var template struct {
-		Resources map[string]struct{ Properties any }
-	}
-	if err := json.Unmarshal(raw, &template); err != nil {
-		t.Fatal(err)
-	}
-	maps.DeleteFunc(template.Resources, func(name string, _ struct{ Properties any }) bool { return !strings.HasPrefix(name, id) })
-	text, err := json.Marshal(template.Resources)
+	text, err := json.Marshal(properties)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -54,6 +54,13 @@ func longWalk() []string {
 // physical are the properties with the physical name of a resource.
 var physical = []string{"Name", "RepositoryName", "LogGroupName", "Family", "ServiceName", "ClusterName", "DashboardName", "AlarmName"}
 
+// halt is a place on a walk, with what is deployed there.
+type halt struct {
+	name    string
+	list    config.Deployment
+	context settings
+}
+
 // TestGoldensOfAWalk lists what there is at each position of a walk, by stack, logical id and physical
 // name, and what each step changes. What exists in two positions has the same id and name in both.
 // So a step, and the end of a move, replace nothing.
@@ -61,36 +68,73 @@ func TestGoldensOfAWalk(t *testing.T) {
 	if !*golden.Update {
 		nightly.Test(t, "it synthesizes a deployment in fifteen positions")
 	}
+	var walk []halt
+	for _, position := range longWalk() {
+		walk = append(walk, halt{position, long(), settings{"phase": position}})
+	}
+	goldenOfWalk(t, "walk.txt", walk)
+}
+
+// TestGoldensOfAWalkToLambda does the same for a service that moves from EC2 to Lambda and back. Its target group
+// there has the longest name. The function uses a table, and calls a service behind a further load balancer.
+func TestGoldensOfAWalkToLambda(t *testing.T) {
+	if !*golden.Update {
+		nightly.Test(t, "it synthesizes a deployment in twelve positions")
+	}
+	const orders = "purchase-orders-in-europe"
+	var walk []halt
+	for _, at := range append(way(onEC2, onLambda), way(onLambda, onEC2)[1:]...) {
+		h := halt{at.String(), config.Deployment{
+			Monolith: config.Service{Name: "shop", Paths: []string{"/api*"}},
+			Services: []config.Service{
+				{Name: "customers", LoadBalancer: "press", Order: 10, Paths: []string{"/api/customers*"}},
+				{Name: orders, Order: 10, Paths: []string{"/api/orders*"}, Store: config.DynamoDB{}, Calls: []string{"customers"}, Compute: at.compute, Next: at.next},
+			},
+		}, settings{"phase": "switched"}}
+		if at.place != "" {
+			h.context["compute"] = orders + "=" + at.place
+		}
+		walk = append(walk, h)
+	}
+	goldenOfWalk(t, "walk-to-lambda.txt", walk)
+}
+
+// goldenOfWalk synthesizes each halt of a walk once, and checks that the interlock allows each step.
+func goldenOfWalk(t *testing.T, file string, walk []halt) {
+	t.Helper()
 	var distinct []string
 	synthesized := map[string]*assembly.Assembly{}
-	var before migration.State
+	var before []migration.Lock
 	var steps strings.Builder
-	walk := longWalk()
-	for i, position := range walk {
-		d, s, err := config.Load(long(), settings{"phase": position}, os.Getenv)
+	for i, at := range walk {
+		d, s, err := config.Load(at.list, at.context, os.Getenv)
 		if err != nil {
 			t.Fatal(err)
 		}
-		state := d.Migration().State(s.Position)
-		if synthesized[position] == nil {
-			distinct = append(distinct, position)
-			synthesized[position] = synthQuickly(t, long(), settings{"phase": position, "alarms": "on"})
+		m := d.Migration()
+		locks := m.Locks(m.State(s.Position))
+		if synthesized[at.name] == nil {
+			distinct = append(distinct, at.name)
+			context := maps.Clone(at.context)
+			context["alarms"] = "on"
+			synthesized[at.name] = synthQuickly(t, at.list, context)
 		}
 		if i > 0 {
-			if !d.Migration().Follows(before, state) {
-				t.Errorf("%s does not follow %s", position, walk[i-1])
+			from := walk[i-1].name
+			if !migration.Follow(before, locks) {
+				t.Errorf("%s does not follow %s", at.name, from)
 			}
-			letter := func(position string) int { return 'a' + slices.Index(distinct, position) }
-			fmt.Fprintf(&steps, "\n%c to %c\n", letter(walk[i-1]), letter(position))
-			for _, line := range assembly.Changes(synthesized[walk[i-1]], synthesized[position]) {
+			letter := func(name string) int { return 'a' + slices.Index(distinct, name) }
+			fmt.Fprintf(&steps, "\n%c to %c\n", letter(from), letter(at.name))
+			for _, line := range assembly.Changes(synthesized[from], synthesized[at.name]) {
 				if !ofInterlock(strings.Fields(line)[1]) && !strings.Contains(line, "DashboardBody") {
-					steps.WriteString(line + "\n")
+					steps.WriteString(hash.ReplaceAllString(line, "VERSION") + "\n")
 				}
 			}
 		}
-		before = state
+		before = locks
 	}
-	golden.Compare(t, "stacks/golden/walk.txt", []byte(inEach(t, distinct, synthesized)+steps.String()))
+	golden.Compare(t, "stacks/golden/"+file, []byte(inEach(t, distinct, synthesized)+steps.String()))
 }
 
 // ofInterlock reports whether a stack is one of those that refuse a step out of turn.
@@ -117,7 +161,7 @@ func inEach(t *testing.T, positions []string, synthesized map[string]*assembly.A
 				if r.Type == "AWS::ElasticLoadBalancingV2::TargetGroup" {
 					longest = max(longest, len(name))
 				}
-				id := stack.Name + " " + r.LogicalID
+				id := stack.Name + " " + hash.ReplaceAllString(r.LogicalID, "VERSION")
 				line := strings.TrimSpace(id + " " + name)
 				if exists[line] == nil {
 					exists[line] = bytes.Repeat([]byte{'-'}, len(positions))
@@ -147,7 +191,7 @@ func inEach(t *testing.T, positions []string, synthesized map[string]*assembly.A
 	}
 	b.WriteString("\n")
 	for _, line := range slices.Sorted(maps.Keys(exists)) {
-		if word := relative.FindString(strings.ReplaceAll(line, "NextTo", "")); word != "" {
+		if word := relative.FindString(absolute.Replace(line)); word != "" {
 			t.Errorf("%s has the word %q, which another position makes wrong", line, word)
 		}
 		fmt.Fprintf(&b, "%s %s\n", exists[line], line)
@@ -155,5 +199,8 @@ func inEach(t *testing.T, positions []string, synthesized map[string]*assembly.A
 	return b.String()
 }
 
-// relative are words that say where a move is. No name has them.
-var relative = regexp.MustCompile(`(?i)current|next|old|new`)
+// relative are words that say where a move is. No name has them, but for what is absolute.
+var (
+	relative = regexp.MustCompile(`(?i)current|next|old|new`)
+	absolute = strings.NewReplacer("NextTo", "", "StartsCold", "", "starts cold", "")
+)
