@@ -369,7 +369,7 @@ func TestStopAnswers(t *testing.T) {
 		defer d.mu.Unlock()
 		return len(d.exchanges) > 50
 	})
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	if err := d.Stop(ctx); err != nil {
 		t.Errorf("Stop: %v", err)

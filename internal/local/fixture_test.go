@@ -535,7 +535,7 @@ var forumAnswers = sync.OnceValue(func() map[string]string {
 // many requests there were and which were not answered as they must be.
 func load(t *testing.T, url string) (stop func() (requests int, lost []string)) {
 	t.Helper()
-	return loadOf(t, url, 300)
+	return loadOf(t, url, 100)
 }
 
 // loadOf is load with a number of requests per second. A small load costs less where the number

@@ -222,7 +222,7 @@ func TestCanary(t *testing.T) {
 	}
 	fault := filepath.Join(t.TempDir(), "fault")
 	d := start(t, stateDir(t), map[string]string{"users": fmt.Sprintf("%s=server FAULT='%s' exec '%s'", roleVariable, fault, program)})
-	const period = 2 * time.Second // a busy machine sends fewer requests than asked, and a round needs 50
+	const period = 10 * time.Second // a busy machine sends fewer requests than asked, and a round needs 50
 	canaries := func(want string) []Canary {
 		t.Helper()
 		found, err := d.Canaries(Compared{Monolith: []string{"api"}}, period)
@@ -273,7 +273,7 @@ func TestCanary(t *testing.T) {
 	if reason := judged(canary.Wait); !strings.Contains(reason, "users ha") {
 		t.Errorf("it waits because of %q", reason)
 	}
-	loadOf(t, d.url(80), 600) // a third of them for users, of which the canary gets half
+	loadOf(t, d.url(80), 150) // a third of them for users, of which the canary gets half
 	if reason := judged(canary.GoOn); !strings.Contains(reason, "users answered 0.0 % of ") {
 		t.Errorf("it goes on because of %q", reason)
 	}

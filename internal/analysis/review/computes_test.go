@@ -244,7 +244,7 @@ func TestFunctionsStay(t *testing.T) {
 	}
 	users := stack("dev-UsersFunction", "elasticloadbalancing.amazonaws.com")
 	with := &assembly.Assembly{Stacks: []*assembly.Stack{stack("dev-Hooks", "sns.amazonaws.com"), users}}
-	const stays = "\nThe function in dev-UsersFunction stays, because `cdk deploy` deletes no stack. It gets no requests, and costs nothing. " +
+	const stays = "\nThe function in dev-UsersFunction stays, because `cdk deploy` deletes no stack. It gets no requests, costs nothing, and keeps its reserved concurrency. " +
 		"After the deployment, delete it with `aws cloudformation delete-stack --stack-name dev-UsersFunction`, or keep it for the way back."
 	for from, to := range map[string]string{"users:lambda>ec2 | switched | users=retired": "users:ec2 | switched", "users:ec2 | switched": "users:ec2 | switched"} {
 		m := review.NewMove(between(t, from), between(t, to), review.Pair{Before: with, After: &assembly.Assembly{}}, false, []string{"a change"})

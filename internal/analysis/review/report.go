@@ -457,7 +457,7 @@ func (r *Report) move() string {
 func (m Move) functions() string {
 	var b strings.Builder
 	for _, stack := range m.Functions {
-		fmt.Fprintf(&b, "\nThe function in %s stays, because `cdk deploy` deletes no stack. It gets no requests, and costs nothing. After the deployment, delete it with %s, or keep it for the way back.\n",
+		fmt.Fprintf(&b, "\nThe function in %s stays, because `cdk deploy` deletes no stack. It gets no requests, costs nothing, and keeps its reserved concurrency. After the deployment, delete it with %s, or keep it for the way back.\n",
 			plain.Markdown(stack), plain.Code("aws cloudformation delete-stack --stack-name "+stack))
 	}
 	return b.String()
