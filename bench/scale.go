@@ -81,12 +81,20 @@ func (b *bench) scale(out io.Writer) error {
 		s := &all[i+1]
 		rehearsals.Go(func() error { return s.rehearse(b.ctx, tool, dir(s.services)) })
 	}
-	if err := rehearsals.Wait(); err != nil {
+	if err := rehearsals.Wait(); tooBusy(err) {
+		fmt.Fprintf(out, "Not measured: %v\n", err)
+		return nil
+	} else if err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "From %s, with %d requests per second to all services, by cutover rehearse:\n\n", strings.Join(scaleWalk, " to "), scaleRate)
 	scaleTable(out, all)
 	return nil
+}
+
+// tooBusy says whether a rehearsal could not send its load: nothing is measured then.
+func tooBusy(err error) bool {
+	return err != nil && strings.Contains(err.Error(), "The machine was too busy.")
 }
 
 // scaleTable prints a column for each size, and last the ratio of the largest to the smallest.
