@@ -77,25 +77,31 @@ func (b *bench) scale(out io.Writer) error {
 		return err
 	}
 	var rehearsals errgroup.Group
+	inconclusive := make([]error, len(all))
 	for i := range all[1:] {
 		s := &all[i+1]
-		rehearsals.Go(func() error { return s.rehearse(b.ctx, tool, dir(s.services)) })
+		rehearsals.Go(func() error {
+			err := s.rehearse(b.ctx, tool, dir(s.services))
+			if errors.Is(err, errInconclusive) {
+				inconclusive[i], err = err, nil
+			}
+			return err
+		})
 	}
-	if err := rehearsals.Wait(); tooBusy(err) {
+	if err := rehearsals.Wait(); err != nil {
+		return err
+	}
+	if err := errors.Join(inconclusive...); err != nil {
 		fmt.Fprintf(out, "Not measured: %v\n", err)
 		return nil
-	} else if err != nil {
-		return err
 	}
 	fmt.Fprintf(out, "From %s, with %d requests per second to all services, by cutover rehearse:\n\n", strings.Join(scaleWalk, " to "), scaleRate)
 	scaleTable(out, all)
 	return nil
 }
 
-// tooBusy says whether a rehearsal could not send its load: nothing is measured then.
-func tooBusy(err error) bool {
-	return err != nil && strings.Contains(err.Error(), "The machine was too busy.")
-}
+// errInconclusive says that a rehearsal proves nothing, as where the machine could not hold the load.
+var errInconclusive = errors.New("inconclusive")
 
 // scaleTable prints a column for each size, and last the ratio of the largest to the smallest.
 func scaleTable(out io.Writer, all []scaled) {
@@ -196,6 +202,9 @@ func rehearse(ctx context.Context, tool, dir string, args ...string) (report reh
 		return report, samples, nil
 	case reportErr == nil:
 		err = errors.New(strings.Join(report.Verdict.Reasons, " "))
+		if report.Verdict.Outcome == rehearsal.Inconclusive {
+			err = fmt.Errorf("%w: %w", errInconclusive, err)
+		}
 	case err != nil:
 		err = fmt.Errorf("%w\n%s", err, stderr.Bytes())
 	default:

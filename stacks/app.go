@@ -169,7 +169,7 @@ func waitForRepositories(dir string, d config.Deployment, s config.Settings) err
 			continue
 		}
 		stacks := []string{config.Pascal(service.Name)}
-		if _, is := service.Function(); is && imaged(service) {
+		if _, is := pushedFunction(service); is {
 			stacks = append(stacks, functionStack(service.Name))
 		}
 		for _, stack := range stacks {

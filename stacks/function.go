@@ -47,19 +47,26 @@ func newFunctions(scope constructs.Construct, d config.Deployment, s config.Sett
 		}
 		p := &pair{ServiceProps: &ServiceProps{Service: service, Deployment: d}, Pair: one}
 		f := &Function{}
-		if imaged(service) {
-			f.Stack = newStack(scope, s, functionStack(service.Name), "Function of "+service.Name, ownRepository(s, service.Name))
-			depend(f.Stack, on.registry, "its image is pushed to its repository")
-			f.runImage(s, service)
-		} else {
+		newStack := func(synthesizer awscdk.IStackSynthesizer) awscdk.Stack {
+			return newStack(scope, s, functionStack(service.Name), "Function of "+service.Name, synthesizer)
+		}
+		switch service.Image.(type) {
+		case config.GoPackage:
 			contexts, err := images()
 			if err != nil {
 				return nil, err
 			}
-			f.Stack = newStack(scope, s, functionStack(service.Name), "Function of "+service.Name, nil)
+			f.Stack = newStack(nil)
 			if err := f.runProgram(contexts[service.Name]); err != nil {
 				return nil, err
 			}
+		case config.Dockerfile:
+			f.Stack = newStack(ownRepository(s, service.Name))
+			depend(f.Stack, on.registry, "its image is pushed to its repository")
+			f.runImage(s, service)
+		case config.Registry:
+			f.Stack = newStack(nil)
+			f.runImage(s, service)
 		}
 		f.add(s, p, plan)
 		functions[one.Name] = f
@@ -82,10 +89,12 @@ func functionsAfterTables(functions map[string]*Function, d config.Deployment, s
 	}
 }
 
-// imaged says whether the function of a service is a container image. That of a Go package is a zip file.
-func imaged(service config.Service) bool {
-	_, is := service.Image.(config.GoPackage)
-	return !is
+// pushedFunction returns the pair of a service on Lambda whose image is pushed to the repository of the service, and
+// whether there is one.
+func pushedFunction(service config.Service) (config.Pair, bool) {
+	pair, is := service.Function()
+	_, built := service.Image.(config.Dockerfile)
+	return pair, is && built
 }
 
 // runProgram has the function run the program in a build context.
@@ -111,17 +120,14 @@ func (f *Function) runImage(s config.Settings, service config.Service) {
 	case config.Dockerfile:
 		asset := &awsecrassets.DockerImageAssetProps{}
 		ofDockerfile(f.Stack, image, asset)
-		platform := awsecrassets.Platform_LINUX_AMD64()
-		if s.Arch == "arm64" {
-			platform = awsecrassets.Platform_LINUX_ARM64()
-		}
 		f.code = awslambda.Code_FromAssetImage(asset.Directory, &awslambda.AssetImageCodeProps{
-			AssetName: jsii.String(service.Name), Platform: platform, File: asset.File, Target: asset.Target, BuildArgs: asset.BuildArgs, Exclude: asset.Exclude, Cmd: command,
+			AssetName: jsii.String(service.Name), Platform: platform(s), File: asset.File, Target: asset.Target, BuildArgs: asset.BuildArgs, Exclude: asset.Exclude, Cmd: command,
 		})
 	case config.Registry:
 		repository, _ := image.ECR()
 		_, name, _ := strings.Cut(repository, ":repository/")
-		version := strings.TrimLeft(image.Name[strings.Index(image.Name, name)+len(name):], ":@")
+		_, versioned, _ := strings.Cut(image.Name, "/") // without the registry
+		version := strings.TrimPrefix(versioned, name)[1:]
 		f.code = awslambda.Code_FromEcrImage(awsecr.Repository_FromRepositoryAttributes(f.Stack, jsii.String("Repository"), &awsecr.RepositoryAttributes{
 			RepositoryArn: substituted(repository), RepositoryName: jsii.String(name),
 		}), &awslambda.EcrImageCodeProps{TagOrDigest: jsii.String(version), Cmd: command})

@@ -385,6 +385,7 @@ func TestImageFunction(t *testing.T) {
 		s.Compute, s.Image, s.Command = on, config.Dockerfile{Dir: "stacks/testdata/orders", File: "images/Dockerfile"}, []string{"app.handler"}
 	})
 	d.Services[1].Compute, d.Services[1].Image = on, config.Registry{Name: account + ".dkr.ecr.eu-west-1.amazonaws.com/shop/threads@" + digest}
+	d.Services[2].Compute, d.Services[2].Image = on, config.Registry{Name: account + ".dkr.ecr.eu-west-1.amazonaws.com/ecr:1.2"} // a name that the registry's has, too
 	dir := filepath.Join(scratch, "functions-of-images")
 	context := production(migration.Switched)
 	context["store"], context["domain"] = "dynamodb", "api.example.com"
@@ -420,6 +421,12 @@ func TestImageFunction(t *testing.T) {
 	}
 	if threads := function("prod-ThreadsFunction"); threads.Image.Reference != account+".dkr.ecr.eu-west-1."+"amazonaws.com/shop/threads@"+digest {
 		t.Errorf("the image of a repository is %+v", threads.Image)
+	}
+	if posts := function("prod-PostsFunction"); posts.Image.Reference != account+".dkr.ecr.eu-west-1.amazonaws.com/ecr:1.2" {
+		t.Errorf("the image with a tag is %+v", posts.Image)
+	}
+	if slices.Contains(a.Stack("prod-PostsFunction").DependsOn, a.Stack("prod-Registry")) {
+		t.Error("prod-PostsFunction waits for prod-Registry, which does not have the repository of its image")
 	}
 	policy, err := json.Marshal(a.Stack("prod-Registry").Resource("Users0A0EEA89").Properties["RepositoryPolicyText"])
 	if err != nil {

@@ -61,7 +61,7 @@ func NewRegistry(scope constructs.Construct, d config.Deployment, s config.Setti
 		repository.Node().DefaultChild().(awsecr.CfnRepository).SetEncryptionConfiguration(
 			&awsecr.CfnRepository_EncryptionConfigurationProperty{EncryptionType: jsii.String("AES256")})
 		repository.AddToResourcePolicy(publish)
-		if pair, is := service.Function(); is && imaged(service) {
+		if pair, is := pushedFunction(service); is {
 			repository.AddToResourcePolicy(pulledByLambda(stack, s.Name(pair.Name)))
 		}
 		// A stack may have 200 outputs, which is enough for the services behind one load

@@ -93,7 +93,7 @@ func (d durations) seconds(n int) awscdk.Duration {
 
 func newAlike(scope constructs.Construct, s config.Settings, network *Network, cluster *Cluster) *Alike {
 	a := &Alike{
-		platform:        awsecrassets.Platform_LINUX_AMD64(),
+		platform:        platform(s),
 		buildArgs:       &buildTime,
 		linuxParameters: newLinuxParameters(scope, "LinuxParameters"),
 		cluster:         cluster.Cluster,
@@ -113,9 +113,6 @@ func newAlike(scope constructs.Construct, s config.Settings, network *Network, c
 			Weight:           jsii.Number(1),
 		}}
 	}
-	if s.Arch == "arm64" {
-		a.platform = awsecrassets.Platform_LINUX_ARM64()
-	}
 	// A deployment waits for the first check, an interval after the start. But each
 	// check starts a process, which is most of an idle task's load.
 	a.healthCheck = &awsecs.HealthCheck{
@@ -124,6 +121,14 @@ func newAlike(scope constructs.Construct, s config.Settings, network *Network, c
 		Retries:  jsii.Number(3),
 	}
 	return a
+}
+
+// platform is what images are built for.
+func platform(s config.Settings) awsecrassets.Platform {
+	if s.Arch == "arm64" {
+		return awsecrassets.Platform_LINUX_ARM64()
+	}
+	return awsecrassets.Platform_LINUX_AMD64()
 }
 
 // ownRepository pushes images to the repository of a service.

@@ -141,7 +141,7 @@ func (m *Model) readLambda() {
 			}
 			if f := m.FunctionTarget(target.ID).Function; f != nil {
 				f.Invoked = true
-			} else if name, _ := functionName(target.ID); name != "" && !slices.ContainsFunc(m.OutsideFunctions, func(f *Function) bool { return f.Name == name }) {
+			} else if name, _ := functionName(target.ID); name != "" && m.OutsideFunction(target.ID) == nil {
 				m.OutsideFunctions = append(m.OutsideFunctions, &Function{Base: g.Base, Name: name, Timeout: maxTimeout, Concurrency: -1, Invoked: true})
 			}
 		}
@@ -161,10 +161,15 @@ func functionName(arn string) (name, qualifier string) {
 	return "", ""
 }
 
-// ARNFunction is the name of the function of an ARN, empty for any other text.
-func ARNFunction(arn string) string {
+// OutsideFunction is the function that a target group names by an ARN, and that is not in the assembly; nil if there is
+// none.
+func (m *Model) OutsideFunction(arn string) *Function {
 	name, _ := functionName(arn)
-	return name
+	i := slices.IndexFunc(m.OutsideFunctions, func(f *Function) bool { return f.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return m.OutsideFunctions[i]
 }
 
 // Outside says that the function is not in the assembly.

@@ -76,7 +76,6 @@ func Compare(ctx context.Context, node, dir string, pairs []Pair) ([]Stack, erro
 	}
 	var compared []files
 	var stacks []Stack
-	var gone []bool // the stacks that the app no longer has
 	for _, pair := range pairs {
 		for _, name := range stackNames(pair) {
 			var none assembly.Stack
@@ -89,7 +88,6 @@ func Compare(ctx context.Context, node, dir string, pairs []Pair) ([]Stack, erro
 			}
 			compared = append(compared, files{before.File, after.File})
 			stacks = append(stacks, Stack{Name: name, In: []string{pair.Name}})
-			gone = append(gone, after == &none)
 		}
 	}
 	if len(compared) == 0 {
@@ -120,7 +118,7 @@ func Compare(ctx context.Context, node, dir string, pairs []Pair) ([]Stack, erro
 		return nil, fmt.Errorf("comparing %d templates gave %d differences", len(stacks), len(differences))
 	}
 	for i, difference := range differences {
-		if gone[i] {
+		if compared[i].After == "" { // the app no longer has the stack
 			for j := range difference.Resources {
 				difference.Resources[j].Impact = Stays
 			}

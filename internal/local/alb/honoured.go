@@ -49,7 +49,7 @@ func Read(m *model.Model) (*rules.Table, error) {
 			if g.TargetType == "lambda" {
 				what = "Lambda functions"
 			}
-			if g.TargetType != "lambda" || m.FunctionTarget(target.ID).Function == nil && model.ARNFunction(target.ID) == "" {
+			if g.TargetType != "lambda" || m.FunctionTarget(target.ID).Function == nil && m.OutsideFunction(target.ID) == nil {
 				errs = append(errs, g.Errorf(fmt.Sprintf("Targets[%d]", i), "%s does not answer here: only %s are targets", target.ID, what))
 			}
 		}

@@ -58,8 +58,8 @@ func Compatibility() []provider.Compatibility {
 	})
 }
 
-// code are settings without an effect if a command runs in place of a function.
-var code = []string{"ZipFile", "Layers", "S3Bucket", "S3Key", "SnapStart"}
+// ofCode are settings without an effect if a command runs in place of a function.
+var ofCode = []string{"ZipFile", "Layers"}
 
 // ignored are settings that are refused nowhere.
 func ignored() map[string]string {
@@ -110,7 +110,7 @@ func (p *plan) checkFunction(f *model.Function) error {
 	}
 	passed := ignored()
 	if p.replaced(f) != "" {
-		for _, name := range code {
+		for _, name := range ofCode {
 			passed[name] = ""
 		}
 	}

@@ -55,7 +55,6 @@ type Provider struct {
 	mu          sync.Mutex
 	model       *model.Model // of the last update
 	functions   provider.Resources[*function]
-	outside     map[string]string            // keys of functions that are not in the assembly, by name
 	versions    provider.Resources[*version] // by the resource of the version
 	aliases     provider.Resources[*model.FunctionAlias]
 	permissions provider.Resources[permission]
@@ -239,8 +238,8 @@ func (p *Provider) key(target string) string {
 	if p.model == nil {
 		return ""
 	}
-	if key := p.outside[model.ARNFunction(target)]; key != "" {
-		return key
+	if f := p.model.OutsideFunction(target); f != nil {
+		return f.Key()
 	}
 	switch t := p.model.FunctionTarget(target); {
 	case t.Alias != nil:
@@ -516,10 +515,7 @@ func (p *plan) fill(of *model.Function) (*model.Function, []model.Secret, error)
 // that is there stays as it is. No environment starts before the first invocation.
 func (p *plan) Update(ctx context.Context, stack string) error {
 	p.mu.Lock()
-	p.Provider.model, p.Provider.outside = p.model, map[string]string{}
-	for _, f := range p.model.OutsideFunctions {
-		p.Provider.outside[f.Name] = f.Key()
-	}
+	p.Provider.model = p.model
 	p.mu.Unlock()
 	for _, key := range p.functions.Of(stack).Keys() {
 		if err := p.updateFunction(ctx, key); err != nil {
