@@ -137,8 +137,9 @@ func (d Deployment) apiMethods(at string, owner Service) []APIMethod {
 	if !slices.ContainsFunc(d.All(), func(s Service) bool { return s.API.WriteAuthorization == AWSIAM && s.takes(at) }) {
 		return append([]APIMethod{any}, methods...)
 	}
-	any.IAM = true
-	methods = append([]APIMethod{any}, methods...)
+	signed := any
+	signed.IAM = true
+	methods = append([]APIMethod{signed}, methods...)
 	for _, name := range []string{"GET", "HEAD", "OPTIONS"} {
 		if !slices.ContainsFunc(methods, func(m APIMethod) bool { return m.Name == name }) {
 			methods = append(methods, with(name))

@@ -42,10 +42,11 @@ func newAPIGatewayAccount(scope constructs.Construct, s config.Settings) awscdk.
 		Actions:   jsii.Strings("logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogGroups", "logs:DescribeLogStreams", "logs:PutLogEvents", "logs:GetLogEvents", "logs:FilterLogEvents"),
 		Resources: jsii.Strings("*"),
 	}))
-	suppress(role, suppression{rule: "AwsSolutions-IAM5", reason: "The role is the account's, for the logs of all its APIs, and AWS refuses one that may write to fewer"})
+	policy := role.Node().FindChild(jsii.String("DefaultPolicy"))
+	suppress(policy, suppression{rule: "AwsSolutions-IAM5", reason: "The role is the account's, for the logs of all its APIs, and AWS refuses one that may write to fewer"})
 	account := awsapigateway.NewCfnAccount(stack, jsii.String("Account"), &awsapigateway.CfnAccountProps{CloudWatchRoleArn: role.RoleArn()})
 	account.Node().AddDependency(role)
-	for _, kept := range []constructs.IConstruct{role, role.Node().FindChild(jsii.String("DefaultPolicy"))} {
+	for _, kept := range []constructs.IConstruct{role, policy} {
 		kept.Node().DefaultChild().(awscdk.CfnResource).ApplyRemovalPolicy(awscdk.RemovalPolicy_RETAIN, nil)
 	}
 	account.ApplyRemovalPolicy(awscdk.RemovalPolicy_RETAIN, nil)
@@ -101,7 +102,14 @@ func NewFront(scope constructs.Construct, s config.Settings, d config.Deployment
 			methods = append(methods, of)
 			deployed = append(deployed, []any{resource.Path, method})
 			reason := "The API is public, as that of the load balancer behind: writes are signed if their service says so"
-			suppress(of, suppression{rule: "AwsSolutions-APIG4", reason: reason}, suppression{rule: "AwsSolutions-COG4", reason: reason})
+			var suppressions []suppression
+			if !method.IAM {
+				suppressions = append(suppressions, suppression{rule: "AwsSolutions-APIG4", reason: reason})
+			}
+			if method.Name != "OPTIONS" {
+				suppressions = append(suppressions, suppression{rule: "AwsSolutions-COG4", reason: reason})
+			}
+			suppress(of, suppressions...)
 			if setting := methodSetting(resource.Path, method); setting != nil {
 				settings = append(settings, setting)
 			}
