@@ -30,7 +30,7 @@ async function show(text = "", opened = false) {
   const open = (path, text) => { if (!signal.aborted) go(path, text); };
 
   main.setAttribute("aria-busy", "true");
-  status.textContent = text;
+  status.textContent = "";
   let view = notFound(`There is no page ${path}`);
   const [pattern, render] = views.find(([pattern]) => pattern.test(path)) ?? [];
   if (render) {
@@ -53,6 +53,7 @@ async function show(text = "", opened = false) {
     scrollTo(0, 0);
     main.querySelector("h1").focus({ preventScroll: true });
   }
+  status.textContent = text;
 }
 
 // answeredBy says which service answered what the view shows, also what comes later.

@@ -270,6 +270,12 @@ func TestWriters(t *testing.T) {
 
 	b.click("Edit thread")
 	b.says("dialog h2", "Edit thread")
+	other("Theirs again")
+	b.fill("title", "Mine")
+	b.click("Save")
+	b.says("dialog .problem", "412 Precondition Failed")
+	b.click("Take what is stored")
+	b.until(`document.activeElement.name === "title" && document.activeElement.value === "Theirs again"`)
 	b.fill("title", strings.Repeat("x", 1001))
 	b.click("Save")
 	b.says("dialog .problem", "422 ")
@@ -292,6 +298,37 @@ func TestWriters(t *testing.T) {
 	b.says("#status", "The thread is deleted.")
 	if status, _, _ := f.send(t, "GET", thread, nil); status != http.StatusNoContent {
 		t.Errorf("the thread is still there: %d", status)
+	}
+
+	// The answer to a change is lost. The page looks whether it was made.
+	b.load("/threads/3")
+	var lost atomic.Bool
+	f.change(func() {
+		f.instead = func(w http.ResponseWriter, r *http.Request) bool {
+			lose := r.Method == http.MethodPut && !lost.Swap(true)
+			if lose {
+				f.services["api"].ServeHTTP(httptest.NewRecorder(), r)
+				w.WriteHeader(http.StatusGatewayTimeout)
+			}
+			return lose
+		}
+	})
+	b.click("Edit")
+	b.says("dialog h2", "Edit post")
+	b.fill("text", "Changed")
+	b.click("Save")
+	b.says("dialog .problem", "504 Gateway Timeout")
+	b.says("dialog .problem", "What is stored is what you wrote.")
+	b.click("Cancel")
+	b.load("/threads/3")
+	b.says("main li", "Changed")
+	items := b.count("main li")
+	b.click("Delete")
+	b.says("dialog blockquote", "Changed")
+	b.click("Delete")
+	b.says("#status", "The post is deleted.")
+	if left := b.count("main li"); left != items-1 {
+		t.Errorf("of %d posts there are %d left", items, left)
 	}
 }
 
@@ -386,6 +423,9 @@ func TestFiles(t *testing.T) {
 	var names []string
 	for _, entry := range entries {
 		names = append(names, entry.Name())
+		if strings.HasPrefix(entry.Name(), forumtest.Monolith) {
+			t.Errorf("%s is below /%s*, so a service would be asked for it", entry.Name(), forumtest.Monolith)
+		}
 		text, err := os.ReadFile(web + "/" + entry.Name())
 		if err != nil {
 			t.Fatal(err)
