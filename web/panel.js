@@ -120,7 +120,7 @@ function showDeployment() {
       h("div", {}, h("dt", {}, "Environment"), h("dd", {}, environment)),
       h("div", {}, h("dt", {}, "Phase"), h("dd", { id: "phase" }, position)),
     ]));
-  const names = services.map((service) => `${service.name} ${service.paths[0]}`).join();
+  const names = JSON.stringify(services);
   if (names === shown) return;
   shown = names;
   for (const tally of tallies) tally.stopped = true;

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
-	"strings"
 	"sync"
 	"testing"
 
@@ -40,15 +39,9 @@ func Start(t testing.TB, address string, writes bool) map[string]http.Handler {
 			"posts":   posts.Posts.In(data.API, store.NewMemory()),
 		}
 	}
-	environment := server.Environment(func(name string) string {
-		if strings.HasSuffix(name, "_URL") && !strings.HasSuffix(name, "_DATABASE_URL") {
-			return address
-		}
-		return ""
-	})
-	all := []server.Module{environment, modules["users"], modules["threads"], modules["posts"]}
+	kinds := []server.Module{modules["users"], modules["threads"], modules["posts"]}
 	if writes {
-		if err := server.Seed(t.Context(), io.Discard, all...); err != nil {
+		if err := server.Seed(t.Context(), io.Discard, append([]server.Module{environment(Monolith, address)}, kinds...)...); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -62,23 +55,22 @@ func Start(t testing.TB, address string, writes bool) map[string]http.Handler {
 			t.Fatal(err)
 		}
 		running.Go(func() {
-			if err := server.Serve(ctx, listener, io.Discard, modules...); err != nil {
+			if err := server.Serve(ctx, listener, io.Discard, append([]server.Module{environment(name, address)}, modules...)...); err != nil {
 				t.Error(err)
 			}
 		})
 		to := &url.URL{Scheme: "http", Host: listener.Addr().String()}
-		return &httputil.ReverseProxy{
-			Transport: transport,
-			Rewrite:   func(r *httputil.ProxyRequest) { r.SetURL(to) },
-			ModifyResponse: func(a *http.Response) error {
-				a.Header.Set("X-Answered-By", name)
-				return nil
-			},
-		}
+		return &httputil.ReverseProxy{Transport: transport, Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(to) }}
 	}
-	services := map[string]http.Handler{Monolith: serve(Monolith, all...)}
+	services := map[string]http.Handler{Monolith: serve(Monolith, kinds...)}
 	for _, kind := range Kinds {
-		services[kind] = serve(kind, environment, modules[kind])
+		services[kind] = serve(kind, modules[kind])
 	}
 	return services
+}
+
+// environment is that of a service which asks the others at address, and names itself in its answers.
+func environment(service, address string) server.Module {
+	variables := map[string]string{"ANSWERED_BY": service, "USERS_URL": address, "THREADS_URL": address, "POSTS_URL": address}
+	return server.Environment(func(name string) string { return variables[name] })
 }

@@ -44,15 +44,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// tab is an open page.
-type tab struct {
-	*testing.T
-	ctx context.Context
-	f   *front
-}
-
-// open opens a path of the front in a tab of its own, with English as its language.
-func open(t *testing.T, f *front, path string) *tab {
+// start starts the browser, or skips the test.
+func start(t *testing.T) {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("slow: it starts a browser")
@@ -81,6 +74,18 @@ func open(t *testing.T, f *front, path string) *tab {
 	if browser.err != nil {
 		t.Fatalf("the browser %s does not start: %v", program, browser.err)
 	}
+}
+
+// tab is an open page.
+type tab struct {
+	*testing.T
+	ctx context.Context
+	f   *front
+}
+
+// open opens a path of the front in a tab of its own.
+func open(t *testing.T, f *front, path string) *tab {
+	t.Helper()
 	ctx, closeTab := chromedp.NewContext(browser.ctx, chromedp.WithListener(func(event any) {
 		switch e := event.(type) {
 		case *runtime.EventExceptionThrown:

@@ -38,6 +38,7 @@ const security = "default-src 'self'; frame-ancestors 'none'; form-action 'self'
 
 func newFront(t *testing.T, writes bool) *front {
 	t.Helper()
+	start(t)
 	f := &front{phase: "monolith", writes: writes, switched: map[string]bool{}}
 	f.Server = httptest.NewServer(f)
 	t.Cleanup(f.Close)

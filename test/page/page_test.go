@@ -20,11 +20,11 @@ import (
 // TestViews: every view fits into every window, by day and by night, and axe finds nothing.
 func TestViews(t *testing.T) {
 	t.Parallel()
+	f := newFront(t, true)
 	script, err := os.ReadFile(axe)
 	if err != nil {
 		t.Fatalf("axe-core is not installed: run `make setup`: %v", err)
 	}
-	f := newFront(t, true)
 	long := strings.Repeat("Donaudampfschifffahrt", 10)
 	author := f.create(t, "users", map[string]any{"username": long[:100], "name": long, "bio": long + "\n\n" + long})
 	id := json.Number(author[strings.LastIndex(author, "/")+1:])
