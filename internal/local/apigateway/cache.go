@@ -105,3 +105,10 @@ func invalidates(header http.Header) bool {
 	}
 	return false
 }
+
+// clear gives up all answers.
+func (c *cache) clear() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	clear(c.kept)
+}
