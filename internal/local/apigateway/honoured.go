@@ -15,6 +15,8 @@ import (
 var forAWS = map[string]string{
 	"Tags": "", "Description": "", "Version": "", "FailOnWarnings": "", "ApiKeySourceType": "", "SecurityPolicy": "", "EndpointAccessMode": "", "IpAddressType": "",
 	"OperationName": "", "DocumentationVersion": "", "DataTraceEnabled": "", "Name": "",
+	// Of a VPC link.
+	"SubnetIds": "", "SecurityGroupIds": "",
 	// A proxy has no use for them.
 	"MethodResponses": "", "IntegrationResponses": "", "PassthroughBehavior": "",
 	"ResponseTransferMode": "BUFFERED",
