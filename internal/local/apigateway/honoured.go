@@ -148,7 +148,9 @@ func (p *plan) checkMethod(m *model.APIMethod) error {
 	}
 	i := &m.Integration
 	refuse := func(property, format string, args ...any) {
-		errs = append(errs, m.Errorf("Integration."+property, format, args...))
+		if m.Problem("Integration."+property) == nil { // which says why
+			errs = append(errs, m.Errorf("Integration."+property, format, args...))
+		}
 	}
 	switch i.Type {
 	case "AWS_PROXY":
