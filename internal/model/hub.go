@@ -34,8 +34,10 @@ var withoutControls = map[string]bool{
 	AppAutoScalingTarget:                            true,
 	"AWS::CDK::Metadata":                            true,
 	BucketDeployment:                                true, // CDK's, for the page
+	CloudFrontCachePolicy:                           true,
 	CloudFrontFunction:                              true, // part of its distribution
 	CloudFrontOriginAccessControl:                   true, // CloudFront.13
+	CloudFrontOriginRequestPolicy:                   true,
 	CloudFrontResponseHeadersPolicy:                 true,
 	CloudFrontVPCOrigin:                             true,
 	CloudMapHTTPNamespace:                           true,

@@ -24,9 +24,11 @@ const (
 
 	CloudFormationStack = "AWS::CloudFormation::Stack"
 
+	CloudFrontCachePolicy           = "AWS::CloudFront::CachePolicy"
 	CloudFrontDistribution          = "AWS::CloudFront::Distribution"
 	CloudFrontFunction              = "AWS::CloudFront::Function"
 	CloudFrontOriginAccessControl   = "AWS::CloudFront::OriginAccessControl"
+	CloudFrontOriginRequestPolicy   = "AWS::CloudFront::OriginRequestPolicy"
 	CloudFrontResponseHeadersPolicy = "AWS::CloudFront::ResponseHeadersPolicy"
 	CloudFrontVPCOrigin             = "AWS::CloudFront::VpcOrigin"
 	// BucketDeployment is CDK's resource that copies files into a bucket.
@@ -184,9 +186,11 @@ var types = map[string]facts{
 	EC2LaunchConfiguration:                  {nil, free, nil},
 	"AWS::AutoScaling::LifecycleHook":       {nil, free, nil},
 	"AWS::CDK::Metadata":                    {nil, free, nil},
+	CloudFrontCachePolicy:                   {only(), free, nil},
 	CloudFrontDistribution:                  {only(), []string{"distributionRequests", "distributionTransfer", "originTransfer"}, nil},
 	CloudFrontFunction:                      {only("Name"), []string{"edgeFunctions"}, nil},
 	CloudFrontOriginAccessControl:           {only(), free, nil},
+	CloudFrontOriginRequestPolicy:           {only(), free, nil},
 	CloudFrontResponseHeadersPolicy:         {only(), free, nil},
 	CloudFrontVPCOrigin:                     {only(), free, nil},
 	BucketDeployment:                        {nil, free, nil},
