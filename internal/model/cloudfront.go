@@ -43,7 +43,7 @@ type Origin struct {
 	// At most one of these stands behind the domain. All are nil if the domain leads out of the assembly.
 	Bucket       *Bucket
 	LoadBalancer *LoadBalancer
-	API          *assembly.Resource
+	API          *RestAPI
 	// VPCOrigin is nil if requests go over the internet.
 	VPCOrigin *VPCOrigin
 	// AccessControl signs requests to a bucket; nil if they are not signed.
@@ -314,7 +314,7 @@ func (m *Model) origin(v assembly.Value) *Origin {
 			o.Bucket, _ = m.values[ref.Resource].(*Bucket)
 		case APIGatewayRestAPI:
 			if behind, _ := o.Parts[min(i+1, len(o.Parts)-1)].(string); strings.HasPrefix(behind, ".execute-api.") {
-				o.API = ref.Resource
+				o.API, _ = m.values[ref.Resource].(*RestAPI)
 			}
 		}
 	}

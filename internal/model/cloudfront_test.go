@@ -45,7 +45,7 @@ func TestDistribution(t *testing.T) {
 	page := d.Behaviors[2]
 	for what, got := range map[string]string{
 		"bucket":       fmt.Sprint(files.Bucket.Name, files.Path.Value, files.Attempts, files.Protocol == "", reads, lists),
-		"api":          fmt.Sprint(api.API.LogicalID, api.Path.Value, api.Headers[0].Name, api.HTTPSPort, api.ReadTimeout),
+		"api":          fmt.Sprint(api.API.Resource.LogicalID, api.Path.Value, api.Headers[0].Name, api.HTTPSPort, api.ReadTimeout),
 		"vpc":          fmt.Sprint(way.LoadBalancer == m.LoadBalancers[0], way.Protocol),
 		"optimized":    fmt.Sprint(page.CachePolicy.MinTTL, page.CachePolicy.Keeps(), page.CachePolicy.AcceptBrotli, page.Methods),
 		"own policy":   fmt.Sprint(d.Behaviors[0].CachePolicy.TTL, d.Behaviors[0].CachePolicy.Query, d.Behaviors[0].OriginRequestPolicy.Name),

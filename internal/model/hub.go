@@ -25,8 +25,8 @@ var withoutControls = map[string]bool{
 	APIGatewayAccount:                               true,
 	APIGatewayDeployment:                            true,
 	APIGatewayMethod:                                true, // APIGateway.8 is about routes of version 2
-	"AWS::ApiGateway::Model":                        true,
-	"AWS::ApiGateway::RequestValidator":             true,
+	APIGatewayModel:                                 true,
+	APIGatewayValidator:                             true,
 	APIGatewayResource:                              true,
 	APIGatewayRestAPI:                               true,
 	APIGatewayVPCLink:                               true,

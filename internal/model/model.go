@@ -94,6 +94,17 @@ type Model struct {
 	Buckets       []*Bucket
 	BucketFiles   []*BucketFiles
 
+	// RestAPIs and what belongs to them are those of API Gateway.
+	RestAPIs       []*RestAPI
+	APIResources   []*APIResource
+	APIMethods     []*APIMethod
+	APIValidators  []*APIValidator
+	APIModels      []*APIModel
+	APIDeployments []*APIDeployment
+	APIStages      []*APIStage
+	APIAccounts    []*APIAccount
+	VPCLinks       []*VPCLink
+
 	values map[*assembly.Resource]any
 }
 
@@ -126,6 +137,7 @@ func Read(a *assembly.Assembly) *Model {
 	m.Rules = all(m, ELBListenerRule, m.rule)
 
 	m.readLambda()
+	m.readAPIs()
 	m.readServiceDiscovery()
 	m.Clusters = all(m, ECSCluster, m.cluster)
 	all(m, ECSCapacityProvider, (*CapacityProvider).read)

@@ -13,9 +13,11 @@ const (
 	APIGatewayAccount    = "AWS::ApiGateway::Account"
 	APIGatewayDeployment = "AWS::ApiGateway::Deployment"
 	APIGatewayMethod     = "AWS::ApiGateway::Method"
+	APIGatewayModel      = "AWS::ApiGateway::Model"
 	APIGatewayResource   = "AWS::ApiGateway::Resource"
 	APIGatewayRestAPI    = "AWS::ApiGateway::RestApi"
 	APIGatewayStage      = "AWS::ApiGateway::Stage"
+	APIGatewayValidator  = "AWS::ApiGateway::RequestValidator"
 	// APIGatewayVPCLink is a VPC link V2, which REST APIs have, too.
 	APIGatewayVPCLink = "AWS::ApiGatewayV2::VpcLink"
 
@@ -174,8 +176,8 @@ var types = map[string]facts{
 	APIGatewayAccount:                       {only(), free, nil},
 	APIGatewayDeployment:                    {only("DeploymentCanarySettings", "RestApiId"), free, nil},
 	APIGatewayMethod:                        {only("HttpMethod", "ResourceId", "RestApiId"), free, nil},
-	"AWS::ApiGateway::Model":                {only("ContentType", "Name", "RestApiId"), free, nil},
-	"AWS::ApiGateway::RequestValidator":     {only("Name", "RestApiId"), free, nil},
+	APIGatewayModel:                         {only("ContentType", "Name", "RestApiId"), free, nil},
+	APIGatewayValidator:                     {only("Name", "RestApiId"), free, nil},
 	APIGatewayResource:                      {only("ParentId", "PathPart", "RestApiId"), free, nil},
 	APIGatewayRestAPI:                       {only(), free, nil}, // its stages cost
 	APIGatewayStage:                         {only("RestApiId", "StageName"), []string{"apiRequests", "apiCache", "traces"}, nil},
