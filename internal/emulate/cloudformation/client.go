@@ -54,6 +54,7 @@ var jsonTargets = map[string]string{
 	"logs":                    "Logs_20140328.",
 	"servicediscovery":        "Route53AutoNaming_v20170314.",
 	"ssm":                     "AmazonSSM.",
+	"wafv2":                   "AWSWAF_20190729.",
 }
 
 // call runs an operation of a service. The parameters have the API's names. The answer is never nil.

@@ -32,13 +32,8 @@ var functionTypes = map[string]*handler{
 			if exists(c, "functions/"+c.id) {
 				c.refuse("AlreadyExists", "Function already exist: %s", c.id)
 			}
-			tags := props{}
-			for _, tag := range items(p, "Tags") {
-				tag, _ := tag.(props)
-				tags[str(tag, "Key")] = tag["Value"]
-			}
 			params := with(configured(p), pick(p, "Architectures", "PackageType", "ImageConfig"))
-			n := lambda(c, http.MethodPost, "functions", with(params, props{"FunctionName": c.id, "Code": codeOf(c, p), "Tags": tags}))
+			n := lambda(c, http.MethodPost, "functions", with(params, props{"FunctionName": c.id, "Code": codeOf(c, p), "Tags": tagMap(p)}))
 			c.attrs["Arn"] = n.first("FunctionArn")
 			return c.id
 		},
