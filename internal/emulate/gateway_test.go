@@ -224,10 +224,10 @@ func TestAPIGateway(t *testing.T) {
 		t.Errorf("integration (-want +got):\n%s", diff)
 	}
 	type setting struct {
-		LoggingLevel                                      string
+		LoggingLevel                                       string
 		MetricsEnabled, CachingEnabled, CacheDataEncrypted bool
-		ThrottlingRateLimit                               float64
-		CacheTTLInSeconds                                 int
+		ThrottlingRateLimit                                float64
+		CacheTTLInSeconds                                  int
 	}
 	type stage struct {
 		DeploymentID, CacheClusterSize, WebACLArn string
