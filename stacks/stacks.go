@@ -30,7 +30,7 @@ func AddCore(scope constructs.Construct, d config.Deployment, s config.Settings,
 func add(scope constructs.Construct, d config.Deployment, s config.Settings, images func() (map[string]string, error), all bool) error {
 	awscdk.Tags_Of(scope).Add(jsii.String("environment"), jsii.String(s.Env), &awscdk.TagProps{
 		// cfn-lint allows no tags on these. Each is part of something with a tag.
-		ExcludeResourceTypes: jsii.Strings("AWS::CloudWatch::Dashboard", "AWS::ElasticLoadBalancingV2::Listener", "AWS::ElasticLoadBalancingV2::ListenerRule"),
+		ExcludeResourceTypes: jsii.Strings("AWS::CloudFront::VpcOrigin", "AWS::CloudWatch::Dashboard", "AWS::ElasticLoadBalancingV2::Listener", "AWS::ElasticLoadBalancingV2::ListenerRule"),
 	})
 	if s.Phase == migration.Removed {
 		d.Monolith.Calls = nil // nobody is there who calls
@@ -62,6 +62,13 @@ func add(scope constructs.Construct, d config.Deployment, s config.Settings, ima
 		on.afterGates(routing.Stack)
 		on.routings = append(on.routings, routing)
 		alarms = on.routings[0].Alarms
+	}
+	front := NewFront(scope, s, d, network, on, functions)
+	if front != nil {
+		on.afterGates(front.Stack)
+	}
+	if _, err := NewUI(scope, s, d, on, front); err != nil {
+		return err
 	}
 	if all {
 		phases = newPhase(scope, s, locks)
