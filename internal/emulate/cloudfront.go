@@ -164,10 +164,11 @@ func (cf *cloudFront) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func write(w http.ResponseWriter, status int, root element) {
-	root.XMLName.Space = "http://cloudfront.amazonaws.com/doc/2020-05-31/"
+	body, _ := xml.Marshal(root) // of texts alone
+	name := "<" + root.XMLName.Local
 	w.Header().Set("Content-Type", "text/xml")
 	w.WriteHeader(status)
-	_ = xml.NewEncoder(w).Encode(root)
+	fmt.Fprint(w, name, ` xmlns="http://cloudfront.amazonaws.com/doc/2020-05-31/"`, strings.TrimPrefix(string(body), name))
 }
 
 func (cf *cloudFront) answer(w http.ResponseWriter, r *http.Request, body []byte) error {

@@ -111,16 +111,15 @@ func cloudfront(c *call, method, path, version string, body *node) (*node, strin
 	if c.err != nil {
 		return &node{}, ""
 	}
-	var given []byte
+	var given string
 	if body != nil {
-		body.XMLName.Space = "http://cloudfront.amazonaws.com/doc/2020-05-31/"
-		given, c.err = xml.Marshal(body)
+		given = written(*body, "http://cloudfront.amazonaws.com/doc/2020-05-31/")
 	}
 	header := map[string]string{"Content-Type": "text/xml"}
 	if version != "" {
 		header["If-Match"] = version
 	}
-	answer, headers, err := c.exchange(c.ctx, method, "cloudfront", "/2020-05-31/"+path, string(given), header)
+	answer, headers, err := c.exchange(c.ctx, method, "cloudfront", "/2020-05-31/"+path, given, header)
 	if c.err = err; err != nil || len(answer) == 0 {
 		return &node{}, headers.Get("ETag")
 	}
@@ -222,6 +221,13 @@ func leaf(name, text string) node { return node{XMLName: xml.Name{Local: name}, 
 
 func branch(name string, children ...node) node {
 	return node{XMLName: xml.Name{Local: name}, Children: children}
+}
+
+// written is a document in a namespace.
+func written(n node, space string) string {
+	body, _ := xml.Marshal(n) // of texts alone
+	name := "<" + n.XMLName.Local
+	return name + ` xmlns="` + space + `"` + strings.TrimPrefix(string(body), name)
 }
 
 // tagged is the body of a request with a configuration and tags.
