@@ -89,6 +89,17 @@ type Model struct {
 	// an ARN has its default.
 	OutsideFunctions []*Function
 
+	// RestAPIs and what belongs to them are those of API Gateway.
+	RestAPIs       []*RestAPI
+	APIResources   []*APIResource
+	APIMethods     []*APIMethod
+	APIValidators  []*APIValidator
+	APIModels      []*APIModel
+	APIDeployments []*APIDeployment
+	APIStages      []*APIStage
+	APIAccounts    []*APIAccount
+	VPCLinks       []*VPCLink
+
 	values map[*assembly.Resource]any
 }
 
@@ -121,6 +132,7 @@ func Read(a *assembly.Assembly) *Model {
 	m.Rules = all(m, ELBListenerRule, m.rule)
 
 	m.readLambda()
+	m.readAPIs()
 	m.readServiceDiscovery()
 	m.Clusters = all(m, ECSCluster, m.cluster)
 	all(m, ECSCapacityProvider, (*CapacityProvider).read)

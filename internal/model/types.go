@@ -22,6 +22,17 @@ const (
 	EC2AutoScalingGroup    = "AWS::AutoScaling::AutoScalingGroup"
 	EC2LaunchConfiguration = "AWS::AutoScaling::LaunchConfiguration"
 
+	APIGatewayAccount    = "AWS::ApiGateway::Account"
+	APIGatewayDeployment = "AWS::ApiGateway::Deployment"
+	APIGatewayMethod     = "AWS::ApiGateway::Method"
+	APIGatewayModel      = "AWS::ApiGateway::Model"
+	APIGatewayResource   = "AWS::ApiGateway::Resource"
+	APIGatewayRestAPI    = "AWS::ApiGateway::RestApi"
+	APIGatewayStage      = "AWS::ApiGateway::Stage"
+	APIGatewayValidator  = "AWS::ApiGateway::RequestValidator"
+	// APIGatewayVPCLink leads REST APIs, too, to an Application Load Balancer.
+	APIGatewayVPCLink = "AWS::ApiGatewayV2::VpcLink"
+
 	CloudFormationStack = "AWS::CloudFormation::Stack"
 
 	CloudFrontDistribution          = "AWS::CloudFront::Distribution"
@@ -180,6 +191,15 @@ var types = map[string]facts{
 	APIGatewayVPCLink:                       {only("SecurityGroupIds", "SubnetIds"), free, nil}, // the page of prices has none for it
 	DynamoDBTable:                           {only("ImportSourceSpecification", "KeySchema", "TableName"), []string{"tableWrites", "tableReads", "tableStorage", "tableBackups"}, nil},
 	DynamoDBGlobalTable:                     {only("KeySchema", "LocalSecondaryIndexes", "TableName"), []string{"tableWrites", "tableReads", "tableStorage", "tableBackups"}, nil},
+	APIGatewayAccount:                       {only(), free, nil},
+	APIGatewayDeployment:                    {only("DeploymentCanarySettings", "RestApiId"), free, nil},
+	APIGatewayMethod:                        {only("HttpMethod", "ResourceId", "RestApiId"), free, nil},
+	APIGatewayModel:                         {only("ContentType", "Name", "RestApiId"), free, nil},
+	APIGatewayResource:                      {allBut(), free, nil},
+	APIGatewayRestAPI:                       {only(), nil, nil},                         // its requests cost
+	APIGatewayStage:                         {only("RestApiId", "StageName"), nil, nil}, // its cache costs
+	APIGatewayValidator:                     {only("Name", "RestApiId"), free, nil},
+	APIGatewayVPCLink:                       {only("SecurityGroupIds", "SubnetIds"), free, nil},
 	EC2AutoScalingGroup:                     {only("AutoScalingGroupName", "InstanceId"), free, nil}, // its instances cost
 	EC2LaunchConfiguration:                  {nil, free, nil},
 	"AWS::AutoScaling::LifecycleHook":       {nil, free, nil},
