@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"cutover/internal/assembly"
+	"cutover/internal/local/apigateway"
 	"cutover/internal/local/backing/dynamodb"
 	"cutover/internal/local/backing/postgres"
 	"cutover/internal/local/provider"
@@ -30,6 +31,11 @@ var kinds = []func(*Runner) provider.Provider{
 	func(r *Runner) provider.Provider { return r.names },
 	func(r *Runner) provider.Provider { return r.services },
 	func(r *Runner) provider.Provider { return r.schedules },
+	func(r *Runner) provider.Provider {
+		return apigateway.New(apigateway.Options{
+			Dir: r.options.Dir, Port: r.options.APIPort, Free: r.options.FreePorts, Balancers: r.balancers, Functions: r.functions, Access: r.access, Events: r.tell,
+		})
+	},
 }
 
 // plans has the plan of each provider for an assembly.
