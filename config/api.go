@@ -248,6 +248,9 @@ func checkFronts(d Deployment, s Settings, refuse func(string, ...any)) {
 			refuse("front: %s need %d resources, and a REST API can have %d: let services have fewer paths", words.Count(len(d.Services), "service"), n, maxAPIResources)
 		}
 	}
+	if s.CloudFrontPrefixListID != "" && (s.Front == APIGateway || !s.UI || !s.Internal) {
+		refuse("cloudFrontPrefixListId: %q is for an internal load balancer behind CloudFront alone, with directAccess=off: leave it out", s.CloudFrontPrefixListID)
+	}
 	if s.UI {
 		checkUI(d, s, refuse)
 	}

@@ -180,7 +180,7 @@ var types = map[string]facts{
 	APIGatewayValidator:                     {only("Name", "RestApiId"), free, nil},
 	APIGatewayResource:                      {only("ParentId", "PathPart", "RestApiId"), free, nil},
 	APIGatewayRestAPI:                       {only(), free, nil}, // its stages cost
-	APIGatewayStage:                         {only("RestApiId", "StageName"), []string{"apiRequests", "apiCache", "traces"}, nil},
+	APIGatewayStage:                         {only("RestApiId", "StageName"), []string{"apiRequests", "apiTransfer", "apiCache", "traces"}, nil},
 	APIGatewayVPCLink:                       {only("SecurityGroupIds", "SubnetIds"), free, nil}, // the page of prices has none for it
 	DynamoDBTable:                           {only("ImportSourceSpecification", "KeySchema", "TableName"), []string{"tableWrites", "tableReads", "tableStorage", "tableBackups"}, nil},
 	DynamoDBGlobalTable:                     {only("KeySchema", "LocalSecondaryIndexes", "TableName"), []string{"tableWrites", "tableReads", "tableStorage", "tableBackups"}, nil},
