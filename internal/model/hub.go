@@ -25,8 +25,8 @@ var withoutControls = map[string]bool{
 	APIGatewayAccount:                               true,
 	APIGatewayDeployment:                            true,
 	APIGatewayMethod:                                true, // APIGateway.8 is about routes of version 2
-	"AWS::ApiGateway::Model":                        true,
-	"AWS::ApiGateway::RequestValidator":             true,
+	APIGatewayModel:                                 true,
+	APIGatewayValidator:                             true,
 	APIGatewayResource:                              true,
 	APIGatewayRestAPI:                               true,
 	APIGatewayVPCLink:                               true,
@@ -34,8 +34,10 @@ var withoutControls = map[string]bool{
 	AppAutoScalingTarget:                            true,
 	"AWS::CDK::Metadata":                            true,
 	BucketDeployment:                                true, // CDK's, for the page
+	CloudFrontCachePolicy:                           true,
 	CloudFrontFunction:                              true, // part of its distribution
 	CloudFrontOriginAccessControl:                   true, // CloudFront.13
+	CloudFrontOriginRequestPolicy:                   true,
 	CloudFrontResponseHeadersPolicy:                 true,
 	CloudFrontVPCOrigin:                             true,
 	CloudMapHTTPNamespace:                           true,
@@ -66,7 +68,7 @@ var withoutControls = map[string]bool{
 	SNSTopicPolicy:                                  true, // part of its topic
 	SSMParameter:                                    true, // SSM.4 and so on are about documents
 	WAFWebACLAssociation:                            true, // APIGateway.4
-	"AWS::WAFv2::LoggingConfiguration":              true, // WAF.11
+	WAFLogging:                                      true, // WAF.11
 	DefaultGroupRestriction:                         true, // CDK's, for EC2.2
 }
 

@@ -13,31 +13,24 @@ const (
 	APIGatewayAccount    = "AWS::ApiGateway::Account"
 	APIGatewayDeployment = "AWS::ApiGateway::Deployment"
 	APIGatewayMethod     = "AWS::ApiGateway::Method"
+	APIGatewayModel      = "AWS::ApiGateway::Model"
 	APIGatewayResource   = "AWS::ApiGateway::Resource"
 	APIGatewayRestAPI    = "AWS::ApiGateway::RestApi"
 	APIGatewayStage      = "AWS::ApiGateway::Stage"
+	APIGatewayValidator  = "AWS::ApiGateway::RequestValidator"
 	// APIGatewayVPCLink is a VPC link V2, which REST APIs have, too.
 	APIGatewayVPCLink = "AWS::ApiGatewayV2::VpcLink"
 
 	EC2AutoScalingGroup    = "AWS::AutoScaling::AutoScalingGroup"
 	EC2LaunchConfiguration = "AWS::AutoScaling::LaunchConfiguration"
 
-	APIGatewayAccount    = "AWS::ApiGateway::Account"
-	APIGatewayDeployment = "AWS::ApiGateway::Deployment"
-	APIGatewayMethod     = "AWS::ApiGateway::Method"
-	APIGatewayModel      = "AWS::ApiGateway::Model"
-	APIGatewayResource   = "AWS::ApiGateway::Resource"
-	APIGatewayRestAPI    = "AWS::ApiGateway::RestApi"
-	APIGatewayStage      = "AWS::ApiGateway::Stage"
-	APIGatewayValidator  = "AWS::ApiGateway::RequestValidator"
-	// APIGatewayVPCLink leads REST APIs, too, to an Application Load Balancer.
-	APIGatewayVPCLink = "AWS::ApiGatewayV2::VpcLink"
-
 	CloudFormationStack = "AWS::CloudFormation::Stack"
 
+	CloudFrontCachePolicy           = "AWS::CloudFront::CachePolicy"
 	CloudFrontDistribution          = "AWS::CloudFront::Distribution"
 	CloudFrontFunction              = "AWS::CloudFront::Function"
 	CloudFrontOriginAccessControl   = "AWS::CloudFront::OriginAccessControl"
+	CloudFrontOriginRequestPolicy   = "AWS::CloudFront::OriginRequestPolicy"
 	CloudFrontResponseHeadersPolicy = "AWS::CloudFront::ResponseHeadersPolicy"
 	CloudFrontVPCOrigin             = "AWS::CloudFront::VpcOrigin"
 	// BucketDeployment is CDK's resource that copies files into a bucket.
@@ -112,6 +105,7 @@ const (
 
 	WAFWebACL            = "AWS::WAFv2::WebACL"
 	WAFWebACLAssociation = "AWS::WAFv2::WebACLAssociation"
+	WAFLogging           = "AWS::WAFv2::LoggingConfiguration"
 )
 
 // facts are what AWS documents of a resource type.
@@ -183,30 +177,23 @@ var types = map[string]facts{
 	APIGatewayAccount:                       {only(), free, nil},
 	APIGatewayDeployment:                    {only("DeploymentCanarySettings", "RestApiId"), free, nil},
 	APIGatewayMethod:                        {only("HttpMethod", "ResourceId", "RestApiId"), free, nil},
-	"AWS::ApiGateway::Model":                {only("ContentType", "Name", "RestApiId"), free, nil},
-	"AWS::ApiGateway::RequestValidator":     {only("Name", "RestApiId"), free, nil},
+	APIGatewayModel:                         {only("ContentType", "Name", "RestApiId"), free, nil},
+	APIGatewayValidator:                     {only("Name", "RestApiId"), free, nil},
 	APIGatewayResource:                      {only("ParentId", "PathPart", "RestApiId"), free, nil},
 	APIGatewayRestAPI:                       {only(), free, nil}, // its stages cost
 	APIGatewayStage:                         {only("RestApiId", "StageName"), []string{"apiRequests", "apiTransfer", "apiCache", "traces"}, nil},
 	APIGatewayVPCLink:                       {only("SecurityGroupIds", "SubnetIds"), free, nil}, // the page of prices has none for it
 	DynamoDBTable:                           {only("ImportSourceSpecification", "KeySchema", "TableName"), []string{"tableWrites", "tableReads", "tableStorage", "tableBackups"}, nil},
 	DynamoDBGlobalTable:                     {only("KeySchema", "LocalSecondaryIndexes", "TableName"), []string{"tableWrites", "tableReads", "tableStorage", "tableBackups"}, nil},
-	APIGatewayAccount:                       {only(), free, nil},
-	APIGatewayDeployment:                    {only("DeploymentCanarySettings", "RestApiId"), free, nil},
-	APIGatewayMethod:                        {only("HttpMethod", "ResourceId", "RestApiId"), free, nil},
-	APIGatewayModel:                         {only("ContentType", "Name", "RestApiId"), free, nil},
-	APIGatewayResource:                      {allBut(), free, nil},
-	APIGatewayRestAPI:                       {only(), nil, nil},                         // its requests cost
-	APIGatewayStage:                         {only("RestApiId", "StageName"), nil, nil}, // its cache costs
-	APIGatewayValidator:                     {only("Name", "RestApiId"), free, nil},
-	APIGatewayVPCLink:                       {only("SecurityGroupIds", "SubnetIds"), free, nil},
 	EC2AutoScalingGroup:                     {only("AutoScalingGroupName", "InstanceId"), free, nil}, // its instances cost
 	EC2LaunchConfiguration:                  {nil, free, nil},
 	"AWS::AutoScaling::LifecycleHook":       {nil, free, nil},
 	"AWS::CDK::Metadata":                    {nil, free, nil},
+	CloudFrontCachePolicy:                   {only(), free, nil},
 	CloudFrontDistribution:                  {only(), []string{"distributionRequests", "distributionTransfer", "originTransfer"}, nil},
 	CloudFrontFunction:                      {only("Name"), []string{"edgeFunctions"}, nil},
 	CloudFrontOriginAccessControl:           {only(), free, nil},
+	CloudFrontOriginRequestPolicy:           {only(), free, nil},
 	CloudFrontResponseHeadersPolicy:         {only(), free, nil},
 	CloudFrontVPCOrigin:                     {only(), free, nil},
 	BucketDeployment:                        {nil, free, nil},
@@ -279,7 +266,7 @@ var types = map[string]facts{
 	SSMParameter:                                  {only("Name"), free, nil}, // in the standard tier
 	WAFWebACL:                                     {only("Name", "Scope"), []string{"webACL", "webACLRule", "webACLRequests"}, nil},
 	WAFWebACLAssociation:                          {only("ResourceArn", "WebACLArn"), free, nil},
-	"AWS::WAFv2::LoggingConfiguration":            {only("ResourceArn"), free, nil},
+	WAFLogging:                                    {only("ResourceArn"), free, nil},
 }
 
 // Types are the names of all types that the table has.
