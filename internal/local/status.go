@@ -88,6 +88,3 @@ func (r *Runner) URL(path string) string { return r.balancers.URL(path) }
 
 // URLOf is the URL of the listener for a request. See [alb.Provider.URLOf].
 func (r *Runner) URLOf(request rules.Request) string { return r.balancers.URLOf(request) }
-
-// Route says where a request would go now. See [alb.Provider.Route].
-func (r *Runner) Route(asked alb.Asked) (alb.Route, error) { return r.balancers.Route(asked) }
