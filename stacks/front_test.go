@@ -34,7 +34,7 @@ func fronted() config.Deployment {
 // fronts are the ways from a client to the load balancer that have a front, and closed doors.
 func fronts() map[string]settings {
 	return map[string]settings{
-		"both":       {"front": "apigateway", "ui": "on", "waf": "on", "directAccess": "off"},
+		"both":       {"front": "apigateway", "ui": "on", "waf": "on", "directAccess": "off", "alarms": "on"},
 		"apigateway": {"front": "apigateway", "certificateArn": certificate, "domain": "api.example.com"},
 		"internal":   {"ui": "on", "scheme": "internal", "accessLogs": "on"},
 		"closed":     {"ui": "on", "scheme": "internal", "directAccess": "off", "cloudFrontPrefixListId": "pl-3b927c52"},
@@ -46,7 +46,7 @@ func fronts() map[string]settings {
 // TestGoldensOfFronts compares the stacks in which the fronts are.
 func TestGoldensOfFronts(t *testing.T) {
 	a := synthDeployment(t, fronted(), fronts()["both"])
-	for _, part := range []string{"Network", "ApiGatewayAccount", "Front", "Ui"} {
+	for _, part := range []string{"Network", "ApiGatewayAccount", "Front", "Ui", "Watch"} {
 		stack := a.Stack("dev-" + part)
 		golden.Compare(t, filepath.Join(goldenDir, "fronts", stack.Name+".json"), goldenTemplate(t, stack))
 	}

@@ -89,6 +89,13 @@ type Model struct {
 	// an ARN has its default.
 	OutsideFunctions []*Function
 
+	// Distributions are those of CloudFront, and BucketFiles what deployments copy into buckets.
+	Distributions []*Distribution
+	Buckets       []*Bucket
+	BucketFiles   []*BucketFiles
+
+	WebACLs []*WebACL
+
 	// RestAPIs and what belongs to them are those of API Gateway.
 	RestAPIs       []*RestAPI
 	APIResources   []*APIResource
@@ -146,6 +153,8 @@ func Read(a *assembly.Assembly) *Model {
 	m.Secrets = all(m, SecretsManagerSecret, (*ManagedSecret).read)
 	m.Tables = append(all(m, DynamoDBTable, (*Table).read), all(m, DynamoDBGlobalTable, (*Table).read)...)
 	m.readDatabases()
+	m.readCloudFront()
+	m.readWAF()
 	distinguish(m.TargetGroups, "Name", func(g *TargetGroup) *string { return &g.Name })
 	distinguish(m.Services, "ServiceName", func(s *Service) *string { return &s.Name })
 	distinguish(m.Schedules, "Name", func(s *Schedule) *string { return &s.Name })
