@@ -163,6 +163,11 @@ func (s *stage) look() {
 
 func (s *stage) URL(r *rehearsal.Request) string { return s.Runner.URLOf(ruled(r)) }
 
+// Sign implements [rehearsal.Signing].
+func (s *stage) Sign(r *rehearsal.Request) func(*http.Request, []byte) error {
+	return s.Runner.Sign(ruled(r))
+}
+
 // ruled is a request as rules see it. Its host is this machine, if it has none of its own.
 func ruled(r *rehearsal.Request) rules.Request {
 	path, query, _ := strings.Cut(r.Path, "?")
