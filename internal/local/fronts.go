@@ -17,13 +17,17 @@ import (
 	"cutover/internal/local/alb"
 	"cutover/internal/local/apigateway"
 	"cutover/internal/local/backing/access"
+	"cutover/internal/local/cloudfront"
 	"cutover/internal/local/provider"
 	"cutover/internal/model"
 	"cutover/internal/rules"
 )
 
-// Fronts are those of a model, without an address.
-func Fronts(m *model.Model) []provider.Front { return apigateway.Fronts(m) }
+// Fronts are those of a model, without an address. The error says what of a distribution is not honoured here.
+func Fronts(m *model.Model) ([]provider.Front, error) {
+	distributions, err := cloudfront.Fronts(m)
+	return append(distributions, apigateway.Fronts(m)...), err
+}
 
 // Fronts are those that run now.
 func (r *Runner) Fronts() (all []provider.Front) {
@@ -94,7 +98,11 @@ func (r *Runner) Route(asked alb.Asked) (alb.Route, error) {
 
 // Routes says where a request would go in a table, and the fronts before it. See [Runner.Route] and [alb.Routes].
 func Routes(m *model.Model, table *rules.Table, asked alb.Asked) ([]alb.Route, error) {
-	hops, err := hopsOf(Fronts(m), asked)
+	fronts, err := Fronts(m)
+	if err != nil {
+		return nil, err
+	}
+	hops, err := hopsOf(fronts, asked)
 	if err != nil {
 		return nil, err
 	}
