@@ -137,8 +137,9 @@ func (d Deployment) apiMethods(at string, owner Service) []APIMethod {
 	if !slices.ContainsFunc(d.All(), func(s Service) bool { return s.API.WriteAuthorization == AWSIAM && s.takes(at) }) {
 		return append([]APIMethod{any}, methods...)
 	}
-	any.IAM = true
-	methods = append([]APIMethod{any}, methods...)
+	signed := any
+	signed.IAM = true
+	methods = append([]APIMethod{signed}, methods...)
 	for _, name := range []string{"GET", "HEAD", "OPTIONS"} {
 		if !slices.ContainsFunc(methods, func(m APIMethod) bool { return m.Name == name }) {
 			methods = append(methods, with(name))
@@ -246,6 +247,9 @@ func checkFronts(d Deployment, s Settings, refuse func(string, ...any)) {
 		if n := len(d.APIResources()); n > maxAPIResources {
 			refuse("front: %s need %d resources, and a REST API can have %d: let services have fewer paths", words.Count(len(d.Services), "service"), n, maxAPIResources)
 		}
+	}
+	if s.CloudFrontPrefixListID != "" && (s.Front == APIGateway || !s.UI || !s.Internal) {
+		refuse("cloudFrontPrefixListId: %q is for an internal load balancer behind CloudFront alone, with directAccess=off: leave it out", s.CloudFrontPrefixListID)
 	}
 	if s.UI {
 		checkUI(d, s, refuse)

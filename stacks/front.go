@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsapigatewayv2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awswafv2"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
@@ -42,10 +43,11 @@ func newAPIGatewayAccount(scope constructs.Construct, s config.Settings) awscdk.
 		Actions:   jsii.Strings("logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogGroups", "logs:DescribeLogStreams", "logs:PutLogEvents", "logs:GetLogEvents", "logs:FilterLogEvents"),
 		Resources: jsii.Strings("*"),
 	}))
-	suppress(role, suppression{rule: "AwsSolutions-IAM5", reason: "The role is the account's, for the logs of all its APIs, and AWS refuses one that may write to fewer"})
+	policy := role.Node().FindChild(jsii.String("DefaultPolicy"))
+	suppress(policy, suppression{rule: "AwsSolutions-IAM5", reason: "The role is the account's, for the logs of all its APIs, and AWS refuses one that may write to fewer"})
 	account := awsapigateway.NewCfnAccount(stack, jsii.String("Account"), &awsapigateway.CfnAccountProps{CloudWatchRoleArn: role.RoleArn()})
 	account.Node().AddDependency(role)
-	for _, kept := range []constructs.IConstruct{role, role.Node().FindChild(jsii.String("DefaultPolicy"))} {
+	for _, kept := range []constructs.IConstruct{role, policy} {
 		kept.Node().DefaultChild().(awscdk.CfnResource).ApplyRemovalPolicy(awscdk.RemovalPolicy_RETAIN, nil)
 	}
 	account.ApplyRemovalPolicy(awscdk.RemovalPolicy_RETAIN, nil)
@@ -101,7 +103,14 @@ func NewFront(scope constructs.Construct, s config.Settings, d config.Deployment
 			methods = append(methods, of)
 			deployed = append(deployed, []any{resource.Path, method})
 			reason := "The API is public, as that of the load balancer behind: writes are signed if their service says so"
-			suppress(of, suppression{rule: "AwsSolutions-APIG4", reason: reason}, suppression{rule: "AwsSolutions-COG4", reason: reason})
+			var suppressions []suppression
+			if !method.IAM {
+				suppressions = append(suppressions, suppression{rule: "AwsSolutions-APIG4", reason: reason})
+			}
+			if method.Name != "OPTIONS" {
+				suppressions = append(suppressions, suppression{rule: "AwsSolutions-COG4", reason: reason})
+			}
+			suppress(of, suppressions...)
 			if setting := methodSetting(resource.Path, method); setting != nil {
 				settings = append(settings, setting)
 			}
@@ -118,7 +127,7 @@ func NewFront(scope constructs.Construct, s config.Settings, d config.Deployment
 	for _, method := range methods {
 		deployment.AddResourceDependency(method, nil)
 	}
-	f.addStage(s, deployment, settings, cached)
+	f.watch(s, f.addStage(s, deployment, settings, cached), routing.Alarms)
 	output(f.Stack, "ApiUrl", "Where API Gateway answers", jsii.String(f.domain()+"/"+StageName))
 	output(f.Stack, "ApiArn", "What a policy of a caller that signs may name, with execute-api:Invoke", f.Stack.FormatArn(&awscdk.ArnComponents{
 		Service: jsii.String("execute-api"), Resource: f.API.Ref(), ResourceName: jsii.String(StageName + "/*"),
@@ -263,8 +272,8 @@ var accessLog = map[string]string{
 	"integrationLatency": "$context.integration.latency", "error": "$context.error.message",
 }
 
-// addStage adds the stage, its log and its web ACL.
-func (f *Front) addStage(s config.Settings, deployment awsapigateway.CfnDeployment, settings []any, cached bool) {
+// addStage adds the stage, its log and its web ACL, and returns the log.
+func (f *Front) addStage(s config.Settings, deployment awsapigateway.CfnDeployment, settings []any, cached bool) awslogs.LogGroup {
 	logs := newLogGroup(f.Stack, "AccessLog", s, jsii.String("/aws/apigateway/"+s.Name(s.Env)))
 	format, err := json.Marshal(accessLog)
 	if err != nil {
@@ -282,7 +291,7 @@ func (f *Front) addStage(s config.Settings, deployment awsapigateway.CfnDeployme
 	stage := awsapigateway.NewCfnStage(f.Stack, jsii.String("Stage"), props)
 	if !s.WAF {
 		suppress(stage, suppression{rule: "AwsSolutions-APIG3", reason: "The setting waf puts a web ACL there, for what it costs"})
-		return
+		return logs
 	}
 	acl := awswafv2.NewCfnWebACL(f.Stack, jsii.String("WebAcl"), &awswafv2.CfnWebACLProps{
 		Scope: jsii.String("REGIONAL"), DefaultAction: &awswafv2.CfnWebACL_DefaultActionProperty{Allow: map[string]any{}},
@@ -301,6 +310,7 @@ func (f *Front) addStage(s config.Settings, deployment awsapigateway.CfnDeployme
 			&map[string]*string{"Api": f.API.Ref(), "Stage": stage.Ref()}),
 	})
 	association.AddResourceDependency(stage, nil)
+	return logs
 }
 
 func visible(name string) *awswafv2.CfnWebACL_VisibilityConfigProperty {

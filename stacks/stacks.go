@@ -67,7 +67,8 @@ func add(scope constructs.Construct, d config.Deployment, s config.Settings, ima
 	if front != nil {
 		on.afterGates(front.Stack)
 	}
-	if _, err := NewUI(scope, s, d, on, front); err != nil {
+	ui, err := NewUI(scope, s, d, on, front)
+	if err != nil {
 		return err
 	}
 	if all {
@@ -99,7 +100,7 @@ func add(scope constructs.Construct, d config.Deployment, s config.Settings, ima
 		}
 	}
 	if all && s.Dashboard {
-		watch = NewWatch(scope, d, s, on.routings)
+		watch = NewWatch(scope, d, s, on.routings, ui)
 	}
 	for _, stack := range services {
 		depend(watch, stack, "a saved query needs the log groups that it asks")

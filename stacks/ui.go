@@ -36,8 +36,14 @@ const contentSecurityPolicy = "default-src 'self'; base-uri 'none'; form-action 
 // (https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/HTTPStatusCodes.html).
 var errorCodes = []float64{400, 403, 404, 405, 414, 416, 500, 501, 502, 503, 504}
 
+// UI is the stack of the page.
+type UI struct {
+	Stack        awscdk.Stack
+	Distribution awscloudfront.Distribution
+}
+
 // NewUI adds the stack of the page and of CloudFront before it and the API, if the setting ui asks for it.
-func NewUI(scope constructs.Construct, s config.Settings, d config.Deployment, on needs, front *Front) (awscdk.Stack, error) {
+func NewUI(scope constructs.Construct, s config.Settings, d config.Deployment, on needs, front *Front) (*UI, error) {
 	if !s.UI {
 		return nil, nil
 	}
@@ -140,7 +146,8 @@ func NewUI(scope constructs.Construct, s config.Settings, d config.Deployment, o
 		awsroute53.NewAaaaRecord(stack, jsii.String("AddressV6"), &awsroute53.AaaaRecordProps{Zone: zone, RecordName: jsii.String(s.UIDomain + "."), Target: target})
 	}
 	output(stack, "UiUrl", "Where the page is", awscdk.Fn_Join(jsii.String(""), &[]*string{jsii.String("https://"), address}))
-	return stack, nil
+	watchDistribution(stack, s, distribution, on.routings[0].Alarms)
+	return &UI{stack, distribution}, nil
 }
 
 // apiOrigin is where CloudFront sends the requests for the API.

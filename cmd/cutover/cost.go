@@ -139,6 +139,12 @@ func (v *view) estimate(e cost.Estimate, markdown bool) string {
 			b.WriteString("- " + text(function) + "\n")
 		}
 	}
+	if len(e.Fronts) > 0 {
+		b.WriteString("\nA million requests:\n\n")
+		for _, front := range e.Fronts {
+			b.WriteString("- " + text(front) + "\n")
+		}
+	}
 	if len(e.Unpriced) > 0 {
 		fmt.Fprintf(&b, "\nNot in the estimate: %s.\n", text(strings.Join(e.Unpriced, ", ")))
 	}

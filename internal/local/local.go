@@ -49,6 +49,10 @@ type Options struct {
 	// Ports and FreePorts say where listeners answer. See [alb.Ports].
 	Ports     map[int]int
 	FreePorts bool
+	// APIPort is where the first API of API Gateway answers. See [apigateway.Options].
+	APIPort int
+	// DistributionPort is where the first distribution of CloudFront answers. See [cloudfront.Options].
+	DistributionPort int
 	// Replaced names containers that the driver replaces by a command. The first assembly must have
 	// them. Default: none.
 	Replaced []string

@@ -4,6 +4,8 @@ import (
 	"maps"
 
 	"cutover/internal/local/alb"
+	"cutover/internal/local/apigateway"
+	"cutover/internal/local/cloudfront"
 	"cutover/internal/local/discovery"
 	"cutover/internal/local/ecs"
 	"cutover/internal/local/eventbridge"
@@ -22,6 +24,10 @@ type Status struct {
 	Groups    []alb.GroupStatus    `json:"targetGroups"`
 	// Functions are those of Lambda that load balancers invoke.
 	Functions []lambda.FunctionStatus `json:"functions,omitempty"`
+	// APIs are the stages of REST APIs of API Gateway.
+	APIs []apigateway.StageStatus `json:"apis,omitempty"`
+	// Distributions are those of CloudFront.
+	Distributions cloudfront.Status `json:"distributions,omitempty"`
 	// Discovery has the names by which tasks find each other; nil if there are none.
 	Discovery *discovery.Status `json:"discovery,omitempty"`
 	// Parameters are the values of SSM parameters by name. A value that refers to other resources is
@@ -58,6 +64,10 @@ func (r *Runner) Status() Status {
 			status.Schedules = one
 		case []lambda.FunctionStatus:
 			status.Functions = one
+		case []apigateway.StageStatus:
+			status.APIs = one
+		case cloudfront.Status:
+			status.Distributions = one
 		case []provider.StoreStatus:
 			status.Stores = append(status.Stores, one...)
 		case ssm.Values:

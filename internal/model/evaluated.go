@@ -16,8 +16,6 @@ var unevaluated = []struct{ resourceType, does string }{
 	{"AWS::ECS::ExpressGatewayService", "an Express gateway service takes requests and runs tasks"},
 	{"AWS::ECS::TaskSet", "a task set runs tasks"},
 	{"AWS::CodeDeploy::DeploymentGroup", "CodeDeploy starts tasks or instances and moves requests to them"},
-	{"AWS::CloudFront::Distribution", "a distribution takes requests and caches answers"},
-	{"AWS::ApiGateway::RestApi", "an API of API Gateway takes requests"},
 	{"AWS::ApiGatewayV2::Api", "an API of API Gateway takes requests"},
 	{"AWS::Serverless::Api", "an API of API Gateway takes requests"},
 	{"AWS::Serverless::HttpApi", "an API of API Gateway takes requests"},
@@ -54,6 +52,36 @@ func Unevaluated(resourceType string) string {
 	for _, one := range unevaluated {
 		if resourceType == one.resourceType || strings.HasSuffix(one.resourceType, "::") && strings.HasPrefix(resourceType, one.resourceType) {
 			return one.does
+		}
+	}
+	return ""
+}
+
+// refusedAPIs are the types of API Gateway that change what an API does, and that nothing here evaluates. One that ends in
+// "::" stands for all that begin so.
+var refusedAPIs = []struct{ resourceType, why string }{
+	{"AWS::ApiGateway::GatewayResponse", "answers of API Gateway itself are the default ones here"},
+	{"AWS::ApiGateway::DomainName", "domain names of an API are not served here"},
+	{"AWS::ApiGateway::DomainNameV2", "domain names of an API are not served here"},
+	{"AWS::ApiGateway::BasePathMapping", "domain names of an API are not served here"},
+	{"AWS::ApiGateway::BasePathMappingV2", "domain names of an API are not served here"},
+	{"AWS::ApiGatewayV2::", "an HTTP API changes the path of a request, and a WebSocket API has none: write a REST API"},
+}
+
+// RefusedAPIs are the types that [RefusedAPI] knows.
+func RefusedAPIs() (all []string) {
+	for _, one := range refusedAPIs {
+		all = append(all, one.resourceType)
+	}
+	return all
+}
+
+// RefusedAPI says why an API with a resource of a type does not run here; empty for other types.
+func RefusedAPI(resourceType string) string {
+	for _, one := range refusedAPIs {
+		all := strings.HasSuffix(one.resourceType, "::") && strings.HasPrefix(resourceType, one.resourceType)
+		if resourceType == one.resourceType || all && resourceType != APIGatewayVPCLink {
+			return one.why
 		}
 	}
 	return ""

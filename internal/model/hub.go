@@ -22,9 +22,24 @@ const (
 // ("Security Hub CSPM controls for Amazon EC2" and so on) names the resource type of a control. What is
 // part of another resource counts there.
 var withoutControls = map[string]bool{
+	APIGatewayAccount:                               true,
+	APIGatewayDeployment:                            true,
+	APIGatewayMethod:                                true, // APIGateway.8 is about routes of version 2
+	APIGatewayModel:                                 true,
+	APIGatewayValidator:                             true,
+	APIGatewayResource:                              true,
+	APIGatewayRestAPI:                               true,
+	APIGatewayVPCLink:                               true,
 	AppAutoScalingPolicy:                            true,
 	AppAutoScalingTarget:                            true,
 	"AWS::CDK::Metadata":                            true,
+	BucketDeployment:                                true, // CDK's, for the page
+	CloudFrontCachePolicy:                           true,
+	CloudFrontFunction:                              true, // part of its distribution
+	CloudFrontOriginAccessControl:                   true, // CloudFront.13
+	CloudFrontOriginRequestPolicy:                   true,
+	CloudFrontResponseHeadersPolicy:                 true,
+	CloudFrontVPCOrigin:                             true,
 	CloudMapHTTPNamespace:                           true,
 	CloudMapPrivateNamespace:                        true, // Route53.2 is about public zones
 	CloudMapService:                                 true,
@@ -39,14 +54,21 @@ var withoutControls = map[string]bool{
 	EFSMountTarget:                                  true, // part of its file system
 	ELBListenerRule:                                 true,
 	IAMInstanceProfile:                              true,
+	LambdaAlias:                                     true, // part of its function
+	"AWS::Lambda::LayerVersion":                     true,
+	LambdaPermission:                                true, // Lambda.1
+	LambdaVersion:                                   true,
 	"AWS::Logs::QueryDefinition":                    true,
 	RDSClusterParameterGroup:                        true,
 	"AWS::SecretsManager::ResourcePolicy":           true, // part of its secret
 	SecretsManagerRotation:                          true,
 	"AWS::SecretsManager::SecretTargetAttachment":   true,
+	Route53RecordSet:                                true, // part of its zone, which Route53.2 is about
 	S3BucketPolicy:                                  true, // part of its bucket
 	SNSTopicPolicy:                                  true, // part of its topic
 	SSMParameter:                                    true, // SSM.4 and so on are about documents
+	WAFWebACLAssociation:                            true, // APIGateway.4
+	"AWS::WAFv2::LoggingConfiguration":              true, // WAF.11
 	DefaultGroupRestriction:                         true, // CDK's, for EC2.2
 }
 

@@ -43,7 +43,8 @@ type Function struct {
 	Environment []Variable
 	// SnapStart is None (the default) or PublishedVersions, of which snapshots are taken.
 	SnapStart string
-	// Invoked says that a target group of the assembly has the function, a version or an alias of it.
+	// Invoked says that a target group of the assembly has the function, a version or an alias of it, or that a REST API
+	// does.
 	Invoked bool
 }
 
@@ -269,13 +270,19 @@ func (m *Model) FunctionTarget(id string) (t FunctionTarget) {
 	return FunctionTarget{} // a version by a number that only a deployment tells, or nothing
 }
 
-// LoadBalancing is the principal of load balancers.
-const LoadBalancing = "elasticloadbalancing.amazonaws.com"
+// LoadBalancing is the principal of load balancers, and APIGateway that of API Gateway.
+const (
+	LoadBalancing = "elasticloadbalancing.amazonaws.com"
+	APIGateway    = "apigateway.amazonaws.com"
+)
 
 // ByLoadBalancers says whether the permission is for load balancers to invoke a function.
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/lambda-functions.html
-func (f *FunctionPermission) ByLoadBalancers() bool {
-	return f.Principal == LoadBalancing && slices.Contains([]string{"lambda:InvokeFunction", "lambda:Invoke*", "lambda:*"}, f.Action)
+func (f *FunctionPermission) ByLoadBalancers() bool { return f.By(LoadBalancing) }
+
+// By says whether the permission is for a principal to invoke a function.
+func (f *FunctionPermission) By(principal string) bool {
+	return f.Principal == principal && slices.Contains([]string{"lambda:InvokeFunction", "lambda:Invoke*", "lambda:*"}, f.Action)
 }
 
 // Unlimited says that the permission names neither what may invoke the function nor its account. The account may be a

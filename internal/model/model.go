@@ -89,6 +89,22 @@ type Model struct {
 	// an ARN has its default.
 	OutsideFunctions []*Function
 
+	// Distributions are those of CloudFront, and BucketFiles what deployments copy into buckets.
+	Distributions []*Distribution
+	Buckets       []*Bucket
+	BucketFiles   []*BucketFiles
+
+	// RestAPIs and what belongs to them are those of API Gateway.
+	RestAPIs       []*RestAPI
+	APIResources   []*APIResource
+	APIMethods     []*APIMethod
+	APIValidators  []*APIValidator
+	APIModels      []*APIModel
+	APIDeployments []*APIDeployment
+	APIStages      []*APIStage
+	APIAccounts    []*APIAccount
+	VPCLinks       []*VPCLink
+
 	values map[*assembly.Resource]any
 }
 
@@ -121,6 +137,7 @@ func Read(a *assembly.Assembly) *Model {
 	m.Rules = all(m, ELBListenerRule, m.rule)
 
 	m.readLambda()
+	m.readAPIs()
 	m.readServiceDiscovery()
 	m.Clusters = all(m, ECSCluster, m.cluster)
 	all(m, ECSCapacityProvider, (*CapacityProvider).read)
@@ -134,6 +151,7 @@ func Read(a *assembly.Assembly) *Model {
 	m.Secrets = all(m, SecretsManagerSecret, (*ManagedSecret).read)
 	m.Tables = append(all(m, DynamoDBTable, (*Table).read), all(m, DynamoDBGlobalTable, (*Table).read)...)
 	m.readDatabases()
+	m.readCloudFront()
 	distinguish(m.TargetGroups, "Name", func(g *TargetGroup) *string { return &g.Name })
 	distinguish(m.Services, "ServiceName", func(s *Service) *string { return &s.Name })
 	distinguish(m.Schedules, "Name", func(s *Schedule) *string { return &s.Name })

@@ -10,11 +10,33 @@ import (
 
 // Names of the resource types that something reads. No other package spells one.
 const (
+	APIGatewayAccount    = "AWS::ApiGateway::Account"
+	APIGatewayDeployment = "AWS::ApiGateway::Deployment"
+	APIGatewayMethod     = "AWS::ApiGateway::Method"
+	APIGatewayModel      = "AWS::ApiGateway::Model"
+	APIGatewayResource   = "AWS::ApiGateway::Resource"
+	APIGatewayRestAPI    = "AWS::ApiGateway::RestApi"
+	APIGatewayStage      = "AWS::ApiGateway::Stage"
+	APIGatewayValidator  = "AWS::ApiGateway::RequestValidator"
+	// APIGatewayVPCLink is a VPC link V2, which REST APIs have, too.
+	APIGatewayVPCLink = "AWS::ApiGatewayV2::VpcLink"
+
 	EC2AutoScalingGroup    = "AWS::AutoScaling::AutoScalingGroup"
 	EC2LaunchConfiguration = "AWS::AutoScaling::LaunchConfiguration"
 
 	CloudFormationStack = "AWS::CloudFormation::Stack"
-	CloudWatchAlarm     = "AWS::CloudWatch::Alarm"
+
+	CloudFrontCachePolicy           = "AWS::CloudFront::CachePolicy"
+	CloudFrontDistribution          = "AWS::CloudFront::Distribution"
+	CloudFrontFunction              = "AWS::CloudFront::Function"
+	CloudFrontOriginAccessControl   = "AWS::CloudFront::OriginAccessControl"
+	CloudFrontOriginRequestPolicy   = "AWS::CloudFront::OriginRequestPolicy"
+	CloudFrontResponseHeadersPolicy = "AWS::CloudFront::ResponseHeadersPolicy"
+	CloudFrontVPCOrigin             = "AWS::CloudFront::VpcOrigin"
+	// BucketDeployment is CDK's resource that copies files into a bucket.
+	BucketDeployment = "Custom::CDKBucketDeployment"
+
+	CloudWatchAlarm = "AWS::CloudWatch::Alarm"
 
 	EC2FlowLog              = "AWS::EC2::FlowLog"
 	EC2Instance             = "AWS::EC2::Instance"
@@ -80,6 +102,9 @@ const (
 	SecretsManagerRotation = "AWS::SecretsManager::RotationSchedule"
 	SecretsManagerSecret   = "AWS::SecretsManager::Secret"
 	SSMParameter           = "AWS::SSM::Parameter"
+
+	WAFWebACL            = "AWS::WAFv2::WebACL"
+	WAFWebACLAssociation = "AWS::WAFv2::WebACLAssociation"
 )
 
 // facts are what AWS documents of a resource type.
@@ -148,12 +173,29 @@ var (
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-template-resource-type-ref.html.
 // What runs on this machine is not in the table: the providers of the local target say so.
 var types = map[string]facts{
+	APIGatewayAccount:                       {only(), free, nil},
+	APIGatewayDeployment:                    {only("DeploymentCanarySettings", "RestApiId"), free, nil},
+	APIGatewayMethod:                        {only("HttpMethod", "ResourceId", "RestApiId"), free, nil},
+	APIGatewayModel:                         {only("ContentType", "Name", "RestApiId"), free, nil},
+	APIGatewayValidator:                     {only("Name", "RestApiId"), free, nil},
+	APIGatewayResource:                      {only("ParentId", "PathPart", "RestApiId"), free, nil},
+	APIGatewayRestAPI:                       {only(), free, nil}, // its stages cost
+	APIGatewayStage:                         {only("RestApiId", "StageName"), []string{"apiRequests", "apiTransfer", "apiCache", "traces"}, nil},
+	APIGatewayVPCLink:                       {only("SecurityGroupIds", "SubnetIds"), free, nil}, // the page of prices has none for it
 	DynamoDBTable:                           {only("ImportSourceSpecification", "KeySchema", "TableName"), []string{"tableWrites", "tableReads", "tableStorage", "tableBackups"}, nil},
 	DynamoDBGlobalTable:                     {only("KeySchema", "LocalSecondaryIndexes", "TableName"), []string{"tableWrites", "tableReads", "tableStorage", "tableBackups"}, nil},
 	EC2AutoScalingGroup:                     {only("AutoScalingGroupName", "InstanceId"), free, nil}, // its instances cost
 	EC2LaunchConfiguration:                  {nil, free, nil},
 	"AWS::AutoScaling::LifecycleHook":       {nil, free, nil},
 	"AWS::CDK::Metadata":                    {nil, free, nil},
+	CloudFrontCachePolicy:                   {only(), free, nil},
+	CloudFrontDistribution:                  {only(), []string{"distributionRequests", "distributionTransfer", "originTransfer"}, nil},
+	CloudFrontFunction:                      {only("Name"), []string{"edgeFunctions"}, nil},
+	CloudFrontOriginAccessControl:           {only(), free, nil},
+	CloudFrontOriginRequestPolicy:           {only(), free, nil},
+	CloudFrontResponseHeadersPolicy:         {only(), free, nil},
+	CloudFrontVPCOrigin:                     {only(), free, nil},
+	BucketDeployment:                        {nil, free, nil},
 	CloudWatchAlarm:                         {only("AlarmName"), []string{"alarm"}, nil},
 	"AWS::CloudWatch::Dashboard":            {only("DashboardName"), []string{"dashboard"}, nil},
 	"AWS::EC2::EIP":                         {only("Address", "Domain", "IpamPoolId", "NetworkBorderGroup", "TransferAddress"), []string{"publicIPv4"}, nil},
@@ -199,10 +241,12 @@ var types = map[string]facts{
 	"AWS::KMS::Key":                         {only(), []string{"key"}, nil},
 	LambdaAlias:                             {only("FunctionName", "Name"), free, nil},
 	LambdaFunction:                          {only("FunctionName", "PackageType", "TenancyConfig"), []string{"functionRequests", "functionSecondsX86", "functionSecondsARM"}, nil},
+	"AWS::Lambda::LayerVersion":             {allBut(), free, nil},
 	LambdaPermission:                        {nil, free, nil},
 	LambdaVersion:                           {only("CodeSha256", "Description", "FunctionName", "ProvisionedConcurrencyConfig", "RuntimePolicy"), free, nil},
 	"AWS::Logs::LogGroup":                   {only("LogGroupName"), []string{"logs"}, nil},
 	"AWS::Logs::QueryDefinition":            {only(), free, nil},
+	Route53RecordSet:                        {only("HostedZoneId", "HostedZoneName", "Name"), free, nil}, // queries for an alias of a distribution are free: https://aws.amazon.com/route53/pricing/
 	"AWS::S3::Bucket":                       {only("BucketName", "BucketNamePrefix", "BucketNamespace", "ObjectLockEnabled"), []string{"storage"}, nil},
 	"AWS::S3::BucketPolicy":                 {only("Bucket"), free, nil},
 	"AWS::SNS::Topic":                       {only("FifoTopic", "TopicName"), free, nil},
@@ -219,6 +263,9 @@ var types = map[string]facts{
 	"AWS::SecretsManager::SecretTargetAttachment": {only("SecretId"), free, nil},
 	SecretsManagerSecret:                          {only("Name"), []string{"secret"}, nil},
 	SSMParameter:                                  {only("Name"), free, nil}, // in the standard tier
+	WAFWebACL:                                     {only("Name", "Scope"), []string{"webACL", "webACLRule", "webACLRequests"}, nil},
+	WAFWebACLAssociation:                          {only("ResourceArn", "WebACLArn"), free, nil},
+	"AWS::WAFv2::LoggingConfiguration":            {only("ResourceArn"), free, nil},
 }
 
 // Types are the names of all types that the table has.

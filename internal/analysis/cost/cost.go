@@ -28,6 +28,8 @@ type Estimate struct {
 	Calls []string `json:"calls,omitempty"`
 	// Functions say of each function what its requests cost, and above how many a task costs less.
 	Functions []string `json:"functions,omitempty"`
+	// Fronts say what a million requests cost before the load balancer, and without a front.
+	Fronts []string `json:"fronts,omitempty"`
 	// Unpriced is what is missing in Total, with its number: mostly types without a known price.
 	Unpriced []string `json:"unpriced,omitempty"`
 	// Unknown are values that cannot be read before a deployment, with their places. The estimate

@@ -26,6 +26,7 @@ type environment struct {
 	callers   []string
 	readers   []string // whose requests to tables pass a NAT gateway
 	functions []string
+	fronts    fronts
 	things    []thing
 	capacity  []databases
 	unpriced  map[string]int
@@ -40,6 +41,7 @@ func (e *environment) merge(other *environment) {
 	e.callers = append(e.callers, other.callers...)
 	e.readers = append(e.readers, other.readers...)
 	e.functions = append(e.functions, other.functions...)
+	e.fronts = e.fronts.or(other.fronts)
 	e.things = append(e.things, other.things...)
 	e.capacity = append(e.capacity, other.capacity...)
 	e.unknown = append(e.unknown, other.unknown...)
@@ -78,10 +80,13 @@ var things = []struct{ price, one, more string }{
 	{"natGateway", "NAT gateway", "NAT gateways"},
 	{"loadBalancer", "load balancer", "load balancers"},
 	{"networkLoadBalancer", "Network Load Balancer", "Network Load Balancers"},
+	{"apiCache", "cache of 0.5 GB", "caches of 0.5 GB"},
+	{"webACL", "web ACL", "web ACLs"},
 	{"publicIPv4", "public IPv4 address", "public IPv4 addresses"},
 	{"alarm", "alarm on a metric", "alarms on a metric"},
 	{"dashboard", "dashboard", "dashboards"},
 	{"key", "encryption key", "encryption keys"},
+	{"webACLRule", "rule of a web ACL", "rules of a web ACL"},
 	{"hostedZone", "hosted zone", "hosted zones"},
 	{"secret", "secret", "secrets"},
 	{"endpoint", "endpoint in a zone", "endpoints in a zone"},
@@ -175,6 +180,10 @@ func (e *environment) add(m *model.Model, resource *assembly.Resource) error {
 			service = model.Tag(v.Target.Service.Resource, "service")
 		}
 		err = v.Problem("PolicyType")
+	}
+	switch resource.Type {
+	case model.APIGatewayStage, model.CloudFrontDistribution, model.WAFWebACL:
+		keys, err = e.front(m, resource, keys)
 	}
 	for _, key := range keys {
 		_, byTraffic := prices.Traffic[key]

@@ -29,6 +29,7 @@ func (e *environment) estimate() Estimate {
 	s.addCalls(e)
 	s.addDatabases(e)
 	s.Functions = e.functions
+	s.Fronts = e.fronts.prices()
 	for _, kind := range things {
 		s.addThings(kind.price, kind.one, kind.more, e.things)
 	}

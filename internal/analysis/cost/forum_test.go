@@ -59,7 +59,8 @@ func TestDocuments(t *testing.T) {
 		t.Fatal(err)
 	}
 	var table strings.Builder
-	for line := range strings.Lines(section) {
+	own, _, _ := strings.Cut(section, "\n## ") // the other sections have other tables
+	for line := range strings.Lines(own) {
 		if strings.HasPrefix(line, "|") {
 			table.WriteString(line)
 		}

@@ -91,6 +91,17 @@ func (p *Provider) url(listener *rules.Listener) string {
 	return ""
 }
 
+// Address is the port on this machine of a load balancer's listener, by the load balancer's key and the port in the
+// template; 0 if none answers.
+func (p *Provider) Address(balancer string, port int) int {
+	for _, listener := range p.running.Load().table.Listeners {
+		if listener.LoadBalancer != nil && listener.LoadBalancer.Key() == balancer && listener.Port == port {
+			return p.localPort(listener.Key())
+		}
+	}
+	return 0
+}
+
 // URL is where clients ask for a path on this machine, with GET. See [Provider.URLOf].
 func (p *Provider) URL(path string) string {
 	return p.URLOf(rules.Request{Method: "GET", Host: "localhost", Path: path})

@@ -20,7 +20,7 @@ import (
 var forAWS = map[string]string{
 	"Description": "", "Tags": "", "Role": "", "KmsKeyArn": "", "SourceKMSKeyArn": "", "S3ObjectVersion": "", "LoggingConfig": "", "CodeSigningConfigArn": "",
 	"RuntimeManagementConfig": "", "RuntimePolicy": "", "RecursiveLoop": "", "CodeSha256": "", "SourceAccount": "",
-	// Of permissions for others than load balancers.
+	// Of permissions for others than load balancers and APIs.
 	"EventSourceToken": "", "FunctionUrlAuthType": "", "InvokedViaFunctionUrl": "", "PrincipalOrgID": "",
 }
 
@@ -87,7 +87,7 @@ func (p *plan) Check() error {
 	}
 	for _, key := range p.permissions.Keys() {
 		one := p.permissions[key]
-		if !one.ByLoadBalancers() {
+		if !one.ByLoadBalancers() && !one.By(model.APIGateway) {
 			continue
 		}
 		errs = append(errs, one.Unsupported(ignored(), notHonoured))

@@ -62,7 +62,7 @@ type Provider struct {
 	live        map[*version]bool  // of which something is left
 }
 
-// permission lets load balancers invoke a function.
+// permission lets load balancers, or APIs, invoke a function.
 type permission struct {
 	*model.FunctionPermission
 	text provider.Text
@@ -130,7 +130,27 @@ func (p *Provider) Stop(ctx context.Context) error {
 // key of the target group, which needs a permission. The error is an [*Error]; if the context ends, the context's. The
 // function runs to its end nevertheless, as on AWS.
 func (p *Provider) Invoke(ctx context.Context, target, group string, payload []byte) ([]byte, error) {
-	v, in, err := p.admit(target, group, payload)
+	return p.invoke(ctx, target, caller{model.LoadBalancing, "the target group " + group, p.permitted(target, group)}, payload)
+}
+
+// InvokeFor is like Invoke, for a service of AWS as in apigateway.amazonaws.com. The source is the ARN that needs a
+// permission.
+func (p *Provider) InvokeFor(ctx context.Context, target, principal, source string, payload []byte) ([]byte, error) {
+	permitted := p.permits(target, principal, func(one permission) bool {
+		allowed, known := one.source()
+		return known && (allowed == "" || access.SameResource(allowed, source))
+	})
+	return p.invoke(ctx, target, caller{principal, source, permitted}, payload)
+}
+
+// caller is what asks for an invocation.
+type caller struct {
+	principal, source string
+	permitted         bool
+}
+
+func (p *Provider) invoke(ctx context.Context, target string, by caller, payload []byte) ([]byte, error) {
+	v, in, err := p.admit(target, by, payload)
 	if err != nil {
 		return nil, err
 	}
@@ -155,8 +175,7 @@ func (p *Provider) Invoke(ctx context.Context, target, group string, payload []b
 }
 
 // admit finds the version for an invocation, and a place in the function's concurrency.
-func (p *Provider) admit(target, group string, payload []byte) (*version, *invocation, error) {
-	permitted := p.permitted(target, group)
+func (p *Provider) admit(target string, by caller, payload []byte) (*version, *invocation, error) {
 	p.mu.Lock()
 	v, qualifier := p.find(target)
 	if v == nil {
@@ -168,11 +187,11 @@ func (p *Provider) admit(target, group string, payload []byte) (*version, *invoc
 	if limit < 0 {
 		limit = accountConcurrency
 	}
-	throttled := permitted && f.running >= limit
+	throttled := by.permitted && f.running >= limit
 	switch {
 	case throttled:
 		f.Throttles++
-	case permitted:
+	case by.permitted:
 		f.running++
 		f.most = max(f.most, f.running)
 		v.running++
@@ -184,9 +203,9 @@ func (p *Provider) admit(target, group string, payload []byte) (*version, *invoc
 	case throttled:
 		p.tellOnce(v, nil, fmt.Sprintf("an invocation was throttled: the function may have %d at once", limit))
 		return nil, nil, &Error{Type: "TooManyRequestsException", Message: "Rate Exceeded.", reason: "LambdaThrottling"}
-	case !permitted:
+	case !by.permitted:
 		err := &Error{Type: "AccessDeniedException", reason: "LambdaAccessDenied", Message: fmt.Sprintf(
-			"no %s of the assembly lets %s do lambda:InvokeFunction on %s for the target group %s", model.LambdaPermission, model.LoadBalancing, target, group)}
+			"no %s of the assembly lets %s do lambda:InvokeFunction on %s for %s", model.LambdaPermission, by.principal, target, by.source)}
 		p.tellOnce(v, nil, err.Error())
 		return nil, nil, err
 	}
@@ -252,26 +271,13 @@ func (p *Provider) key(target string) string {
 	return ""
 }
 
-// permitted says whether a permission lets the target group invoke the target. A permission for an alias is none
-// for its version, and the other way round.
-// https://docs.aws.amazon.com/lambda/latest/api/API_AddPermission.html
+// permitted says whether a permission lets the target group invoke the target.
 func (p *Provider) permitted(target, group string) bool {
 	pair := [2]string{target, group}
 	p.mu.Lock()
-	known := p.allowed[pair]
-	if f := p.functions[p.key(target)]; f != nil && f.spec.Outside() {
-		p.mu.Unlock()
-		return true // its permission is elsewhere
-	}
-	var all []permission
-	for _, one := range p.permissions {
-		if !known && one.ByLoadBalancers() && p.key(one.Function) == p.key(target) {
-			all = append(all, one)
-		}
-	}
-	m := p.model
+	known, m := p.allowed[pair], p.model
 	p.mu.Unlock()
-	if known || !slices.ContainsFunc(all, func(one permission) bool { return one.lets(m, group) }) {
+	if known || !p.permits(target, model.LoadBalancing, func(one permission) bool { return one.lets(m, group) }) {
 		return known
 	}
 	p.mu.Lock()
@@ -280,14 +286,40 @@ func (p *Provider) permitted(target, group string) bool {
 	return true
 }
 
+// permits says whether a permission for a principal lets it invoke the target. A permission for an alias is none for its
+// version, and the other way round.
+// https://docs.aws.amazon.com/lambda/latest/api/API_AddPermission.html
+func (p *Provider) permits(target, principal string, lets func(permission) bool) bool {
+	p.mu.Lock()
+	if f := p.functions[p.key(target)]; f != nil && f.spec.Outside() {
+		p.mu.Unlock()
+		return true // its permission is elsewhere
+	}
+	var all []permission
+	for _, one := range p.permissions {
+		if one.By(principal) && p.key(one.Function) == p.key(target) {
+			all = append(all, one)
+		}
+	}
+	p.mu.Unlock()
+	return slices.ContainsFunc(all, lets)
+}
+
+// source is the ARN that a permission is for; empty for any. It is not known if it is that of a resource that is not
+// there.
+func (one permission) source() (source string, known bool) {
+	if one.Parts == nil {
+		return one.Source, true
+	}
+	source, err := one.text(one.Parts)
+	return source, err == nil
+}
+
 // lets says whether the source of a permission is a target group.
 func (one permission) lets(m *model.Model, group string) bool {
-	source, err := one.Source, error(nil)
-	if one.Parts != nil {
-		source, err = one.text(one.Parts)
-	}
-	if err != nil || source == "" {
-		return err == nil
+	source, known := one.source()
+	if !known || source == "" {
+		return known
 	}
 	for _, g := range m.TargetGroups {
 		if g.Key() == group {

@@ -24,6 +24,7 @@ type Access struct {
 	grants  provider.Resources[*grant] // of roles and of policies
 	signers map[string]*Signer         // by access key
 	tasks   map[string]string          // access keys by task
+	user    *Signer                    // nil until it is asked for
 	offers  []func() []model.Variable
 }
 
@@ -170,6 +171,21 @@ func (a *Access) signer(task, session string, role *model.Role) *Signer {
 	return s
 }
 
+// User returns the user of this deployment, who may do everything, as an administrator of the account. The credentials are
+// made once.
+func (a *Access) User() *Signer {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.user == nil {
+		a.user = &Signer{
+			Key: "AKIA" + rand.Text()[:16], Secret: rand.Text() + rand.Text()[:14], access: a,
+			Principal: "arn:aws:iam::" + provider.Account + ":user/cutover",
+		}
+		a.signers[a.user.Key] = a.user
+	}
+	return a.user
+}
+
 // As returns a signer without credentials, which stands for a role.
 func (a *Access) As(role *model.Role) *Signer {
 	name, _ := role.Resource.Properties["RoleName"].(string)
@@ -295,10 +311,13 @@ func (p plan) PassedOver() (all []provider.PassedOver) {
 	return all
 }
 
-// May says whether the task may do an action on a resource, which has a policy of its own or none. An explicit
+// May says whether the task, or the user of the deployment, may do an action on a resource, which has a policy of its own or none. An explicit
 // Deny goes first. Otherwise one Allow does, of the role or of the resource.
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
 func (s *Signer) May(action, resource string, policy ...model.Statement) bool {
+	if s.role == nil {
+		return true
+	}
 	s.access.mu.Lock()
 	var own []*grant
 	for _, g := range s.access.grants {

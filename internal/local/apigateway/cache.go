@@ -1,0 +1,114 @@
+package apigateway
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"cutover/internal/model"
+)
+
+// answer is what a client gets.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-caching.html
+const maxCached = 1_048_576 // bytes of an answer
+
+// cache keeps answers of a stage. Each one is kept for a time, whatever its status is: there are reports, but no
+// documentation, as in https://exchangetuts.com/prevent-caching-of-non-200-responses-in-aws-api-gateway-1640428563668979.
+type cache struct {
+	mu   sync.Mutex
+	kept map[string]kept
+}
+
+type kept struct {
+	answer *answer
+	until  time.Time
+}
+
+func (c *cache) get(key string) *answer {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	one, ok := c.kept[key]
+	if !ok || !time.Now().Before(one.until) {
+		return nil
+	}
+	return one.answer
+}
+
+// put keeps an answer, and gives up those whose time is over.
+func (c *cache) put(key string, a *answer, ttl time.Duration) {
+	if len(a.body) > maxCached {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := time.Now()
+	if c.kept == nil {
+		c.kept = map[string]kept{}
+	}
+	for key, one := range c.kept {
+		if !now.Before(one.until) {
+			delete(c.kept, key)
+		}
+	}
+	c.kept[key] = kept{a, now.Add(ttl)}
+}
+
+// entries is how many answers are kept.
+func (c *cache) entries() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.kept)
+}
+
+// cached says whether the answers to a request are kept: those to GET, and to other methods with settings of their own.
+func cached(s *model.APIStage, method string, settings model.MethodSettings) bool {
+	return s.CacheGB != "" && settings.Cached && settings.TTL > 0 && (method == http.MethodGet || settings.Method == method)
+}
+
+// cacheKey tells answers apart: by the namespace, the method, and the parameters of the cache key alone. A path parameter
+// counts only if it is one of them.
+// https://docs.aws.amazon.com/apigateway/latest/api/API_Integration.html#apigw-Type-Integration-cacheKeyParameters
+func cacheKey(found *route, method string, r *request) string {
+	i := &found.method.Integration
+	namespace := i.CacheNamespace
+	if namespace == "" {
+		namespace = found.method.Of.Path()
+	}
+	key := []string{namespace, method}
+	for _, name := range slices.Sorted(slices.Values(i.CacheKey)) {
+		key = append(key, name, strings.Join(r.values(found, i.Parameters, name), "\x00"))
+	}
+	for at := range key {
+		key[at] = url.QueryEscape(key[at])
+	}
+	return strings.Join(key, "&")
+}
+
+// invalidates says whether the client asks for a new answer.
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-caching.html#invalidate-method-caching
+func invalidates(header http.Header) bool {
+	for _, value := range header["Cache-Control"] {
+		for directive := range strings.SplitSeq(value, ",") {
+			if strings.EqualFold(strings.TrimSpace(directive), "max-age=0") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// clear gives up all answers.
+func (c *cache) clear() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	clear(c.kept)
+}

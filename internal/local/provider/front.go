@@ -1,0 +1,63 @@
+package provider
+
+import (
+	"slices"
+
+	"cutover/internal/rules"
+)
+
+// Front takes requests of clients before a load balancer, and sends them on: a stage of API Gateway, a distribution of
+// CloudFront. It does not change.
+type Front interface {
+	// Key is the key of the resource, "stack/logical id".
+	Key() string
+	// Name is as in "API Gateway forum, stage live".
+	Name() string
+	// URL is where clients ask on this machine, without a path; empty if the front does not run.
+	URL() string
+	// Base is the beginning of each path, as in "/live"; empty if there is none.
+	Base() string
+	// Leads has the keys of all resources that requests may go to: other fronts, load balancers, functions, buckets.
+	Leads() []string
+	// Hop says what the front does with a request, without sending it.
+	Hop(request rules.Request) Hop
+}
+
+// Fronted is a provider that has fronts. Its fronts are those that run now.
+type Fronted interface{ Fronts() []Front }
+
+// Hop is what a front does with a request, and why.
+type Hop struct {
+	// Front is the name of the front, and Request is "METHOD PATH?QUERY" as the front gets it.
+	Front   string `json:"front"`
+	Request string `json:"request"`
+	// Does says what the front does, as in "sends it to the load balancer dev-Routing/LoadBalancer".
+	Does string `json:"does"`
+	// Why has a line for each thing that decides.
+	Why []string `json:"why"`
+	// Next is the key of the resource that the request goes to; empty if the front answers.
+	Next string `json:"next,omitempty"`
+	// Sent is the request as Next gets it. Its port is that of the template.
+	Sent rules.Request `json:"-"`
+}
+
+// Outermost are the fronts that no other one leads to.
+func Outermost(fronts []Front) []Front {
+	return slices.DeleteFunc(slices.Clone(fronts), func(f Front) bool {
+		return slices.ContainsFunc(fronts, func(other Front) bool { return slices.Contains(other.Leads(), f.Key()) })
+	})
+}
+
+// Hops are the hops of a request from its first front on. The last hop has the resource that is no front.
+func Hops(fronts []Front, first Front, request rules.Request) (hops []Hop) {
+	for at := first; len(hops) <= len(fronts); {
+		hop := at.Hop(request)
+		hops = append(hops, hop)
+		i := slices.IndexFunc(fronts, func(f Front) bool { return f.Key() == hop.Next })
+		if i < 0 {
+			break
+		}
+		at, request = fronts[i], hop.Sent
+	}
+	return hops
+}
