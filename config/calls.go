@@ -167,7 +167,7 @@ func checkCalls(d Deployment, s Settings, plan migration.Plan, refuse func(strin
 			}
 		}
 	}
-	if s.Domain != "" && !d.callsThrough("") {
+	if s.Domain != "" && !d.callsThrough("") && (s.front() == "" || s.CertificateARN == "") {
 		refuse("domain: no service calls another one through the first load balancer: remove the setting, or name the call in Calls")
 	}
 	checkGroupRules(d, refuse)

@@ -183,6 +183,8 @@ type Service struct {
 	StopTimeoutSeconds int `json:"-"`
 	// Alarms says when the service's alarms go off. Default: that of [Alarms].
 	Alarms Alarms `json:"-"`
+	// API is how API Gateway treats the service's requests. Default: it passes them on.
+	API API `json:"-"`
 }
 
 // Route says by one listener rule which requests go to a service. A condition that is left out takes
@@ -282,6 +284,23 @@ type Settings struct {
 	// use the name, with HTTPS if there is a certificate. Default: the name that AWS gives the load
 	// balancer.
 	Domain string
+	// Front is what is before the load balancer: [APIGateway], or [NoFront]. Default: none.
+	Front string
+	// Internal says that the load balancers have addresses in the VPC only (context key scheme, internet-facing or
+	// internal). Default: internet-facing.
+	Internal bool
+	// DirectAccess lets clients reach the load balancer itself, beside a front. Default: "on".
+	DirectAccess bool
+	// CloudFrontPrefixListID is the managed prefix list with the addresses of CloudFront, from which an internal load
+	// balancer behind it gets its requests. It is needed without direct access and API Gateway. Default: none.
+	CloudFrontPrefixListID string
+	// UI puts a page, and CloudFront before it and the API. Default: "off".
+	UI bool
+	// UIDomain is the DNS name of the page, UIHostedZoneID its hosted zone in Route 53, and UICertificateARN its ACM
+	// certificate in us-east-1. Default: the name that CloudFront gives it.
+	UIDomain, UIHostedZoneID, UICertificateARN string
+	// WAF puts a web ACL of AWS WAF before the REST API. Default: "off".
+	WAF bool
 	// AccessLogs keeps a line for each request to the load balancer, in a bucket that only the log
 	// delivery can write. Default: "on" in prod, "off" elsewhere.
 	AccessLogs bool
@@ -363,6 +382,9 @@ func Load(d Deployment, context map[string]any, getenv func(string) string) (Dep
 	}
 	full = full.sized().stored(stores[r.oneOf("store", "file", "dynamodb", "postgres")])
 	settings := r.settings(full, getenv)
+	if settings.UI {
+		full = full.answering()
+	}
 	problems := append(r.problems, checkServices(full, settings)...)
 	return full, settings, errors.Join(problems...)
 }

@@ -83,9 +83,9 @@ func TestMistakesAreReported(t *testing.T) {
 		{name: "phase that is no text", context: context{"phase": 2.0},
 			want: `phase: 2 is not a string`},
 		{name: "unknown key", context: context{"fase": "monolith"},
-			want: `fase: no such context key: did you mean "phase"? The keys are phase, shift, compute, rest, rootService, store, databaseCapacity, dataProtection, env, namePrefix, arch, instanceType, minInstances, maxInstances, zones, natGateways, vpcId, certificateArn, domain, accessLogs, deletionProtection, alarms, dashboard, logRetentionDays, removalPolicy, phaseGate`},
+			want: `fase: no such context key: did you mean "phase"? The keys are phase, shift, compute, rest, rootService, store, databaseCapacity, dataProtection, env, namePrefix, arch, instanceType, minInstances, maxInstances, zones, natGateways, vpcId, certificateArn, domain, front, scheme, directAccess, cloudFrontPrefixListId, ui, uiDomain, uiHostedZoneId, uiCertificateArn, waf, accessLogs, deletionProtection, alarms, dashboard, logRetentionDays, removalPolicy, phaseGate`},
 		{name: "key in another case", context: context{"vpcid": "vpc-12345678"},
-			want: `vpcid: no such context key: did you mean "vpcId"? The keys are phase, shift, compute, rest, rootService, store, databaseCapacity, dataProtection, env, namePrefix, arch, instanceType, minInstances, maxInstances, zones, natGateways, vpcId, certificateArn, domain, accessLogs, deletionProtection, alarms, dashboard, logRetentionDays, removalPolicy, phaseGate`},
+			want: `vpcid: no such context key: did you mean "vpcId"? The keys are phase, shift, compute, rest, rootService, store, databaseCapacity, dataProtection, env, namePrefix, arch, instanceType, minInstances, maxInstances, zones, natGateways, vpcId, certificateArn, domain, front, scheme, directAccess, cloudFrontPrefixListId, ui, uiDomain, uiHostedZoneId, uiCertificateArn, waf, accessLogs, deletionProtection, alarms, dashboard, logRetentionDays, removalPolicy, phaseGate`},
 		{name: "unknown root service", context: context{"rootService": "user"},
 			want: `rootService: there is no microservice "user": choose from users, threads`},
 		{name: "the monolith as root service", context: context{"phase": "retired", "rootService": "api"},
@@ -398,7 +398,7 @@ func TestDefaults(t *testing.T) {
 	}
 	want := config.Settings{
 		Position: migration.Position{Shift: map[string]int{}}, Env: "dev", Arch: "amd64", InstanceTypes: []string{"t3.small", "t3.medium"},
-		MinInstances: 2, MaxInstances: 4, Zones: 2, NATGateways: 1, Dashboard: true, LogRetentionDays: 30, Gate: true,
+		MinInstances: 2, MaxInstances: 4, Zones: 2, NATGateways: 1, Dashboard: true, LogRetentionDays: 30, Gate: true, Front: config.NoFront, DirectAccess: true,
 		DatabaseCapacity: config.Capacity{Max: 2}, DataProtection: true,
 	}
 	if diff := cmp.Diff(want, s); diff != "" {
@@ -571,7 +571,9 @@ func TestEverySetting(t *testing.T) {
 	_, s, err := config.Load(forum(), map[string]any{
 		"phase": "parallel", "shift": "users=10, threads=0", "env": "prod", "namePrefix": "prod-", "arch": "arm64",
 		"minInstances": "3", "maxInstances": 9.0, "zones": "3", "natGateways": "3", "logRetentionDays": 90.0, "phaseGate": "off", "accessLogs": "off", "dashboard": "off",
-		"certificateArn":            "arn:aws:acm:eu-west-1:123456789012:certificate/00000000-0000-0000-0000-000000000000",
+		"certificateArn": "arn:aws:acm:eu-west-1:123456789012:certificate/00000000-0000-0000-0000-000000000000",
+		"domain":         "api.example.com", "front": "apigateway", "scheme": "internal", "directAccess": "off", "ui": "on", "waf": "on",
+		"uiDomain": "forum.example.com", "uiHostedZoneId": "Z0123456789ABCDEFGHIJ", "uiCertificateArn": "arn:aws:acm:us-east-1:123456789012:certificate/00000000-0000-0000-0000-000000000000",
 		"@aws-cdk/core:aFlagOfCDK":  true,
 		"vpc-provider:account=1:…":  map[string]any{},
 		"aws:cdk:another:key:of:it": "",
@@ -586,7 +588,8 @@ func TestEverySetting(t *testing.T) {
 		InstanceTypes: []string{"t4g.small", "t4g.medium"}, MinInstances: 3, MaxInstances: 9, Zones: 3, NATGateways: 3,
 		DeletionProtection: true, Alarms: true, LogRetentionDays: 90, Retain: true, DataProtection: true, DatabaseCapacity: config.Capacity{Min: 0.5, Max: 8},
 		CertificateARN: "arn:aws:acm:eu-west-1:123456789012:certificate/00000000-0000-0000-0000-000000000000",
-		Account:        "123456789012", Region: "eu-west-1",
+		Account:        "123456789012", Region: "eu-west-1", Front: config.APIGateway, Internal: true, UI: true, WAF: true, Domain: "api.example.com",
+		UIDomain: "forum.example.com", UIHostedZoneID: "Z0123456789ABCDEFGHIJ", UICertificateARN: "arn:aws:acm:us-east-1:123456789012:certificate/00000000-0000-0000-0000-000000000000",
 	}
 	if diff := cmp.Diff(want, s); diff != "" {
 		t.Errorf("settings (-want +got):\n%s", diff)

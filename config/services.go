@@ -105,6 +105,7 @@ func checkServices(d Deployment, s Settings) []error {
 	checkCalls(d, s, at, refuse)
 	checkStores(d, s, refuse)
 	checkFunctionVariables(d, s, refuse)
+	checkFronts(d, s, refuse)
 	for _, b := range plan.Balancers {
 		checkQuotas(d, s, b, refuse)
 	}
@@ -178,6 +179,13 @@ func checkBalancers(d Deployment, s Settings, plan migration.Plan, refuse func(s
 	}
 	if slices.ContainsFunc(d.All(), Service.Stored) {
 		stack("the stack of tables and databases", "Data")
+	}
+	if s.Front == APIGateway {
+		stack("the REST API", "Front")
+		stack("the account's role for API Gateway", "ApiGatewayAccount")
+	}
+	if s.UI {
+		stack("the page", "Ui")
 	}
 	m := d.Migration()
 	for _, lock := range m.ComputeLocks(m.State(s.Position)) {

@@ -30,6 +30,8 @@ var (
 	// (https://docs.aws.amazon.com/ec2/latest/instancetypes/instance-type-names.html).
 	gravitonFormat    = regexp.MustCompile(`^(a1|[a-z]+[0-9]+g[a-z0-9-]*)\.`)
 	vpcFormat         = regexp.MustCompile(`^vpc-([0-9a-f]{8}|[0-9a-f]{17})$`)
+	prefixListFormat  = regexp.MustCompile(`^pl-[0-9a-f]{8}([0-9a-f]{9})?$`)
+	hostedZoneFormat  = regexp.MustCompile(`^Z[A-Z0-9]{1,31}$`)
 	certificateFormat = regexp.MustCompile(`^arn:(aws[a-z-]*):acm:([a-z0-9-]+):([0-9]{12}):certificate/[0-9a-f-]{36}$`)
 )
 
@@ -60,6 +62,7 @@ func (r *reader) settings(d Deployment, getenv func(string) string) Settings {
 		Account:        getenv("CDK_DEFAULT_ACCOUNT"),
 		Region:         getenv("CDK_DEFAULT_REGION"),
 	}
+	r.fronts(&s)
 	s.AccessLogs = r.onOff("accessLogs")
 	s.DeletionProtection = r.onOff("deletionProtection")
 	s.Alarms = r.onOff("alarms")
@@ -139,6 +142,48 @@ func (r *reader) instances(s *Settings) {
 	}
 	if s.MinInstances > s.MaxInstances {
 		r.refuse("maxInstances: %d is below minInstances, which is %d", s.MaxInstances, s.MinInstances)
+	}
+}
+
+func (r *reader) fronts(s *Settings) {
+	switch v := r.text("front"); v {
+	case "http", "httpapi", "apigatewayv2":
+		r.refuse("front: %q: an HTTP API sends another path to the load balancer than it got, and has no cache: choose %s, which is a REST API", v, APIGateway)
+		s.Front = NoFront
+	default:
+		s.Front = r.oneOf("front", NoFront, APIGateway)
+	}
+	s.Internal = r.oneOf("scheme", "internet-facing", "internal") == "internal"
+	s.DirectAccess, s.UI, s.WAF = r.onOff("directAccess"), r.onOff("ui"), r.onOff("waf")
+	if s.CloudFrontPrefixListID = r.text("cloudFrontPrefixListId"); s.CloudFrontPrefixListID != "" && !prefixListFormat.MatchString(s.CloudFrontPrefixListID) {
+		r.refuse("cloudFrontPrefixListId: %q is not a prefix list: it looks like \"pl-0123456789abcdef0\"", s.CloudFrontPrefixListID)
+	}
+	s.UIDomain, s.UIHostedZoneID, s.UICertificateARN = r.text("uiDomain"), r.text("uiHostedZoneId"), r.text("uiCertificateArn")
+	three := []string{"uiDomain", "uiHostedZoneId", "uiCertificateArn"}
+	given := 0
+	for _, key := range three {
+		if r.set(key) {
+			given++
+		}
+	}
+	match := certificateFormat.FindStringSubmatch(s.UICertificateARN)
+	switch {
+	case given == 0:
+		return
+	case given < len(three):
+		r.refuse("uiDomain %q, uiHostedZoneId %q, uiCertificateArn %q: a domain of the page needs all three: give the others, or none", s.UIDomain, s.UIHostedZoneID, s.UICertificateARN)
+	case !s.UI:
+		r.refuse("uiDomain: %q is for the page: set ui to on, or remove it", s.UIDomain)
+	case !domainFormat.MatchString(s.UIDomain) || len(s.UIDomain) > 253:
+		r.refuse("uiDomain: %q is not a DNS name: it looks like \"forum.example.com\"", s.UIDomain)
+	case s.UIDomain == s.Domain:
+		r.refuse("uiDomain: %q is the domain of the load balancer already: choose another name", s.UIDomain)
+	case !hostedZoneFormat.MatchString(s.UIHostedZoneID):
+		r.refuse("uiHostedZoneId: %q is not a hosted zone: it looks like \"Z0123456789ABCDEFGHIJ\"", s.UIHostedZoneID)
+	case match == nil:
+		r.refuse("uiCertificateArn: %q is not an ACM certificate: it looks like \"arn:aws:acm:us-east-1:ACCOUNT:certificate/ID\"", s.UICertificateARN)
+	case match[2] != "us-east-1":
+		r.refuse("uiCertificateArn: the certificate is in %s: CloudFront takes certificates of us-east-1 only", match[2])
 	}
 }
 

@@ -66,9 +66,9 @@ var logQueries = []logQuery{
 
 // NewWatch adds the stack of the dashboard and the saved log queries. Its resources
 // are the same in every phase.
-func NewWatch(scope constructs.Construct, d config.Deployment, s config.Settings, routings []*Routing) awscdk.Stack {
+func NewWatch(scope constructs.Construct, d config.Deployment, s config.Settings, routings []*Routing, ui *UI) awscdk.Stack {
 	stack := newStack(scope, s, watchStack, "How the environment does: a dashboard, and saved queries of its logs", nil)
-	newDashboard(stack, d, s, routings)
+	newDashboard(stack, d, s, routings, ui)
 	newQueries(stack, d, s)
 	return stack
 }
@@ -81,7 +81,7 @@ func NewWatch(scope constructs.Construct, d config.Deployment, s config.Settings
 // (https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch_limits.html).
 // If there are several load balancers, the user chooses one, and the dashboard shows
 // its services, which are at most 99. It shows the use of the cluster for all services.
-func newDashboard(stack awscdk.Stack, d config.Deployment, s config.Settings, routings []*Routing) {
+func newDashboard(stack awscdk.Stack, d config.Deployment, s config.Settings, routings []*Routing, ui *UI) {
 	g := graphs{minute: awscdk.Duration_Minutes(jsii.Number(1)), cluster: s.Env, balancer: chosenBalancer}
 	var variables []awscloudwatch.IVariable
 	if len(routings) == 1 {
@@ -135,6 +135,7 @@ func newDashboard(stack awscdk.Stack, d config.Deployment, s config.Settings, ro
 			g.byCall("Latency of calls in milliseconds, average", "TargetDiscoveryName", "TargetResponseTime", "Average"),
 		})
 	}
+	widgets = append(widgets, g.fronts(s, ui)...)
 	widgets = append(widgets, g.functions(d, s)...)
 	widgets = append(widgets, g.stores(d, s)...)
 	awscloudwatch.NewDashboard(stack, jsii.String("Dashboard"), &awscloudwatch.DashboardProps{

@@ -179,7 +179,7 @@ func TestDashboardOfManyAlarms(t *testing.T) {
 	for i := 2; i <= 250; i++ { // the first is the load balancer's
 		routing.Alarms.Add(fmt.Sprintf("alarm-%03d", i))
 	}
-	stacks.NewWatch(stage, d, s, []*stacks.Routing{routing})
+	stacks.NewWatch(stage, d, s, []*stacks.Routing{routing}, nil)
 	a, err := assembly.Read(*stage.Synth(nil).Directory())
 	if err != nil {
 		t.Fatal(err)

@@ -18,8 +18,12 @@ const (
 	dataStack      = "Data"
 	zoneStack      = "Zone"
 	routingStack   = "Routing"
-	phaseStack     = "Phase"
-	watchStack     = "Watch"
+	frontStack     = "Front"
+	uiStack        = "Ui"
+	// apiGatewayAccountStack outlives the environment.
+	apiGatewayAccountStack = "ApiGatewayAccount"
+	phaseStack             = "Phase"
+	watchStack             = "Watch"
 )
 
 // stackName is the full name of a stack: environment and part.

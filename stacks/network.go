@@ -22,6 +22,8 @@ type Network struct {
 	LoadBalancerSecurityGroup awsec2.SecurityGroup
 	// InstanceSecurityGroup lets the load balancer reach the containers.
 	InstanceSecurityGroup awsec2.SecurityGroup
+	// VPCLinkSecurityGroup is that of API Gateway's VPC link; nil if there is none.
+	VPCLinkSecurityGroup awsec2.SecurityGroup
 }
 
 // NewNetwork adds the network's stack. Only the load balancer's ports are open to the
@@ -45,14 +47,35 @@ func NewNetwork(scope constructs.Construct, d config.Deployment, s config.Settin
 		AllowAllOutbound: jsii.Bool(true),
 	})
 
-	suppress(n.LoadBalancerSecurityGroup, suppression{rule: "AwsSolutions-EC23", reason: "The API is public: anyone may reach the ports of the load balancer's listeners, and nothing else"})
-
 	ports := []float64{80}
 	if s.CertificateARN != "" {
 		ports = append(ports, 443)
 	}
-	for _, port := range ports {
-		n.LoadBalancerSecurityGroup.AddIngressRule(awsec2.Peer_AnyIpv4(), awsec2.Port_Tcp(jsii.Number(port)), jsii.String("Clients"), nil)
+	admit := func(peer awsec2.IPeer, ports []float64, who string) {
+		for _, port := range ports {
+			n.LoadBalancerSecurityGroup.AddIngressRule(peer, awsec2.Port_Tcp(jsii.Number(port)), jsii.String(who), nil)
+		}
+	}
+	switch {
+	case s.CloudFrontPrefixListID != "":
+		admit(awsec2.Peer_PrefixList(jsii.String(s.CloudFrontPrefixListID)), ports[len(ports)-1:], "CloudFront")
+	case s.DirectAccess:
+		reason := "The API is public: anyone may reach the ports of the load balancer's listeners, and nothing else"
+		if s.Internal {
+			reason = "The load balancer has addresses in the VPC only: anyone who reaches the VPC may reach the ports of its listeners"
+		}
+		suppress(n.LoadBalancerSecurityGroup, suppression{rule: "AwsSolutions-EC23", reason: reason})
+		admit(awsec2.Peer_AnyIpv4(), ports, "Clients")
+	}
+	if s.Front == config.APIGateway {
+		n.VPCLinkSecurityGroup = awsec2.NewSecurityGroup(n.Stack, jsii.String("VpcLinkSecurityGroup"), &awsec2.SecurityGroupProps{
+			Vpc:              n.VPC,
+			Description:      jsii.String("VPC link of API Gateway: to the load balancer only"),
+			AllowAllOutbound: jsii.Bool(false),
+		})
+		last := ports[len(ports)-1:]
+		admit(n.VPCLinkSecurityGroup, last, "API Gateway")
+		n.VPCLinkSecurityGroup.AddEgressRule(n.LoadBalancerSecurityGroup, awsec2.Port_Tcp(jsii.Number(last[0])), jsii.String("Load balancer"), nil)
 	}
 	containers := awsec2.Port_TcpRange(jsii.Number(firstEphemeralPort), jsii.Number(lastEphemeralPort))
 	n.LoadBalancerSecurityGroup.AddEgressRule(n.InstanceSecurityGroup, containers, jsii.String("Containers"), nil)

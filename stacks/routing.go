@@ -75,11 +75,15 @@ func NewRouting(scope constructs.Construct, s config.Settings, d config.Deployme
 		r.TargetGroups[of] = group
 	}
 
+	subnets := awsec2.SubnetType_PUBLIC
+	if s.Internal {
+		subnets = awsec2.SubnetType_PRIVATE_WITH_EGRESS
+	}
 	balancer := elb.NewApplicationLoadBalancer(r.Stack, jsii.String("LoadBalancer"), &elb.ApplicationLoadBalancerProps{
 		Vpc:                     network.VPC,
-		InternetFacing:          jsii.Bool(true),
+		InternetFacing:          jsii.Bool(!s.Internal),
 		SecurityGroup:           network.LoadBalancerSecurityGroup,
-		VpcSubnets:              &awsec2.SubnetSelection{SubnetType: awsec2.SubnetType_PUBLIC},
+		VpcSubnets:              &awsec2.SubnetSelection{SubnetType: subnets},
 		DeletionProtection:      jsii.Bool(s.DeletionProtection),
 		DropInvalidHeaderFields: jsii.Bool(true),
 		DesyncMitigationMode:    elb.DesyncMitigationMode_DEFENSIVE,

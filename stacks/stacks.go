@@ -30,7 +30,7 @@ func AddCore(scope constructs.Construct, d config.Deployment, s config.Settings,
 func add(scope constructs.Construct, d config.Deployment, s config.Settings, images func() (map[string]string, error), all bool) error {
 	awscdk.Tags_Of(scope).Add(jsii.String("environment"), jsii.String(s.Env), &awscdk.TagProps{
 		// cfn-lint allows no tags on these. Each is part of something with a tag.
-		ExcludeResourceTypes: jsii.Strings("AWS::CloudWatch::Dashboard", "AWS::ElasticLoadBalancingV2::Listener", "AWS::ElasticLoadBalancingV2::ListenerRule"),
+		ExcludeResourceTypes: jsii.Strings("AWS::CloudFront::VpcOrigin", "AWS::CloudWatch::Dashboard", "AWS::ElasticLoadBalancingV2::Listener", "AWS::ElasticLoadBalancingV2::ListenerRule"),
 	})
 	if s.Phase == migration.Removed {
 		d.Monolith.Calls = nil // nobody is there who calls
@@ -63,6 +63,14 @@ func add(scope constructs.Construct, d config.Deployment, s config.Settings, ima
 		on.routings = append(on.routings, routing)
 		alarms = on.routings[0].Alarms
 	}
+	front := NewFront(scope, s, d, network, on, functions)
+	if front != nil {
+		on.afterGates(front.Stack)
+	}
+	ui, err := NewUI(scope, s, d, on, front)
+	if err != nil {
+		return err
+	}
 	if all {
 		phases = newPhase(scope, s, locks)
 	}
@@ -92,7 +100,7 @@ func add(scope constructs.Construct, d config.Deployment, s config.Settings, ima
 		}
 	}
 	if all && s.Dashboard {
-		watch = NewWatch(scope, d, s, on.routings)
+		watch = NewWatch(scope, d, s, on.routings, ui)
 	}
 	for _, stack := range services {
 		depend(watch, stack, "a saved query needs the log groups that it asks")

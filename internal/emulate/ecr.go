@@ -23,13 +23,15 @@ import (
 	"github.com/google/go-containerregistry/pkg/registry"
 )
 
-// newFront returns the handler of all APIs. CloudFormation and ECR answer here, and moto the rest.
+// newFront returns the handler of all APIs. CloudFormation, CloudFront and ECR answer here, and moto the rest.
 func newFront(backend string, cloudformation http.Handler, e *ecr) http.Handler {
-	moto := newProxy(backend)
+	moto, cdn := newProxy(backend), &cloudFront{}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case service(r) == "cloudformation":
 			cloudformation.ServeHTTP(w, r)
+		case service(r) == "cloudfront":
+			cdn.ServeHTTP(w, r)
 		case strings.HasPrefix(r.Header.Get("X-Amz-Target"), ecrTarget):
 			e.api(w, r)
 		default:

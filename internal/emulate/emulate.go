@@ -16,7 +16,7 @@ package emulate
 import (
 	"bytes"
 	"context"
-	_ "embed" // moto_server.py
+	_ "embed" // moto's corrections
 	"errors"
 	"fmt"
 	"io"
@@ -147,8 +147,12 @@ func (a *AWS) serve(l net.Listener, h http.Handler) {
 	a.onClose(s.Close)
 }
 
-//go:embed moto_server.py
-var motoServer string
+var (
+	//go:embed moto_server.py
+	motoServer string
+	//go:embed moto_apigateway.py
+	motoAPIGateway string
+)
 
 // startMoto starts the service APIs and returns their address.
 func (a *AWS) startMoto(ctx context.Context) (string, error) {
@@ -163,7 +167,7 @@ func (a *AWS) startMoto(ctx context.Context) (string, error) {
 		"MOTO_IAM_LOAD_MANAGED_POLICIES=true", // roles attach them
 		"MOTO_EC2_LOAD_DEFAULT_AMIS=false",    // slow, and unused
 		"PYTHONDONTWRITEBYTECODE=1",
-	), "python3", "-c", motoServer, "-H", "127.0.0.1", "-p", port)
+	), "python3", "-c", motoAPIGateway+motoServer, "-H", "127.0.0.1", "-p", port)
 	if err != nil {
 		return "", err
 	}

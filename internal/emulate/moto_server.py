@@ -2,6 +2,7 @@
 
 import sys
 
+from moto.awslambda.models import LambdaFunction, LayerVersion
 from moto.awslambda.models import LambdaStorage as Functions
 from moto.ecs.models import EC2ContainerServiceBackend as ECS
 from moto.server import main
@@ -61,5 +62,31 @@ def publish_with_new_number(self, name_or_arn, description=""):
 
 
 Functions.publish_version = publish_with_new_number
+
+function_code, layer_version = LambdaFunction.get_code, LayerVersion.get_layer_version
+address = "http://127.0.0.1:" + sys.argv[sys.argv.index("-p") + 1]
+
+
+def location(source):
+    # The code of functions and layers is in its bucket. On AWS, the location is a URL that is signed.
+    return "/".join((address, source["S3Bucket"], source["S3Key"]))
+
+
+def function_with_location(self):
+    found = function_code(self)
+    if "S3Key" in self.code and "S3Bucket" in self.code:
+        found["Code"]["Location"] = location(self.code)
+    return found
+
+
+def layer_with_location(self):
+    found = layer_version(self)
+    if "S3Key" in self.content:
+        found["Content"]["Location"] = location(self.content)
+    return found
+
+
+LambdaFunction.get_code = function_with_location
+LayerVersion.get_layer_version = layer_with_location
 
 main(sys.argv[1:])

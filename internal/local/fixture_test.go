@@ -217,7 +217,8 @@ var forumStacks = func() map[string][]string {
 	all := map[string][]string{
 		"dev-Gate": nil, "dev-Network": nil, "dev-Registry": nil,
 		"dev-Cluster": {"dev-Network"}, "dev-Routing": {"dev-Gate", "dev-Network"},
-		"dev-RoutingPress": {"dev-Gate", "dev-Network"}, // if there is one
+		"dev-RoutingPress":      {"dev-Gate", "dev-Network"},                                // if there is one
+		"dev-ApiGatewayAccount": nil, "dev-Front": {"dev-ApiGatewayAccount", "dev-Routing"}, // likewise
 	}
 	for _, service := range ours.Forum.All() {
 		stack := "dev-" + config.Pascal(service.Name)

@@ -214,6 +214,9 @@ type BucketFiles struct {
 	Retain bool
 	// Headers are those of each object, as in Cache-Control.
 	Headers http.Header
+	// Invalidates is the key of the distribution that forgets what it has of Paths afterwards; empty for none.
+	Invalidates string
+	Paths       []string
 }
 
 func (m *Model) readCloudFront() {
@@ -479,6 +482,19 @@ func (m *Model) bucketFiles(b *BucketFiles, p assembly.Value) {
 	b.Bucket = elsewhere[Bucket](m, p.Field("DestinationBucketName"), S3Bucket)
 	b.Prefix = strings.Trim(p.Field("DestinationBucketKeyPrefix").Text(""), "/")
 	b.Extract, b.Prune, b.Retain = p.Field("Extract").Bool(true), p.Field("Prune").Bool(true), p.Field("RetainOnDelete").Bool(true)
+	for _, property := range []string{"SourceMarkers", "SourceMarkersConfig"} {
+		for _, v := range p.Field(property).List() {
+			if len(v.Names()) > 0 {
+				v.Refuse("values that a deployment tells are not written into files here")
+			}
+		}
+	}
+	if d := p.Field("DistributionId").Elsewhere(CloudFrontDistribution, "Id"); d != nil {
+		b.Invalidates = d.String()
+	}
+	if b.Paths = p.Field("DistributionPaths").Texts(); b.Paths == nil {
+		b.Paths = []string{strings.TrimSuffix("/"+b.Prefix, "/") + "/*"}
+	}
 	b.Headers = http.Header{}
 	metadata := p.Field("SystemMetadata")
 	for _, name := range metadata.Names() {

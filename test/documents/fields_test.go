@@ -18,7 +18,7 @@ import (
 // fieldTypes are the types that a list of services is written with. Those of a table stand together.
 var fieldTypes = [][]string{
 	{"Service"}, {"Route"}, {"EC2", "Fargate", "Lambda"}, {"ServiceConnect", "CloudMap"}, {"GoPackage", "Dockerfile", "Registry"}, {"HealthCheck"}, {"Secret"},
-	{"WritablePath", "Volume"}, {"Container"}, {"Dependency"}, {"Statement"}, {"Ulimit"}, {"Alarms"},
+	{"WritablePath", "Volume"}, {"Container"}, {"Dependency"}, {"Statement"}, {"Ulimit"}, {"Alarms"}, {"API", "Cached"},
 }
 
 var (
@@ -32,7 +32,7 @@ var (
 func fieldTables(t *testing.T) map[string]string {
 	t.Helper()
 	structs := map[string]*ast.StructType{}
-	for _, file := range []string{"config.go", "compute.go", "container.go", "discovery.go"} {
+	for _, file := range []string{"config.go", "compute.go", "container.go", "discovery.go", "api.go"} {
 		parsed, err := parser.ParseFile(token.NewFileSet(), filepath.Join(root, "config", file), nil, parser.ParseComments)
 		if err != nil {
 			t.Fatal(err)

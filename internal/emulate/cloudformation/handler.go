@@ -44,7 +44,7 @@ type handler struct {
 // handlers are the resource types that the engine provisions.
 var handlers = func() map[string]*handler {
 	table := map[string]*handler{}
-	for _, part := range []map[string]*handler{network, compute, containers, files, data, functionTypes, balancing, naming, scaling, identity, others} {
+	for _, part := range []map[string]*handler{network, buckets, compute, containers, files, contentDelivery, customResources, data, functionTypes, balancing, gateway, naming, scaling, identity, others} {
 		maps.Copy(table, part)
 	}
 	for _, h := range table {
@@ -162,6 +162,15 @@ func (c *call) refuse(code, format string, args ...any) {
 	}
 }
 
+// only refuses properties that the emulator would drop.
+func (c *call) only(p props, known ...string) {
+	for _, name := range slices.Sorted(maps.Keys(p)) {
+		if !slices.Contains(known, name) {
+			c.refuse("NotEmulated", "the emulator does not keep the property %s", name)
+		}
+	}
+}
+
 // gone drops an error that says that a resource does not exist.
 func gone(err error) error {
 	if e, ok := err.(*Error); ok {
@@ -260,6 +269,17 @@ func renamed(v tree, name func(name string, value tree) string) tree {
 // without returns the elements of a list that another lacks.
 func without(list, other []any) []any {
 	return slices.DeleteFunc(slices.Clone(list), func(x any) bool { return slices.Contains(other, x) })
+}
+
+// changed picks the properties that have changed, with their new values.
+func changed(old, p props) props {
+	out := props{}
+	for name := range with(maps.Clone(old), p) {
+		if differ(old, p, name) {
+			out[name] = p[name]
+		}
+	}
+	return out
 }
 
 // differ tells whether a property has changed.

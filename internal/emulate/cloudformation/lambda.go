@@ -32,13 +32,8 @@ var functionTypes = map[string]*handler{
 			if exists(c, "functions/"+c.id) {
 				c.refuse("AlreadyExists", "Function already exist: %s", c.id)
 			}
-			tags := props{}
-			for _, tag := range items(p, "Tags") {
-				tag, _ := tag.(props)
-				tags[str(tag, "Key")] = tag["Value"]
-			}
 			params := with(configured(p), pick(p, "Architectures", "PackageType", "ImageConfig"))
-			n := lambda(c, http.MethodPost, "functions", with(params, props{"FunctionName": c.id, "Code": codeOf(c, p), "Tags": tags}))
+			n := lambda(c, http.MethodPost, "functions", with(params, props{"FunctionName": c.id, "Code": codeOf(c, p), "Tags": tagMap(p)}))
 			c.attrs["Arn"] = n.first("FunctionArn")
 			return c.id
 		},
@@ -96,6 +91,16 @@ var functionTypes = map[string]*handler{
 			lambda(c, http.MethodDelete, "functions/"+function+"/aliases/"+alias, nil)
 		},
 	},
+	"AWS::Lambda::LayerVersion": {
+		ref:   "LayerVersionArn",
+		name:  "LayerName",
+		limit: 140,
+		create: func(c *call, p props) string {
+			params := with(pick(p, "CompatibleArchitectures", "CompatibleRuntimes", "Description", "LicenseInfo"), props{"Content": pick(section(p, "Content"), "S3Bucket", "S3Key", "S3ObjectVersion")})
+			return c.rest("lambda", http.MethodPost, "/2018-10-31/layers/"+c.id+"/versions", params).first("LayerVersionArn")
+		},
+		delete: func(c *call, _ props) { c.rest("lambda", http.MethodDelete, layerVersion(c.id), nil) },
+	},
 	"AWS::Lambda::Permission": {
 		ref:   "Id",
 		limit: 100,
@@ -111,6 +116,13 @@ var functionTypes = map[string]*handler{
 // lambda runs an operation of Lambda, unless one has failed before.
 func lambda(c *call, method, path string, params props) *node {
 	return c.rest("lambda", method, "/2015-03-31/"+path, params)
+}
+
+// layerVersion is the path of a layer's version.
+func layerVersion(arn string) string {
+	_, name, _ := strings.Cut(arn, ":layer:")
+	name, number, _ := strings.Cut(name, ":")
+	return "/2018-10-31/layers/" + name + "/versions/" + number
 }
 
 // exists tells whether Lambda has something at a path.

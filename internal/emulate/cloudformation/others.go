@@ -2,7 +2,6 @@ package cloudformation
 
 import (
 	"maps"
-	"net/http"
 	"strings"
 )
 
@@ -85,27 +84,10 @@ var others = map[string]*handler{
 		},
 		delete: deleted("monitoring", "DeleteDashboards", "DashboardNames.member.1"),
 	},
-	"AWS::S3::Bucket": {
-		name:  "BucketName",
-		limit: 63,
-		shape: strings.ToLower,
-		create: func(c *call, p props) string {
-			c.attrs = props{"Arn": "arn:aws:s3:::" + c.id, "DomainName": c.id + ".s3.amazonaws.com",
-				"RegionalDomainName": c.id + ".s3." + c.region + ".amazonaws.com"}
-			bucket(c, http.MethodPut)
-			return c.id
-		},
-		update: tagsOnly,
-		delete: func(c *call, p props) { bucket(c, http.MethodDelete) },
-	},
 }
 
 // parameterInput returns the parameters of PutParameter. Both the API and CloudFormation refuse a
 // new parameter with a name that exists.
 func parameterInput(c *call, p props, overwrite bool) props {
 	return with(pick(p, "Type", "Value", "Description", "Tier", "AllowedPattern", "DataType"), props{"Name": c.id, "Overwrite": overwrite})
-}
-
-func bucket(c *call, method string) {
-	_, c.err = c.send(c.ctx, method, "s3", "/"+c.id, "", nil)
 }

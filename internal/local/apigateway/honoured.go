@@ -15,6 +15,8 @@ import (
 var forAWS = map[string]string{
 	"Tags": "", "Description": "", "Version": "", "FailOnWarnings": "", "ApiKeySourceType": "", "SecurityPolicy": "", "EndpointAccessMode": "", "IpAddressType": "",
 	"OperationName": "", "DocumentationVersion": "", "DataTraceEnabled": "", "Name": "",
+	// Of a VPC link.
+	"SubnetIds": "", "SecurityGroupIds": "",
 	// A proxy has no use for them.
 	"MethodResponses": "", "IntegrationResponses": "", "PassthroughBehavior": "",
 	"ResponseTransferMode": "BUFFERED",
@@ -146,7 +148,9 @@ func (p *plan) checkMethod(m *model.APIMethod) error {
 	}
 	i := &m.Integration
 	refuse := func(property, format string, args ...any) {
-		errs = append(errs, m.Errorf("Integration."+property, format, args...))
+		if m.Problem("Integration."+property) == nil { // which says why
+			errs = append(errs, m.Errorf("Integration."+property, format, args...))
+		}
 	}
 	switch i.Type {
 	case "AWS_PROXY":

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -50,6 +51,8 @@ Environment:
                 must be shorter than the container's stop timeout (default 25s)
   LOG_LEVEL     least severe lines to log: debug, info, warn or error; requests
                 are logged at info (default info)
+  ANSWERED_BY   name to send in each answer, in the header X-Answered-By (default
+                none, and then there is no such header)
   OTEL_EXPORTER_OTLP_ENDPOINT
                 OpenTelemetry collector to send traces and metrics to, such as
                 http://collector:4318, over http/protobuf (default none, and
@@ -59,6 +62,11 @@ Environment:
 `
 
 var levels = map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}
+
+// answeredBy is the variable with the name that each answer has in the header X-Answered-By.
+const answeredBy = "ANSWERED_BY"
+
+var answeredByFormat = regexp.MustCompile(`^[A-Za-z0-9-]+$`)
 
 // readConfig reads the environment. An empty variable is like an unset one. The error lists every
 // invalid variable.
@@ -94,6 +102,9 @@ func readConfig(getenv func(string) string) (config, error) {
 			refuse("LOG_LEVEL", "debug, info, warn or error")
 		}
 		c.logLevel = level
+	}
+	if s := getenv(answeredBy); s != "" && !answeredByFormat.MatchString(s) {
+		refuse(answeredBy, "a name of letters, digits and hyphens")
 	}
 	var err error
 	if c.traces, c.metrics, err = otlp.FromEnvironment(getenv); err != nil {

@@ -31,6 +31,8 @@ type Router struct {
 	seeds  []seed
 	checks []func() error
 	stops  []func() error
+	// answeredBy is the value of X-Answered-By in each answer; nil leaves the header out.
+	answeredBy []string
 }
 
 // route is a pattern with the handlers of its methods.
@@ -82,6 +84,9 @@ func newRouter(modules ...Module) (*Router, error) {
 		if err := module(rt); err != nil {
 			rt.errs = append(rt.errs, err)
 		}
+	}
+	if name := rt.Getenv(answeredBy); name != "" {
+		rt.answeredBy = []string{name}
 	}
 	for _, check := range rt.checks {
 		rt.errs = append(rt.errs, check())

@@ -368,6 +368,9 @@ func (a *application) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil || a.draining.Load() {
 		w.Header()["Connection"] = []string{"close"}
 	}
+	if a.router.answeredBy != nil {
+		w.Header()["X-Answered-By"] = a.router.answeredBy
+	}
 	sent, writeErr := response.write(w, r.Method, start)
 
 	// Without the query, which may be confidential.

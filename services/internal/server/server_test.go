@@ -181,11 +181,12 @@ func TestCommands(t *testing.T) {
 		{args: "healthcheck", env: []string{"PORT=0"}, code: 1, stderr: []string{"PORT is 0"}},
 		{args: "healthcheck", env: []string{"PORT=x"}, code: 1, stderr: []string{`PORT="x"`}},
 		{
-			env: []string{"PORT=65536", "STOP_TIMEOUT=soon", "LOG_LEVEL=loud"}, code: 2,
+			env: []string{"PORT=65536", "STOP_TIMEOUT=soon", "LOG_LEVEL=loud", "ANSWERED_BY=a\nb"}, code: 2,
 			stderr: []string{
 				"test: PORT=\"65536\": must be a number from 0 to 65535, 0 for any free port\n",
 				"test: STOP_TIMEOUT=\"soon\": must be a duration from 1s to 120s, such as 25s\n",
 				"test: LOG_LEVEL=\"loud\": must be debug, info, warn or error\n",
+				"test: ANSWERED_BY=\"a\\nb\": must be a name of letters, digits and hyphens\n",
 			},
 		},
 		{env: []string{"HOST=localhost"}, code: 2, stderr: []string{`HOST="localhost": must be an IP address, such as 127.0.0.1`}},
@@ -222,6 +223,22 @@ func TestDefaults(t *testing.T) {
 	got, err = readConfig(env("HOST=::1", "PORT=80", "STOP_TIMEOUT=1m", "LOG_LEVEL=Warn"))
 	if want := (config{host: "::1", port: 80, stopTimeout: time.Minute, logLevel: slog.LevelWarn}); err != nil || got != want {
 		t.Errorf("with environment: %+v, %v, want %+v", got, err, want)
+	}
+}
+
+// Each answer names the service if the environment has a name, and an error of the router does, too.
+func TestAnsweredBy(t *testing.T) {
+	for _, environment := range [][]string{nil, {"ANSWERED_BY=users"}} {
+		router := mustRouter(t, Environment(env(environment...)))
+		app := &application{router: router, log: newLogger(io.Discard, slog.LevelInfo, "test")}
+		for _, path := range []string{"/", "/unknown"} {
+			recorder := httptest.NewRecorder()
+			app.ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, path, nil))
+			want := strings.TrimPrefix(strings.Join(environment, ""), "ANSWERED_BY=")
+			if got, sent := recorder.Header().Get("X-Answered-By"), recorder.Header()["X-Answered-By"] != nil; got != want || sent != (want != "") {
+				t.Errorf("%q: %s is answered by %q, want %q", environment, path, got, want)
+			}
+		}
 	}
 }
 

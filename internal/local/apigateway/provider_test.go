@@ -1,0 +1,123 @@
+package apigateway
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// rename gives the deployment of the API another logical id.
+func rename(a templates, id string) {
+	a["dev-Front"][id] = a["dev-Front"]["ApiDeployment0123456789"]
+	delete(a["dev-Front"], "ApiDeployment0123456789")
+	a.properties("ApiStagelive")["DeploymentId"] = object{"Ref": id}
+}
+
+// A new deployment of a stage takes over at once. Requests in flight end as they began, and a rollback restores.
+func TestDeployments(t *testing.T) {
+	began, end := make(chan bool), make(chan bool)
+	d := deploy(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/api/slow" {
+			began <- true
+			<-end
+		}
+		fmt.Fprint(w, r.Method)
+	}))
+	locked := func(a templates) { a.properties("ApiapiproxyANY")["AuthorizationType"] = "AWS_IAM" }
+	status := func() int {
+		response, _ := d.get("/live/api/other")
+		return response.StatusCode
+	}
+	want := func(what string, want int) {
+		t.Helper()
+		if got := status(); got != want {
+			t.Errorf("%s: %d, want %d", what, got, want)
+		}
+	}
+	want("at first", 200)
+	d.update(locked)
+	want("with the same deployment", 200)
+	if e := <-d.told; !strings.Contains(e.Message, "dev-Front/ApiDeployment0123456789 is an earlier deployment, and keeps the methods") {
+		t.Errorf("told %v", e)
+	}
+
+	flight := make(chan string)
+	go func() {
+		response, body := d.get("/live/api/slow")
+		flight <- fmt.Sprint(response.StatusCode, " ", body)
+	}()
+	<-began
+	d.update(locked, func(a templates) { rename(a, "ApiDeployment2") })
+	want("with another deployment", 403)
+	end <- true
+	if got := <-flight; got != "200 GET" {
+		t.Errorf("the request in flight is answered with %s", got)
+	}
+	if got := d.stageStatus().Deployment; got != "ApiDeployment2" {
+		t.Errorf("the deployment is %s", got)
+	}
+
+	// The runner rolls a stack back by Update and Clean of the plans before.
+	before := d.plans
+	next := d.Provider.Plan(read(t, func(a templates) { rename(a, "ApiDeployment3") }), nil)
+	if err := next.Check(); err != nil {
+		t.Fatal(err)
+	}
+	if err := next.Update(t.Context(), "dev-Front"); err != nil {
+		t.Fatal(err)
+	}
+	want("before the rollback", 200)
+	for _, p := range before {
+		if err := p.Update(t.Context(), "dev-Front"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, p := range before {
+		if err := p.Clean(t.Context(), "dev-Front"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want("after the rollback", 403)
+
+	port := d.Port("dev-Front/Api49610EDF")
+	d.update(func(a templates) { clear(a["dev-Front"]) })
+	if d.Port("dev-Front/Api49610EDF") != 0 || d.Status() != nil {
+		t.Errorf("the API still listens at %d: %+v", port, d.Status())
+	}
+	if response, err := http.Get(fmt.Sprintf("http://localhost:%d/live/", port)); err == nil {
+		t.Errorf("the API still answers: %v", response)
+	}
+}
+
+// An integration has its time, and a load balancer that does not answer is a network error.
+func TestTimeout(t *testing.T) {
+	end := make(chan bool)
+	d := deploy(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/api/slow" {
+			<-end
+		}
+		if r.URL.Path == "/api/broken" {
+			panic(http.ErrAbortHandler)
+		}
+	}), func(a templates) {
+		a.properties("ApiapiproxyANY")["Integration"].(object)["TimeoutInMillis"] = 50
+	})
+	defer close(end)
+	response, body := d.get("/live/api/slow")
+	if response.StatusCode != 504 || body != `{"message":"Endpoint request timed out"}` {
+		t.Errorf("late: %d %s", response.StatusCode, body)
+	}
+	if response, body = d.get("/live/api/broken"); response.StatusCode != 502 || !strings.Contains(body, "<html>") {
+		t.Errorf("the answer of the load balancer is %d %s", response.StatusCode, body)
+	}
+	if err := d.balancers.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if response, body = d.get("/live/api/x"); response.StatusCode != 504 || body != `{"message":"Network error communicating with endpoint"}` {
+		t.Errorf("without a load balancer: %d %s", response.StatusCode, body)
+	}
+	if counts := d.stageStatus().Counts; counts.Errors5XX != 3 || d.stageStatus().P99 <= 0 {
+		t.Errorf("the counts are %+v", counts)
+	}
+}

@@ -1,0 +1,120 @@
+package local
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+
+	"cutover/internal/local/backing/access"
+	"cutover/internal/local/provider"
+)
+
+// fronted puts the REST API of the golden templates before the load balancer of our deployment.
+func fronted(t *testing.T) func(templates) {
+	return func(a templates) {
+		for _, stack := range []string{"dev-Network", "dev-ApiGatewayAccount", "dev-Front"} {
+			text, err := os.ReadFile(filepath.Join(root, "stacks/golden/fronts", stack+".json"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var template map[string]any
+			if err := json.Unmarshal(text, &template); err != nil {
+				t.Fatal(err)
+			}
+			a[stack] = template
+		}
+		// What the load balancer's stack publishes for the front.
+		outputs := a["dev-Routing"]["Outputs"].(map[string]any)
+		outputs["PublishOutputRefLoadBalancerBE9EEC3AB633DFFF"] = map[string]any{"Value": ref("LoadBalancerBE9EEC3A")}
+		outputs["PublishOutputFnGetAttLoadBalancerBE9EEC3ADNSName86F38DE9"] = map[string]any{"Value": getAtt("LoadBalancerBE9EEC3A", "DNSName")}
+	}
+}
+
+// A deployment with API Gateway before the load balancer answers there as at the load balancer, while the migration goes on
+// under load.
+func TestFront(t *testing.T) {
+	t.Parallel()
+	d := start(t, stateDir(t), nil)
+	d.deploy(forum(t, "parallel", fronted(t)))
+	status := d.Status()
+	if len(status.APIs) != 1 {
+		t.Fatalf("the APIs are %+v, want one", status.APIs)
+	}
+	base := strings.Replace(status.APIs[0].URL, "localhost", "127.0.0.1", 1)
+	do := func(r *http.Request) (int, string) {
+		t.Helper()
+		response, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		body, err := io.ReadAll(response.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return response.StatusCode, string(body)
+	}
+	request := func(method, url, body string) *http.Request {
+		r, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	for _, path := range []string{"/", "/api", "/api/users", "/api/users/3", "/api/users/", "/api/posts/in-thread/3", "/api/threads?limit=1", "/api/users%2F3", "//api/users", "/nothing"} {
+		status, body := do(request("GET", base+path, ""))
+		direct, want := do(request("GET", d.url(80)+path, ""))
+		if status != direct || body != want {
+			t.Errorf("%s: %d %.100s by API Gateway, and %d %.100s by the load balancer", path, status, body, direct, want)
+		}
+	}
+
+	stop := loadOf(t, base, 50)
+	for _, phase := range []string{"switched", "retired"} {
+		d.deploy(forum(t, phase, fronted(t)))
+	}
+	if requests, lost := stop(); len(lost) > 0 || requests == 0 {
+		t.Errorf("of %d requests by API Gateway %d are lost: %.500q", requests, len(lost), lost)
+	}
+
+	// Users are written by those who sign alone.
+	file, err := os.ReadFile(d.Status().APIs[0].Credentials)
+	if err != nil {
+		t.Fatal(err)
+	}
+	value := func(name string) string {
+		_, rest, _ := strings.Cut(string(file), name+" = ")
+		line, _, _ := strings.Cut(rest, "\n")
+		return line
+	}
+	const text = `{"username":"x","name":"x","bio":"x"}`
+	unsigned, body := do(request("POST", base+"/api/users", text))
+	if unsigned != http.StatusForbidden || body != `{"message":"Missing Authentication Token"}` {
+		t.Errorf("without a signature: %d %s", unsigned, body)
+	}
+	r := request("POST", base+"/api/users", text)
+	credentials := aws.Credentials{AccessKeyID: value("aws_access_key_id"), SecretAccessKey: value("aws_secret_access_key")}
+	if err := v4.NewSigner().SignHTTP(t.Context(), credentials, r, access.Hash([]byte(text)), "execute-api", value("region"), time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	signed, body := do(r)
+	direct, want := do(request("POST", d.url(80)+"/api/users", text))
+	if signed != direct || body != want || signed == http.StatusForbidden {
+		t.Errorf("with a signature: %d %s, and %d %s by the load balancer", signed, body, direct, want)
+	}
+	if n := d.Status().NotRun["AWS::ApiGateway::Method"]; n != 0 || value("region") != provider.Region {
+		t.Errorf("%d methods do not run, and the region is %s", n, value("region"))
+	}
+	if !slices.ContainsFunc(d.Status().Warnings, func(w string) bool { return strings.Contains(w, "web ACL") }) {
+		t.Errorf("the warnings are %q, want one about the web ACL", d.Status().Warnings)
+	}
+}

@@ -1,0 +1,127 @@
+package stacks_test
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"cutover/config"
+	"cutover/deployment"
+	"cutover/internal/assembly"
+	"cutover/internal/golden"
+	"cutover/internal/nightly"
+)
+
+// fronted is the forum with every option of API Gateway.
+func fronted() config.Deployment {
+	d := deployment.Forum
+	d.Services = slices.Clone(d.Services)
+	for i := range d.Services {
+		switch s := &d.Services[i]; s.Name {
+		case "users":
+			s.API.WriteAuthorization = config.AWSIAM
+		case "threads":
+			s.API.Cache = []config.Cached{{Path: "/api/threads", TTLSeconds: 60}, {Path: "/api/threads/*", Query: []string{"limit", "after"}, Headers: []string{"Accept"}, TTLSeconds: 5}}
+		case "posts":
+			s.API.RateLimit, s.API.BurstLimit = 100, 200
+		}
+	}
+	return d
+}
+
+// fronts are the ways from a client to the load balancer that have a front, and closed doors.
+func fronts() map[string]settings {
+	return map[string]settings{
+		"both":       {"front": "apigateway", "ui": "on", "waf": "on", "directAccess": "off", "alarms": "on"},
+		"apigateway": {"front": "apigateway", "certificateArn": certificate, "domain": "api.example.com"},
+		"internal":   {"ui": "on", "scheme": "internal", "accessLogs": "on"},
+		"closed":     {"ui": "on", "scheme": "internal", "directAccess": "off", "cloudFrontPrefixListId": "pl-3b927c52"},
+		"public": {"ui": "on", "certificateArn": certificate, "domain": "api.example.com", "uiDomain": "forum.example.com", "uiHostedZoneId": "Z0123456789ABCDEFGHIJ",
+			"uiCertificateArn": certificate},
+	}
+}
+
+// TestGoldensOfFronts compares the stacks in which the fronts are.
+func TestGoldensOfFronts(t *testing.T) {
+	a := synthDeployment(t, fronted(), fronts()["both"])
+	for _, part := range []string{"Network", "ApiGatewayAccount", "Front", "Ui", "Watch"} {
+		stack := a.Stack("dev-" + part)
+		golden.Compare(t, filepath.Join(goldenDir, "fronts", stack.Name+".json"), goldenTemplate(t, stack))
+	}
+}
+
+// TestNagOfFronts reads what cdk-nag says of each front: what is suppressed is needed.
+func TestNagOfFronts(t *testing.T) {
+	nightly.Test(t, "cdk-nag writes reports")
+	for name, context := range fronts() {
+		dir := filepath.Join(scratch, "nag-of-fronts-"+name)
+		d := deployment.Forum
+		if context["front"] != nil {
+			d = fronted()
+		}
+		if err := synthTo(d, cdkContext(t, context), dir, true); err != nil {
+			t.Fatal(err)
+		}
+		a, err := assembly.Read(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkNag(t, name, a)
+	}
+}
+
+// TestFrontsLeaveTheRest: a front changes no stack but that of the network, and those of services, which name themselves
+// for the page.
+func TestFrontsLeaveTheRest(t *testing.T) {
+	before := synth(t, nil)
+	for name, context := range map[string]settings{"apigateway": {"front": "apigateway"}, "both": {"front": "apigateway", "ui": "on"}} {
+		after := synth(t, context)
+		for _, stack := range after.Stacks {
+			old := before.Stack(stack.Name)
+			if old == nil || stack.Name == "dev-Network" {
+				continue
+			}
+			got, want := string(goldenTemplate(t, stack)), string(goldenTemplate(t, old))
+			if stack.Name == "dev-Routing" { // what other stacks read
+				_, got, _ = strings.Cut(got, `"Resources"`)
+				_, want, _ = strings.Cut(want, `"Resources"`)
+			}
+			named := strings.Contains(got, "ANSWERED_BY")
+			if got != want && !(named && context["ui"] == "on") {
+				t.Errorf("%s: %s changes", name, stack.Name)
+			}
+		}
+	}
+}
+
+// TestDeploymentFollowsMethods: what a method does is in the id of the API's deployment, and nothing else is. So the way
+// back leads to the deployment before.
+func TestDeploymentFollowsMethods(t *testing.T) {
+	id := func(d config.Deployment, context settings) string {
+		return resource(t, synthDeployment(t, d, context), "dev-Front", "AWS::ApiGateway::Deployment").LogicalID
+	}
+	plain := settings{"front": "apigateway"}
+	if id(deployment.Forum, plain) == id(fronted(), plain) {
+		t.Error("a method with a signature is in the deployment of one without")
+	}
+	if first, last := id(deployment.Forum, plain), id(deployment.Forum, settings{"front": "apigateway", "phase": "switched"}); first != last {
+		t.Errorf("a phase changes the deployment from %s to %s", first, last)
+	}
+}
+
+// TestWritesAreSigned: each method that may get a write of the service has a signature.
+func TestWritesAreSigned(t *testing.T) {
+	got := map[string]string{}
+	for _, r := range fronted().APIResources() {
+		for _, m := range r.Methods {
+			if m.IAM {
+				got[r.Path] += m.Name
+			}
+		}
+	}
+	if fmt.Sprint(got) != "map[/api/users:ANY /api/users/{proxy+}:ANY /api/{proxy+}:ANY]" {
+		t.Errorf("a signature is asked for at %v", got)
+	}
+}
