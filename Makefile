@@ -69,6 +69,7 @@ race: ## run the tests of everything but the CDK app with the race detector
 nightly: reliability vulns ## run what is slower than a change should wait for
 	CUTOVER_NIGHTLY=1 go test -vet=off -count=1 -timeout 30m -p $(tests_at_once) ./stacks ./...
 	CUTOVER_RELIABILITY=stores go test ./stacks -count=1 -v -run TestReliabilityOfStores
+	CUTOVER_RELIABILITY=moves go test ./stacks -count=1 -v -timeout 30m -run '^TestRehearsalOfMovesWithWrites$$'
 	test/replace/replace $$(mktemp -d)/shop
 	$(MAKE) mutants
 	$(MAKE) fuzz

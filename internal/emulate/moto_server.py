@@ -64,12 +64,11 @@ def publish_with_new_number(self, name_or_arn, description=""):
 Functions.publish_version = publish_with_new_number
 
 function_code, layer_version = LambdaFunction.get_code, LayerVersion.get_layer_version
-address = "http://127.0.0.1:" + sys.argv[sys.argv.index("-p") + 1]
 
 
 def location(source):
-    # The code of functions and layers is in its bucket. On AWS, the location is a URL that is signed.
-    return "/".join((address, source["S3Bucket"], source["S3Key"]))
+    # The code of functions and layers is where it came from. On AWS, it is in a bucket of Lambda's.
+    return "/".join(("https://s3.amazonaws.com", source["S3Bucket"], source["S3Key"]))
 
 
 def function_with_location(self):

@@ -51,6 +51,8 @@ type Options struct {
 	FreePorts bool
 	// APIPort is where the first API of API Gateway answers. See [apigateway.Options].
 	APIPort int
+	// DistributionPort is where the first distribution of CloudFront answers. See [cloudfront.Options].
+	DistributionPort int
 	// Replaced names containers that the driver replaces by a command. The first assembly must have
 	// them. Default: none.
 	Replaced []string

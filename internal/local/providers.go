@@ -12,6 +12,7 @@ import (
 	"cutover/internal/local/apigateway"
 	"cutover/internal/local/backing/dynamodb"
 	"cutover/internal/local/backing/postgres"
+	"cutover/internal/local/cloudfront"
 	"cutover/internal/local/provider"
 	"cutover/internal/local/ssm"
 	"cutover/internal/model"
@@ -36,6 +37,19 @@ var kinds = []func(*Runner) provider.Provider{
 			Dir: r.options.Dir, Port: r.options.APIPort, Free: r.options.FreePorts, Balancers: r.balancers, Functions: r.functions, Access: r.access, Events: r.tell,
 		})
 	},
+	func(r *Runner) provider.Provider {
+		return cloudfront.New(cloudfront.Options{Port: r.options.DistributionPort, Free: r.options.FreePorts, Balancers: r.balancers, APIs: r.apiPort, Events: r.tell})
+	},
+}
+
+// apiPort is where a REST API answers, by its key; 0 if it does not.
+func (r *Runner) apiPort(key string) int {
+	for _, p := range r.providers {
+		if apis, ok := p.(*apigateway.Provider); ok {
+			return apis.Port(key)
+		}
+	}
+	return 0
 }
 
 // plans has the plan of each provider for an assembly.

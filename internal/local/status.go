@@ -5,6 +5,7 @@ import (
 
 	"cutover/internal/local/alb"
 	"cutover/internal/local/apigateway"
+	"cutover/internal/local/cloudfront"
 	"cutover/internal/local/discovery"
 	"cutover/internal/local/ecs"
 	"cutover/internal/local/eventbridge"
@@ -25,6 +26,8 @@ type Status struct {
 	Functions []lambda.FunctionStatus `json:"functions,omitempty"`
 	// APIs are the stages of REST APIs of API Gateway.
 	APIs []apigateway.StageStatus `json:"apis,omitempty"`
+	// Distributions are those of CloudFront.
+	Distributions cloudfront.Status `json:"distributions,omitempty"`
 	// Discovery has the names by which tasks find each other; nil if there are none.
 	Discovery *discovery.Status `json:"discovery,omitempty"`
 	// Parameters are the values of SSM parameters by name. A value that refers to other resources is
@@ -63,6 +66,8 @@ func (r *Runner) Status() Status {
 			status.Functions = one
 		case []apigateway.StageStatus:
 			status.APIs = one
+		case cloudfront.Status:
+			status.Distributions = one
 		case []provider.StoreStatus:
 			status.Stores = append(status.Stores, one...)
 		case ssm.Values:
@@ -83,6 +88,3 @@ func (r *Runner) URL(path string) string { return r.balancers.URL(path) }
 
 // URLOf is the URL of the listener for a request. See [alb.Provider.URLOf].
 func (r *Runner) URLOf(request rules.Request) string { return r.balancers.URLOf(request) }
-
-// Route says where a request would go now. See [alb.Provider.Route].
-func (r *Runner) Route(asked alb.Asked) (alb.Route, error) { return r.balancers.Route(asked) }

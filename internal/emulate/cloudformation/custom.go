@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -159,22 +160,17 @@ func unzip(c *call, code []*node, dir string, here *strings.Replacer) error {
 	if c.err != nil || len(code) == 0 {
 		return errors.Join(c.err, errors.New("there is no code"))
 	}
-	request, err := http.NewRequestWithContext(c.ctx, http.MethodGet, code[0].first("Location"), nil)
+	location, err := url.Parse(code[0].first("Location"))
 	if err != nil {
 		return err
 	}
-	response, err := c.http.Do(request)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
+	body, err := c.send(c.ctx, http.MethodGet, "s3", location.Path, "", nil)
 	if err != nil {
 		return err
 	}
 	archive, err := zip.NewReader(bytes.NewReader(body), int64(len(body)))
 	if err != nil {
-		return fmt.Errorf("%s: %w", request.URL, err)
+		return fmt.Errorf("%s: %w", location, err)
 	}
 	for _, f := range archive.File {
 		if f.FileInfo().IsDir() || !filepath.IsLocal(f.Name) {

@@ -27,6 +27,12 @@ type entry struct {
 	page bool
 }
 
+// serves says whether the entry is the answer of a behavior. One that keeps no answers has kept errors only. AWS does not say what
+// becomes of others that were kept before.
+func (e *entry) serves(b *behavior, method string, now time.Time) bool {
+	return now.Before(e.fresh) && (b.keeps(method) || e.status >= 400 || e.page)
+}
+
 func (e *entry) size() int { return len(e.body) + 1024 }
 
 // cache is what a distribution keeps. It outlives deployments.

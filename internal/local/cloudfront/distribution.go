@@ -13,15 +13,6 @@ import (
 	"cutover/internal/model"
 )
 
-// Origins knows where origins answer on this machine.
-type Origins interface {
-	// Balancer is the URL of a load balancer's listener, by the key of the load balancer and the port in the template.
-	// Empty if it does not answer.
-	Balancer(key string, port int) string
-	// Front is the URL of a stage of API Gateway, without its path, by its key. Empty if it does not answer.
-	Front(key string) string
-}
-
 // distribution is a distribution as a template says, with all values. It does not change: a deployment makes another.
 type distribution struct {
 	*model.Distribution
@@ -80,7 +71,7 @@ func made(key string) uint64 {
 type compiler struct {
 	model   *model.Model
 	text    provider.Text
-	origins Origins
+	options Options
 	bucket  func(key string) *bucket
 	// early leaves out values that exist only after an update.
 	early bool
@@ -175,11 +166,18 @@ func (c *compiler) origin(d *model.Distribution, o *model.Origin) (*origin, erro
 			one.next = stage.Key()
 		}
 		one.transport = newTransport(o)
-		one.at = func() (string, string, error) { return address(c.origins.Front(one.next), one.host) }
+		key := o.API.Key()
+		one.at = func() (string, string, error) { return address("http", c.options.APIs(key), one.host) }
 	case o.LoadBalancer != nil:
 		one.next = o.LoadBalancer.Key()
 		one.transport = newTransport(o)
-		one.at = func() (string, string, error) { return address(c.origins.Balancer(one.next, port(d, o)), one.host) }
+		scheme, port := "http", port(d, o)
+		if https(d, o) {
+			scheme = "https"
+		}
+		one.at = func() (string, string, error) {
+			return address(scheme, c.options.Balancers.Address(one.next, port), one.host)
+		}
 	}
 	return one, errors.Join(errs...)
 }
@@ -212,10 +210,9 @@ func https(d *model.Distribution, o *model.Origin) bool {
 	return o.Protocol == "https-only" || o.Protocol == "match-viewer" && asked
 }
 
-func address(url, host string) (string, string, error) {
-	scheme, address, ok := strings.Cut(url, "://")
-	if !ok {
+func address(scheme string, port int, host string) (string, string, error) {
+	if port == 0 {
 		return "", "", fmt.Errorf("nothing answers for %s", host)
 	}
-	return scheme, address, nil
+	return scheme, fmt.Sprintf("127.0.0.1:%d", port), nil
 }

@@ -1,8 +1,7 @@
 // Package cloudfront is a distribution of CloudFront on a socket of this machine. It treats requests as the template says,
 // and as AWS would: behaviors, functions, cache, origins, errors, headers of answers.
 //
-// A [Provider] runs the distributions of an assembly, stack by stack. Its buckets hold what a deployment copies into
-// them. An [Origins] knows where load balancers and APIs answer on this machine.
+// A [Provider] runs the distributions of an assembly, stack by stack. Its buckets hold what a deployment copies into them.
 //
 // The distribution follows the documentation at https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/. If
 // the documentation leaves something open, a comment says what was chosen. Some choices are worth knowing:

@@ -70,7 +70,7 @@ func (x *exchange) cached() {
 	key, c := cacheKey(x.b.CachePolicy, x.r), x.f.cache
 	for waited := false; ; waited = true {
 		e := c.get(key)
-		if e != nil && time.Now().Before(e.fresh) {
+		if e != nil && e.serves(x.b, x.r.method, time.Now()) {
 			x.result = "Hit"
 			x.kept(e)
 			return
@@ -117,9 +117,10 @@ func (x *exchange) fetch(key string, old *entry, decided func()) {
 	defer response.Body.Close()
 	x.arrived(response.Header)
 	now := time.Now()
-	life := time.Duration(0)
-	if keeps && slices.Contains(keptStatuses, response.StatusCode) {
+	life, keep := time.Duration(0), keeps && slices.Contains(keptStatuses, response.StatusCode)
+	if keep {
 		life = lifetime(x.b.CachePolicy, response.Header, now)
+		keep = life > 0 || revalidates(x.b.CachePolicy, response.Header)
 	}
 	head := x.r.method == http.MethodHead
 	switch status := response.StatusCode; {
@@ -146,8 +147,8 @@ func (x *exchange) fetch(key string, old *entry, decided func()) {
 			return
 		}
 		x.broken(key, old, status, response.Header, body)
-	case life == 0 || head || response.ContentLength > maxObject:
-		if old != nil && !head {
+	case !keep || head || response.ContentLength > maxObject:
+		if old != nil && keeps && !head {
 			x.f.cache.drop(key)
 		}
 		decided()
@@ -235,7 +236,7 @@ func (x *exchange) broken(key string, old *entry, status int, header http.Header
 	}
 	if life > 0 && x.r.method != http.MethodHead {
 		x.f.cache.put(e)
-	} else if old != nil {
+	} else if old != nil && x.b.keeps(x.r.method) {
 		x.f.cache.drop(key)
 	}
 	x.result = "Error"

@@ -32,7 +32,7 @@ func (p *Provider) Fronts() (all []provider.Front) {
 
 // Fronts are the distributions of an assembly that does not run. The error says what is not honoured here.
 func Fronts(m *model.Model) ([]provider.Front, error) {
-	p := New(nil, Ports{}, nil).Plan(m, nil).(*plan)
+	p := New(Options{}).Plan(m, nil).(*plan)
 	if err := p.honoured(); err != nil {
 		return nil, err
 	}
@@ -155,7 +155,7 @@ func (w way) kept(b *behavior, r *request, why func(string, ...any)) bool {
 	if w.cache == nil {
 		return false
 	}
-	if e := w.cache.get(cacheKey(c, r)); e != nil && time.Now().Before(e.fresh) {
+	if e := w.cache.get(cacheKey(c, r)); e != nil && e.serves(b, r.method, time.Now()) {
 		why("the cache has an answer of %s ago with status %d, for %s more", time.Since(e.stored).Round(time.Second), e.status, time.Until(e.fresh).Round(time.Second))
 		return true
 	}

@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net"
 	"net/http"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"cutover/internal/assembly"
@@ -16,24 +16,26 @@ import (
 	"cutover/internal/model"
 )
 
-// Ports are the ports of distributions on this machine.
-type Ports struct {
-	// First is the port of the first distribution, by the order of the stacks; each further one has the next port that
-	// no other distribution has. Local has others in place of these, 0 for any free port.
-	First int
-	Local map[int]int
-	// Free gives all distributions any free port.
+// Options are what distributions need. All but Port and Free are required.
+type Options struct {
+	// Port is the local port of the first distribution; further ones have the ports behind it. 0 is the first free one of
+	// 8090 to 8099. Free gives all of them any free port.
+	Port int
 	Free bool
+	// Balancers tells where the listener of a load balancer answers, by the load balancer's key and the listener's port; 0
+	// if it does not.
+	Balancers interface {
+		Address(balancer string, port int) int
+	}
+	// APIs tells where a REST API answers, by its key; 0 if it does not.
+	APIs func(key string) int
+	// Events is called when a distribution takes no more connections.
+	Events func(provider.Event)
 }
-
-// FirstPort is the default of [Ports.First].
-const FirstPort = 8090
 
 // Provider is the provider of distributions, of what belongs to them, and of the buckets that they read.
 type Provider struct {
-	ports   Ports
-	origins Origins
-	tell    func(provider.Event)
+	options Options
 
 	mu      sync.Mutex
 	fronts  map[string]*front  // by the key of the distribution
@@ -42,9 +44,9 @@ type Provider struct {
 	copied map[string]*model.BucketFiles
 }
 
-// New returns a provider without distributions. Tell is called when a distribution takes no more connections.
-func New(origins Origins, ports Ports, tell func(provider.Event)) *Provider {
-	return &Provider{ports: ports, origins: origins, tell: tell, fronts: map[string]*front{}, buckets: map[string]*bucket{}, copied: map[string]*model.BucketFiles{}}
+// New returns a provider without distributions.
+func New(options Options) *Provider {
+	return &Provider{options: options, fronts: map[string]*front{}, buckets: map[string]*bucket{}, copied: map[string]*model.BucketFiles{}}
 }
 
 // Types implements [provider.Provider].
@@ -72,7 +74,7 @@ func (p *Provider) Stop(ctx context.Context) error {
 // Plan implements [provider.Provider].
 func (p *Provider) Plan(m *model.Model, text provider.Text) provider.Plan {
 	next := &plan{Provider: p, model: m, wanted: provider.Resources[*model.Distribution]{}, files: provider.Resources[*model.BucketFiles]{}, read: map[*assembly.Resource]bool{}, opened: map[string]net.Listener{}}
-	next.compiler = &compiler{model: m, text: text, origins: p.origins, bucket: p.bucket}
+	next.compiler = &compiler{model: m, text: text, options: p.options, bucket: p.bucket}
 	for _, d := range m.Distributions {
 		next.wanted[d.Key()] = d
 		for _, o := range d.Origins {
@@ -134,42 +136,50 @@ func (p *plan) Check() error {
 	return nil
 }
 
+// firstPort and lastPort are those that a distribution may have without being asked. Others follow them.
+const firstPort, lastPort = 8090, 8099
+
 // listen opens sockets for the distributions that have none.
 func (p *plan) listen() error {
 	p.opening.Lock()
 	defer p.opening.Unlock()
-	p.mu.Lock()
-	taken := map[int]bool{}
-	running := maps.Clone(p.fronts)
-	for _, f := range running {
-		taken[f.port] = true
-	}
-	p.mu.Unlock()
-	first := p.ports.First
-	if first == 0 {
-		first = FirstPort
-	}
+	running, port := p.running(), p.Provider.options.Port
 	var errs []error
 	for _, key := range p.wanted.Keys() {
 		if running[key] != nil {
 			continue
 		}
-		own := first
-		for ; taken[own]; own++ {
-		}
-		taken[own] = true
-		port, chosen := p.ports.Local[own]
-		if !chosen && !p.ports.Free {
-			port = own
-		}
-		ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		ln, err := p.open(port)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("%s: port %d is not free: %w; choose another port with --port %d=PORT", key, port, err, own))
+			errs = append(errs, fmt.Errorf("%s: %w; choose another port with --port cloudfront=PORT", key, err))
 			continue
+		}
+		if port != 0 {
+			port++
 		}
 		p.opened[key] = ln
 	}
 	return errors.Join(errs...)
+}
+
+// open opens a socket at a port, or at a free one for 0.
+func (p *plan) open(port int) (net.Listener, error) {
+	first, last := port, port
+	switch {
+	case p.Provider.options.Free:
+		first, last = 0, 0
+	case port == 0:
+		first, last = firstPort, lastPort
+	}
+	for at := first; ; at++ {
+		ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", at))
+		if err == nil {
+			return ln, nil
+		}
+		if at == last || !errors.Is(err, syscall.EADDRINUSE) {
+			return nil, fmt.Errorf("port %d is not free: %w", at, err)
+		}
+	}
 }
 
 // Close closes the sockets whose stacks were not updated.
@@ -253,7 +263,7 @@ func (p *Provider) serve(key string, d *distribution, ln net.Listener) {
 	p.fronts[key] = f
 	go func() {
 		if err := f.server.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
-			p.tell(provider.Event{Kind: "stack", Subject: provider.StackOf(key), State: "FAILED", Message: fmt.Sprintf("%s takes no more connections: %v", key, err)})
+			p.options.Events(provider.Event{Kind: "stack", Subject: provider.StackOf(key), State: "FAILED", Message: fmt.Sprintf("%s takes no more connections: %v", key, err)})
 		}
 	}()
 }

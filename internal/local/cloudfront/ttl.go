@@ -12,8 +12,8 @@ import (
 
 // directives are those of the Cache-Control of an answer.
 type directives struct {
-	// forbids is one of no-cache, no-store and private.
-	forbids bool
+	// forbids is one of no-cache, no-store and private, and hides one of the last two.
+	forbids, hides bool
 	// age is s-maxage, or else max-age; -1 without both.
 	age time.Duration
 }
@@ -27,7 +27,7 @@ func cacheControl(header http.Header) directives {
 			seconds, err := strconv.Atoi(strings.Trim(value, `"`))
 			switch name = strings.ToLower(name); {
 			case name == "no-cache", name == "no-store", name == "private":
-				d.forbids = true
+				d.forbids, d.hides = true, d.hides || name != "no-cache"
 			case name == "s-maxage" && err == nil:
 				d.age, shared = time.Duration(seconds)*time.Second, true
 			case name == "max-age" && err == nil && !shared:
@@ -58,6 +58,11 @@ func lifetime(c *model.CachePolicy, header http.Header, now time.Time) time.Dura
 		return within(max(0, expires.Sub(now)))
 	}
 	return max(c.MinTTL, c.TTL)
+}
+
+// revalidates says whether an answer that is not fresh for any time is kept, to ask the origin whether it has changed.
+func revalidates(c *model.CachePolicy, header http.Header) bool {
+	return c.Keeps() && !cacheControl(header).hides && header.Get("Vary") != "*" && (header.Get("ETag") != "" || header.Get("Last-Modified") != "")
 }
 
 // Statuses of origins that are kept always, and those that are kept if the answer says for how long.
