@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -20,6 +19,7 @@ import (
 	"cutover/internal/local"
 	"cutover/internal/local/alb"
 	"cutover/internal/local/ecs"
+	"cutover/internal/local/provider"
 	"cutover/internal/model"
 	"cutover/internal/plain"
 	"cutover/internal/rules"
@@ -82,13 +82,15 @@ func routesCommand(g *global) *cobra.Command {
 		Long: `Routes shows where the deployment on this machine sends a request, or where an assembly
 does so with --app, --phase or --context, without a deployment:
 
+  - what each front before the load balancer does, such as CloudFront, and why
   - the rule that decides, and its target group and targets
   - why the rules before it did not match
 
 Write a request as a URL or a path. Put the method before it, or give it with --method.
-A path alone is for port 80, or else for the lowest port. If several load balancers
-listen on one port of the deployment, write the URL with a local port. A request without
-an answer does not keep the others from theirs.`,
+A path alone is for the front that clients ask first. Without a front it is for port 80,
+or else for the lowest port. If several load balancers listen on one port of the
+deployment, write the URL with a local port. A request without an answer does not keep
+the others from theirs.`,
 		Example: `  cutover routes /api/users/1 /api/posts
   cutover routes "POST http://forum.example:80/api/users"
   cutover routes --app cdk.out --source 10.0.0.1 --header "X-Version: 2" /api/users`,
@@ -158,12 +160,20 @@ func (s *source) router(cmd *cobra.Command, g *global) (func(alb.Asked) ([]alb.R
 	if err != nil {
 		return nil, err
 	}
+	a.Locate(provider.Account, provider.Region) // as the deployment on this machine does
 	m := model.Read(a)
 	table, err := rules.Build(m)
-	if err = cmp.Or(err, deployable.NoListener(m)); err != nil {
+	if err != nil {
 		return nil, err
 	}
-	return func(asked alb.Asked) ([]alb.Route, error) { return alb.Routes(table, asked) }, nil
+	if fronts, err := local.Fronts(m); err != nil {
+		return nil, err
+	} else if len(fronts) == 0 {
+		if err := deployable.NoListener(m); err != nil {
+			return nil, err
+		}
+	}
+	return func(asked alb.Asked) ([]alb.Route, error) { return local.Routes(m, table, asked) }, nil
 }
 
 // askedOf reads what the flags say of every request.

@@ -21,6 +21,7 @@ import (
 	"cutover/internal/canary"
 	"cutover/internal/local"
 	"cutover/internal/local/alb"
+	"cutover/internal/local/apigateway"
 	"cutover/internal/local/ecs"
 	"cutover/internal/plain"
 	"cutover/internal/rehearsal"
@@ -380,12 +381,12 @@ func (v *view) functions(s local.Status) string {
 
 func (v *view) status(s local.Status, room int) string {
 	notes := v.warnings(s) + v.passedOver(s) + v.notRun(s)
-	text := v.listeners(s, false) + v.places(s) + v.computes(s) + v.services(s, 0) + v.functions(s) + v.stores(s) + v.names(s) + v.scaling(s) + v.schedules(s) + notes
+	text := v.distributions(s) + v.apis(s) + v.listeners(s, false) + v.places(s) + v.computes(s) + v.services(s, 0) + v.functions(s) + v.stores(s) + v.names(s) + v.scaling(s) + v.schedules(s) + notes
 	if room == 0 || strings.Count(text, "\n") <= room {
 		return text
 	}
 	notes = v.functions(s) + v.stores(s) + v.schedules(s) + notes
-	above := v.listeners(s, true) + v.places(s) + v.computes(s)
+	above := v.distributions(s) + v.apis(s) + v.listeners(s, true) + v.places(s) + v.computes(s)
 	return above + v.services(s, max(3, room-strings.Count(above+notes, "\n"))) + notes
 }
 
@@ -462,6 +463,63 @@ func (v *view) listeners(s local.Status, brief bool) string {
 	return b.String()
 }
 
+// distributions returns the distributions of CloudFront with what their behaviors answered. It is empty if there are none.
+func (v *view) distributions(s local.Status) string {
+	var b strings.Builder
+	for _, one := range s.Distributions {
+		fmt.Fprintf(&b, "CloudFront %s at %s\n", plain.Line(one.Name), plain.Line(one.URL))
+		rows := [][]string{{"  BEHAVIOR", "ORIGIN", "CACHE", "REQUESTS", "HITS", "MISSES", "ERRORS", "P50", "P99"}}
+		for _, c := range one.Behaviors {
+			row := []string{"  " + c.Pattern, c.Origin, c.Cache}
+			for _, n := range []int{c.Requests, c.Hits, c.Misses, c.Errors} {
+				row = append(row, fmt.Sprint(n))
+			}
+			rows = append(rows, append(row, c.P50.Round(100*time.Microsecond).String(), c.P99.Round(100*time.Microsecond).String()))
+		}
+		b.WriteString(v.table(rows) + "\n")
+	}
+	return b.String()
+}
+
+// apis returns the stages of REST APIs with what they answered. It is empty if there are none.
+func (v *view) apis(s local.Status) string {
+	var b strings.Builder
+	for _, one := range s.APIs {
+		signed, kept := 0, 0
+		for _, route := range one.Routes {
+			if route.Authorization != "NONE" {
+				signed++
+			}
+			if route.TTL > 0 {
+				kept++
+			}
+		}
+		fmt.Fprintf(&b, "%s at %s\n", plain.Line(apiName(one)), plain.Line(one.URL))
+		fmt.Fprintf(&b, "  %s", words.Count(len(one.Routes), "method"))
+		if signed > 0 {
+			fmt.Fprintf(&b, "; %d need a signature", signed)
+		}
+		if kept > 0 {
+			fmt.Fprintf(&b, "; answers to %d are kept", kept)
+		}
+		fmt.Fprintf(&b, "\n  %s: %d with 4xx, %d with 5xx, %d throttled", words.Count(one.Requests, "request"), one.Errors4XX, one.Errors5XX, one.Throttled)
+		if kept > 0 {
+			fmt.Fprintf(&b, "; %s in the cache, %d not", words.Count(one.CacheHits, "hit"), one.CacheMisses)
+		}
+		fmt.Fprintf(&b, "; p50 %v, p99 %v\n", one.P50.Round(100*time.Microsecond), one.P99.Round(100*time.Microsecond))
+		if one.Credentials != "" {
+			fmt.Fprintf(&b, "  to sign requests, set AWS_SHARED_CREDENTIALS_FILE=%s\n", plain.Line(one.Credentials))
+		}
+		b.WriteString("\n")
+	}
+	return b.String()
+}
+
+// apiName is what a stage is called.
+func apiName(one apigateway.StageStatus) string {
+	return fmt.Sprintf("API Gateway %s, stage %s,", one.API, one.Stage)
+}
+
 // warnings returns a line for each warning about the assembly.
 func (v *view) warnings(s local.Status) string {
 	text := ""
@@ -535,6 +593,12 @@ func (v *view) summary(s local.Status, detached bool) {
 	var b strings.Builder
 	b.WriteString("\n")
 	try, path := "", ""
+	for _, one := range s.Distributions {
+		fmt.Fprintf(&b, "CloudFront %s answers at %s\n", one.Name, one.URL)
+	}
+	for _, one := range s.APIs {
+		fmt.Fprintf(&b, "%s answers at %s\n", apiName(one), one.URL)
+	}
 	for _, listener := range s.Listeners {
 		name := listenerName(s, listener)
 		if address, ok := connections(listener); ok {
@@ -545,6 +609,12 @@ func (v *view) summary(s local.Status, detached bool) {
 		if try == "" {
 			path = example(listener)
 			try = listener.URL + path
+			if len(s.APIs) == 1 {
+				try = s.APIs[0].URL + path
+			}
+			if len(s.Distributions) == 1 {
+				try = s.Distributions[0].URL + path
+			}
 			if strings.Contains(name, " ") { // several load balancers have the path
 				path = try
 			}
@@ -608,7 +678,17 @@ func (v *view) route(r alb.Route) string {
 	if r.LoadBalancer != "" {
 		asked += " at " + r.LoadBalancer
 	}
-	fmt.Fprintf(&b, "%s → %s\n  %s", plain.Line(asked), v.paint(color.Bold, plain.Line(action)), plain.Visible(why))
+	fmt.Fprintf(&b, "%s → %s", plain.Line(asked), v.paint(color.Bold, plain.Line(action)))
+	for _, hop := range r.Hops {
+		fmt.Fprintf(&b, "\n  %s on %s\n", plain.Line(hop.Request), plain.Line(hop.Front))
+		for _, line := range hop.Why {
+			fmt.Fprintf(&b, "    %s\n", plain.Line(line))
+		}
+		fmt.Fprintf(&b, "    %s", plain.Line(hop.Does))
+	}
+	if why != "" {
+		fmt.Fprintf(&b, "\n  %s", plain.Visible(why))
+	}
 	for _, target := range r.Targets {
 		if target.Address == "" {
 			fmt.Fprintf(&b, "\n  Lambda function %s is %s", plain.Line(target.ID), v.state(string(target.State)))

@@ -16,7 +16,6 @@ var unevaluated = []struct{ resourceType, does string }{
 	{"AWS::ECS::ExpressGatewayService", "an Express gateway service takes requests and runs tasks"},
 	{"AWS::ECS::TaskSet", "a task set runs tasks"},
 	{"AWS::CodeDeploy::DeploymentGroup", "CodeDeploy starts tasks or instances and moves requests to them"},
-	{"AWS::ApiGatewayV2::Api", "an API of API Gateway takes requests"},
 	{"AWS::Serverless::Api", "an API of API Gateway takes requests"},
 	{"AWS::Serverless::HttpApi", "an API of API Gateway takes requests"},
 	{"AWS::Serverless::Function", "a Lambda function may take requests"},

@@ -68,7 +68,7 @@ var withoutControls = map[string]bool{
 	SNSTopicPolicy:                                  true, // part of its topic
 	SSMParameter:                                    true, // SSM.4 and so on are about documents
 	WAFWebACLAssociation:                            true, // APIGateway.4
-	"AWS::WAFv2::LoggingConfiguration":              true, // WAF.11
+	WAFLogging:                                      true, // WAF.11
 	DefaultGroupRestriction:                         true, // CDK's, for EC2.2
 }
 

@@ -94,6 +94,8 @@ type Model struct {
 	Buckets       []*Bucket
 	BucketFiles   []*BucketFiles
 
+	WebACLs []*WebACL
+
 	// RestAPIs and what belongs to them are those of API Gateway.
 	RestAPIs       []*RestAPI
 	APIResources   []*APIResource
@@ -152,6 +154,7 @@ func Read(a *assembly.Assembly) *Model {
 	m.Tables = append(all(m, DynamoDBTable, (*Table).read), all(m, DynamoDBGlobalTable, (*Table).read)...)
 	m.readDatabases()
 	m.readCloudFront()
+	m.readWAF()
 	distinguish(m.TargetGroups, "Name", func(g *TargetGroup) *string { return &g.Name })
 	distinguish(m.Services, "ServiceName", func(s *Service) *string { return &s.Name })
 	distinguish(m.Schedules, "Name", func(s *Schedule) *string { return &s.Name })

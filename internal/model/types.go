@@ -105,6 +105,7 @@ const (
 
 	WAFWebACL            = "AWS::WAFv2::WebACL"
 	WAFWebACLAssociation = "AWS::WAFv2::WebACLAssociation"
+	WAFLogging           = "AWS::WAFv2::LoggingConfiguration"
 )
 
 // facts are what AWS documents of a resource type.
@@ -265,7 +266,7 @@ var types = map[string]facts{
 	SSMParameter:                                  {only("Name"), free, nil}, // in the standard tier
 	WAFWebACL:                                     {only("Name", "Scope"), []string{"webACL", "webACLRule", "webACLRequests"}, nil},
 	WAFWebACLAssociation:                          {only("ResourceArn", "WebACLArn"), free, nil},
-	"AWS::WAFv2::LoggingConfiguration":            {only("ResourceArn"), free, nil},
+	WAFLogging:                                    {only("ResourceArn"), free, nil},
 }
 
 // Types are the names of all types that the table has.

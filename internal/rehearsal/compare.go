@@ -396,10 +396,12 @@ func (c *Comparison) Ignored(route int) (all []Ignored) {
 }
 
 // insignificant headers say nothing about the answer: they belong to the connection, name the program, or tell
-// the time, the trace, and how long the answer took.
+// the time, the trace, how long the answer took, or what a front did with it.
 var insignificant = set("Connection", "Keep-Alive", "Proxy-Connection", "Transfer-Encoding", "Trailer", "Upgrade", "Content-Length",
 	"Date", "Age", "Server", "Via", "X-Powered-By", "X-Runtime", "X-Response-Time", "Server-Timing",
-	"X-Request-Id", "X-Correlation-Id", "X-Trace-Id", "X-Amzn-Requestid", "X-Amzn-Trace-Id", "Traceparent", "Tracestate")
+	"X-Request-Id", "X-Correlation-Id", "X-Trace-Id", "X-Amzn-Requestid", "X-Amzn-Trace-Id", "Traceparent", "Tracestate",
+	"X-Answered-By", "X-Cache", "X-Amz-Cf-Id", "X-Amz-Cf-Pop", "X-Amz-Apigw-Id",
+	"X-Amzn-Remapped-Connection", "X-Amzn-Remapped-Content-Length", "X-Amzn-Remapped-Date", "X-Amzn-Remapped-Server")
 
 // stickyCookies are those of the load balancer, which depend on its settings and not on the service
 // (https://docs.aws.amazon.com/elasticloadbalancing/latest/application/sticky-sessions.html).

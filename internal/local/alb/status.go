@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"cutover/internal/local/provider"
 	"cutover/internal/rules"
 )
 
@@ -134,8 +135,8 @@ type Asked struct {
 	Source netip.Addr
 }
 
-// parse reads the request, and says whether it has a path alone.
-func (a Asked) parse() (request rules.Request, path bool, err error) {
+// Parse reads the request, and says whether it has a path alone.
+func (a Asked) Parse() (request rules.Request, path bool, err error) {
 	if request, err = rules.ParseRequest(a.Request); err != nil {
 		return request, false, err
 	}
@@ -173,6 +174,9 @@ func on(table *rules.Table, request rules.Request, path bool) ([]*rules.Listener
 // Route is the way of a request, with the reasons.
 type Route struct {
 	Request string `json:"request"`
+	// Hops are what the fronts before the load balancer do, from the client on. If the last one answers by itself, or
+	// sends the request elsewhere than to a load balancer, no rules were tried.
+	Hops []provider.Hop `json:"hops,omitempty"`
 	// LoadBalancer is the one that answers, if several listen on the port.
 	LoadBalancer string `json:"loadBalancer,omitempty"`
 	// Action is the deciding rule's: the name of a target group, several names with their shares, a
@@ -202,7 +206,7 @@ func route(asked Asked, listener *rules.Listener, request rules.Request) (Route,
 
 // Routes says where a request would go in a table: an answer for each listener on the port.
 func Routes(table *rules.Table, asked Asked) ([]Route, error) {
-	request, path, err := asked.parse()
+	request, path, err := asked.Parse()
 	if err != nil {
 		return nil, err
 	}
@@ -224,9 +228,39 @@ func Routes(table *rules.Table, asked Asked) ([]Route, error) {
 	return routes, nil
 }
 
+// At says where a request would go in a table from a load balancer on, by the load balancer's key. The request has the port
+// of the template.
+func At(table *rules.Table, balancer string, asked Asked, request rules.Request) (Route, error) {
+	listener, err := of(table, balancer, request)
+	if err != nil {
+		return Route{}, err
+	}
+	one, _, err := route(asked, listener, request)
+	return one, err
+}
+
+// of is the listener of a load balancer for a request.
+func of(table *rules.Table, balancer string, request rules.Request) (*rules.Listener, error) {
+	for _, listener := range table.On(request.Port) {
+		if listener.LoadBalancerID == balancer {
+			return listener, nil
+		}
+	}
+	return nil, fmt.Errorf("the load balancer %s does not listen on port %d", balancer, request.Port)
+}
+
+// At says where a request would go now from a load balancer on. See [At].
+func (p *Provider) At(balancer string, asked Asked, request rules.Request) (Route, error) {
+	listener, err := of(p.requests(), balancer, request)
+	if err != nil {
+		return Route{}, err
+	}
+	return p.route(asked, listener, request)
+}
+
 // Route says where a request would go now.
 func (p *Provider) Route(asked Asked) (Route, error) {
-	request, path, err := asked.parse()
+	request, path, err := asked.Parse()
 	if err != nil {
 		return Route{}, err
 	}
@@ -234,6 +268,10 @@ func (p *Provider) Route(asked Asked) (Route, error) {
 	if err != nil {
 		return Route{}, err
 	}
+	return p.route(asked, listener, request)
+}
+
+func (p *Provider) route(asked Asked, listener *rules.Listener, request rules.Request) (Route, error) {
 	one, decision, err := route(asked, listener, request)
 	if err != nil {
 		return Route{}, err
