@@ -306,8 +306,8 @@ func wanted(phase string, files []string) front {
 	return f
 }
 
-// TestFront puts API Gateway and a page behind CloudFront before the load balancer. It walks through phases, lets a service want
-// signatures, closes the load balancer and changes the page, and takes all of it back.
+// TestFront puts API Gateway and a page behind CloudFront before the load balancer, and walks through phases. With the last
+// phase, a service wants signatures, the load balancer closes, and the page changes. All of it is taken back.
 func TestFront(t *testing.T) {
 	root, err := filepath.Abs("../..")
 	if err != nil {
@@ -350,13 +350,13 @@ func TestFront(t *testing.T) {
 		if err = os.WriteFile(page, append(must(t, text, err), "<!-- another version -->\n"...), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		for _, one := range []struct{ name, phase, dir, variant, direct string }{
-			{"monolith", "monolith", root, "", "on"}, {"parallel", "parallel", root, "", "on"}, {"switched", "switched", root, "", "on"},
-			{"changed", "switched", edited, "signed", "off"},
-		} {
-			synthesis := *cli
-			synthesis.dir, synthesis.env = one.dir, append(slices.Clone(cli.env), "CUTOVER_E2E_APP="+one.variant)
-			synthesis.must(t, "synth", "-q", "--app", app, "-o", filepath.Join(out, one.name), "-c", "front=apigateway", "-c", "ui=on", "-c", "phase="+one.phase, "-c", "directAccess="+one.direct)
+		for _, one := range []struct{ phase, dir, variant, direct string }{{"monolith", root, "", "on"}, {"parallel", root, "", "on"}, {"switched", edited, "signed", "off"}} {
+			t.Run(one.phase, func(t *testing.T) {
+				t.Parallel()
+				synthesis := *cli
+				synthesis.dir, synthesis.env = one.dir, append(slices.Clone(cli.env), "CUTOVER_E2E_APP="+one.variant)
+				synthesis.must(t, "synth", "-q", "--app", app, "-o", filepath.Join(out, one.phase), "-c", "front=apigateway", "-c", "ui=on", "-c", "phase="+one.phase, "-c", "directAccess="+one.direct)
+			})
 		}
 	})
 	deploy := func(t *testing.T, assembly string) {
@@ -381,8 +381,8 @@ func TestFront(t *testing.T) {
 		}
 		return at
 	}
-	var first, changed place
-	for _, phase := range []string{"monolith", "parallel", "switched"} {
+	var first place
+	for _, phase := range []string{"monolith", "parallel"} {
 		step(phase, func(t *testing.T) {
 			deploy(t, phase)
 			compare(t, a, phase)
@@ -393,8 +393,8 @@ func TestFront(t *testing.T) {
 			equal(t, "names of the front", at, first)
 		})
 	}
-	step("signatures, no direct access, another page", func(t *testing.T) {
-		deploy(t, "changed")
+	step("switched, with signatures, another page, and no direct access", func(t *testing.T) {
+		deploy(t, "switched")
 		compare(t, a, "switched")
 		want := wanted("switched", names)
 		for _, path := range []string{"/api/users", "/api/users/{proxy+}", "/api/{proxy+}"} {
@@ -403,7 +403,7 @@ func TestFront(t *testing.T) {
 			}
 		}
 		want.Ways = want.Ways[1:]
-		changed = same(t, want)
+		changed := same(t, want)
 		if changed.deployment == first.deployment || changed.prefix == first.prefix || changed.api != first.api || changed.distribution != first.distribution {
 			t.Errorf("names of the front: %+v, before %+v; want another deployment and another version of the page", changed, first)
 		}
@@ -415,12 +415,13 @@ func TestFront(t *testing.T) {
 			t.Errorf("the page before has the status %d; browsers may still ask for its files", status)
 		}
 	})
-	for _, phase := range []string{"switched", "parallel", "monolith"} {
+	for _, phase := range []string{"parallel", "monolith"} {
 		step(phase+" again", func(t *testing.T) {
 			deploy(t, phase)
 			compare(t, a, phase)
 			at := same(t, wanted(phase, names))
-			at.deployment = first.deployment // a snapshot of the same methods
+			// The snapshot that the stage has is another one, with the same methods.
+			at.deployment = first.deployment
 			equal(t, "names of the front", at, first)
 		})
 	}
