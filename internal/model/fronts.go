@@ -3,6 +3,8 @@ package model
 import (
 	"cmp"
 	"fmt"
+	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -117,3 +119,32 @@ func specific(resource, parts []string) []int {
 	}
 	return rank
 }
+
+// named are the resources to which a value refers, as it is in the template of a resource: in its functions, too, which a
+// template without a region leaves to the deployment.
+func (m *Model) named(of *assembly.Resource, raw any) (all []*assembly.Resource) {
+	switch v := raw.(type) {
+	case []any:
+		for _, one := range v {
+			all = append(all, m.named(of, one)...)
+		}
+	case map[string]any:
+		value, err := m.Assembly.Resolve(of.Stack, of.LogicalID, "Properties", v)
+		if ref, ok := value.(assembly.Ref); err == nil && ok {
+			return []*assembly.Resource{ref.Resource}
+		}
+		for _, key := range slices.Sorted(maps.Keys(v)) {
+			all = append(all, m.named(of, v[key])...)
+		}
+	case string: // of Fn::Sub
+		for _, name := range substituted.FindAllStringSubmatch(v, -1) {
+			if r := of.Stack.Resource(name[1]); r != nil {
+				all = append(all, r)
+			}
+		}
+	}
+	return all
+}
+
+// substituted is a logical id in a text of Fn::Sub.
+var substituted = regexp.MustCompile(`\$\{([A-Za-z0-9]+)(?:\.[A-Za-z0-9.]+)?\}`)
