@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -20,6 +19,7 @@ import (
 	"cutover/internal/local"
 	"cutover/internal/local/alb"
 	"cutover/internal/local/ecs"
+	"cutover/internal/local/provider"
 	"cutover/internal/model"
 	"cutover/internal/plain"
 	"cutover/internal/rules"
@@ -82,7 +82,7 @@ func routesCommand(g *global) *cobra.Command {
 		Long: `Routes shows where the deployment on this machine sends a request, or where an assembly
 does so with --app, --phase or --context, without a deployment:
 
-  - what each front before the load balancer does, such as API Gateway, and why
+  - what each front before the load balancer does, such as CloudFront, and why
   - the rule that decides, and its target group and targets
   - why the rules before it did not match
 
@@ -160,13 +160,18 @@ func (s *source) router(cmd *cobra.Command, g *global) (func(alb.Asked) ([]alb.R
 	if err != nil {
 		return nil, err
 	}
+	a.Locate(provider.Account, provider.Region) // as the deployment on this machine does
 	m := model.Read(a)
 	table, err := rules.Build(m)
-	if len(local.Fronts(m)) == 0 {
-		err = cmp.Or(err, deployable.NoListener(m))
-	}
 	if err != nil {
 		return nil, err
+	}
+	if fronts, err := local.Fronts(m); err != nil {
+		return nil, err
+	} else if len(fronts) == 0 {
+		if err := deployable.NoListener(m); err != nil {
+			return nil, err
+		}
 	}
 	return func(asked alb.Asked) ([]alb.Route, error) { return local.Routes(m, table, asked) }, nil
 }

@@ -45,7 +45,7 @@ type runner struct {
 
 func (r *runner) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&r.driver, "driver", "process", "how containers run: process or docker")
-	cmd.Flags().StringArrayVar(&r.ports, "port", nil, "local port of a listener, `LISTENER=LOCAL`; further load balancers get the ports after LOCAL (default 80=8080, 443=8443). For API Gateway, apigateway=LOCAL (default the first free port from 8081 on)")
+	cmd.Flags().StringArrayVar(&r.ports, "port", nil, "local port of a listener, `LISTENER=LOCAL`; further load balancers get the ports after LOCAL (default 80=8080, 443=8443). For API Gateway, apigateway=LOCAL (default the first free port from 8081 on), and for CloudFront cloudfront=LOCAL (from 8090 on)")
 	cmd.Flags().StringArrayVar(&r.run, "run", nil, "start a command instead of a container, `CONTAINER=COMMAND`; it listens on $HOST:$PORT, and for a further port 81 of the container on $PORT_81. Or instead of a function, FUNCTION=COMMAND: it speaks the Runtime API of Lambda")
 	cmd.Flags().StringArrayVar(&r.without, "without", nil, "leave a `CONTAINER` out of its task, such as a sidecar that has nothing to do here")
 	cmd.Flags().StringArrayVar(&r.secrets, "secret", nil, "value of a secret, `NAME=VALUE`, by the variable's name or as CONTAINER.NAME. Others on this machine may see the command: better write the line into "+secretsFile+" in the directory of --state")
@@ -108,9 +108,9 @@ func (r *runner) options(g *global) (local.Options, error) {
 	}
 	for _, pair := range r.ports {
 		listener, port, ok := strings.Cut(pair, "=")
-		if listener == "apigateway" {
-			if options.APIPort, err = strconv.Atoi(port); err != nil || options.APIPort < 1 || options.APIPort > 65535 {
-				return options, fmt.Errorf("--port %q has no port: give one as in --port apigateway=8081", pair)
+		if front := map[string]*int{"apigateway": &options.APIPort, "cloudfront": &options.DistributionPort}[listener]; front != nil {
+			if *front, err = strconv.Atoi(port); err != nil || *front < 1 || *front > 65535 {
+				return options, fmt.Errorf("--port %q has no port: give one as in --port %s=9000", pair, listener)
 			}
 			continue
 		}

@@ -381,12 +381,12 @@ func (v *view) functions(s local.Status) string {
 
 func (v *view) status(s local.Status, room int) string {
 	notes := v.warnings(s) + v.passedOver(s) + v.notRun(s)
-	text := v.apis(s) + v.listeners(s, false) + v.places(s) + v.computes(s) + v.services(s, 0) + v.functions(s) + v.stores(s) + v.names(s) + v.scaling(s) + v.schedules(s) + notes
+	text := v.distributions(s) + v.apis(s) + v.listeners(s, false) + v.places(s) + v.computes(s) + v.services(s, 0) + v.functions(s) + v.stores(s) + v.names(s) + v.scaling(s) + v.schedules(s) + notes
 	if room == 0 || strings.Count(text, "\n") <= room {
 		return text
 	}
 	notes = v.functions(s) + v.stores(s) + v.schedules(s) + notes
-	above := v.apis(s) + v.listeners(s, true) + v.places(s) + v.computes(s)
+	above := v.distributions(s) + v.apis(s) + v.listeners(s, true) + v.places(s) + v.computes(s)
 	return above + v.services(s, max(3, room-strings.Count(above+notes, "\n"))) + notes
 }
 
@@ -457,6 +457,24 @@ func (v *view) listeners(s local.Status, brief bool) string {
 				priority, conditions = "default", ""
 			}
 			rows = append(rows, []string{"  " + priority, conditions, rule.Action})
+		}
+		b.WriteString(v.table(rows) + "\n")
+	}
+	return b.String()
+}
+
+// distributions returns the distributions of CloudFront with what their behaviors answered. It is empty if there are none.
+func (v *view) distributions(s local.Status) string {
+	var b strings.Builder
+	for _, one := range s.Distributions {
+		fmt.Fprintf(&b, "CloudFront %s at %s\n", plain.Line(one.Name), plain.Line(one.URL))
+		rows := [][]string{{"  BEHAVIOR", "ORIGIN", "CACHE", "REQUESTS", "HITS", "MISSES", "ERRORS", "P50", "P99"}}
+		for _, c := range one.Behaviors {
+			row := []string{"  " + c.Pattern, c.Origin, c.Cache}
+			for _, n := range []int{c.Requests, c.Hits, c.Misses, c.Errors} {
+				row = append(row, fmt.Sprint(n))
+			}
+			rows = append(rows, append(row, c.P50.Round(100*time.Microsecond).String(), c.P99.Round(100*time.Microsecond).String()))
 		}
 		b.WriteString(v.table(rows) + "\n")
 	}
@@ -575,6 +593,9 @@ func (v *view) summary(s local.Status, detached bool) {
 	var b strings.Builder
 	b.WriteString("\n")
 	try, path := "", ""
+	for _, one := range s.Distributions {
+		fmt.Fprintf(&b, "CloudFront %s answers at %s\n", one.Name, one.URL)
+	}
 	for _, one := range s.APIs {
 		fmt.Fprintf(&b, "%s answers at %s\n", apiName(one), one.URL)
 	}
@@ -590,6 +611,9 @@ func (v *view) summary(s local.Status, detached bool) {
 			try = listener.URL + path
 			if len(s.APIs) == 1 {
 				try = s.APIs[0].URL + path
+			}
+			if len(s.Distributions) == 1 {
+				try = s.Distributions[0].URL + path
 			}
 			if strings.Contains(name, " ") { // several load balancers have the path
 				path = try

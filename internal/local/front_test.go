@@ -1,6 +1,7 @@
 package local
 
 import (
+	"cmp"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -116,5 +117,79 @@ func TestFront(t *testing.T) {
 	}
 	if !slices.ContainsFunc(d.Status().Warnings, func(w string) bool { return strings.Contains(w, "web ACL") }) {
 		t.Errorf("the warnings are %q, want one about the web ACL", d.Status().Warnings)
+	}
+}
+
+// A function that API Gateway invokes answers byte for byte as by the load balancer, if a permission lets API Gateway do so.
+func TestFunctionBehindAPI(t *testing.T) {
+	t.Parallel()
+	d := start(t, stateDir(t), nil)
+	withAPI := func(permitted bool) func(map[string]any) {
+		return func(resources map[string]any) {
+			resource := func(kind string, properties map[string]any) map[string]any {
+				return map[string]any{"Type": "AWS::" + kind, "Properties": properties}
+			}
+			sub := func(text string) map[string]any { return map[string]any{"Fn::Sub": text} }
+			method := func(of any) map[string]any {
+				return resource("ApiGateway::Method", map[string]any{"RestApiId": ref("Api"), "ResourceId": of, "HttpMethod": "ANY", "Integration": map[string]any{
+					"Type": "AWS_PROXY", "IntegrationHttpMethod": "POST",
+					"Uri": sub("arn:${AWS::Partition}:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/${Live}/invocations"),
+				}})
+			}
+			resources["Api"] = resource("ApiGateway::RestApi", map[string]any{"Name": "users", "BinaryMediaTypes": []any{"*/*"}, "EndpointConfiguration": map[string]any{"Types": []any{"REGIONAL"}}})
+			resources["Below"] = resource("ApiGateway::Resource", map[string]any{"RestApiId": ref("Api"), "ParentId": getAtt("Api", "RootResourceId"), "PathPart": "{proxy+}"})
+			resources["RootAny"], resources["BelowAny"] = method(getAtt("Api", "RootResourceId")), method(ref("Below"))
+			resources["Deployment"] = resource("ApiGateway::Deployment", map[string]any{"RestApiId": ref("Api")})
+			resources["Deployment"].(map[string]any)["DependsOn"] = []any{"RootAny", "BelowAny"}
+			resources["Stage"] = resource("ApiGateway::Stage", map[string]any{"RestApiId": ref("Api"), "StageName": "live", "DeploymentId": ref("Deployment")})
+			if permitted {
+				resources["ApiPermission"] = resource("Lambda::Permission", map[string]any{
+					"Action": "lambda:InvokeFunction", "Principal": "apigateway.amazonaws.com", "FunctionName": ref("Live"),
+					"SourceArn": sub("arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${Api}/live/*/*"),
+				})
+			}
+		}
+	}
+	d.deploy(usersOnLambda(t, withAPI(true)))
+	do := func(method, url string) (int, string, http.Header) {
+		t.Helper()
+		r, err := http.NewRequestWithContext(t.Context(), method, url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		body, err := io.ReadAll(response.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return response.StatusCode, string(body), response.Header
+	}
+	base := d.Status().APIs[0].URL
+	for _, c := range [][2]string{
+		{"GET", "/api/users"}, {"GET", "/api/users/1"}, {"HEAD", "/api/users/1"}, {"GET", "/api/users?limit=2&after=1"}, {"GET", "/api/users?limit=%31"}, {"GET", "/api/users?limit=x"},
+		{"GET", "/api/users/"}, {"GET", "/api/users/1%2F2"}, {"GET", "//api/users"}, {"GET", "/"}, {"DELETE", "/api/users/1"}, {"OPTIONS", "/api/users"},
+	} {
+		status, body, header := do(c[0], base+c[1])
+		direct, want, wantHeader := do(c[0], d.url(80)+c[1])
+		if status != direct || body != want {
+			t.Errorf("%v: %d %.100s by API Gateway, and %d %.100s by the load balancer", c, status, body, direct, want)
+		}
+		for _, name := range []string{"Content-Type", "Content-Length", "Etag", "Allow", "Link"} {
+			want := wantHeader.Get(name)
+			if name == "Content-Type" { // which API Gateway adds
+				want = cmp.Or(want, "application/json")
+			}
+			if header.Get(name) != want {
+				t.Errorf("%v: %s is %q by API Gateway, and %q by the load balancer", c, name, header.Get(name), want)
+			}
+		}
+	}
+	d.deploy(usersOnLambda(t, withAPI(false)))
+	if status, body, _ := do("GET", base+"/api/users"); status != http.StatusInternalServerError || body != `{"message":"Internal server error"}` {
+		t.Errorf("without a permission the answer is %d %s", status, body)
 	}
 }

@@ -2,22 +2,32 @@ package local
 
 import (
 	"fmt"
+	"net/http"
 	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 
 	"cutover/internal/assembly"
 	"cutover/internal/local/alb"
 	"cutover/internal/local/apigateway"
+	"cutover/internal/local/backing/access"
+	"cutover/internal/local/cloudfront"
 	"cutover/internal/local/provider"
 	"cutover/internal/model"
 	"cutover/internal/rules"
 )
 
-// Fronts are those of a model, without an address.
-func Fronts(m *model.Model) []provider.Front { return apigateway.Fronts(m) }
+// Fronts are those of a model, without an address. The error says what of a distribution is not honoured here.
+func Fronts(m *model.Model) ([]provider.Front, error) {
+	distributions, err := cloudfront.Fronts(m)
+	return append(distributions, apigateway.Fronts(m)...), err
+}
 
 // Fronts are those that run now.
 func (r *Runner) Fronts() (all []provider.Front) {
@@ -27,6 +37,49 @@ func (r *Runner) Fronts() (all []provider.Front) {
 		}
 	}
 	return all
+}
+
+// URLOf is where clients send a request, without its path: the outermost front, or without one the listener as
+// [alb.Provider.URLOf] says. A request that needs a signature goes to the front that checks it, which takes one for its own
+// name alone.
+func (r *Runner) URLOf(request rules.Request) string {
+	front, _ := r.entry(request)
+	if front == nil {
+		return r.balancers.URLOf(request)
+	}
+	return front.URL() + front.Base()
+}
+
+// entry is the front that clients ask, nil if they ask a load balancer, and whether they sign the request.
+func (r *Runner) entry(request rules.Request) (front provider.Front, signed bool) {
+	fronts := r.Fronts()
+	outermost := provider.Outermost(fronts)
+	if len(outermost) != 1 {
+		return nil, false
+	}
+	first := outermost[0]
+	sent := request
+	sent.Path = first.Base() + sent.Path
+	for _, hop := range provider.Hops(fronts, first, sent) {
+		if hop.Signed {
+			i := slices.IndexFunc(fronts, func(f provider.Front) bool { return f.Name() == hop.Front })
+			return fronts[i], true
+		}
+	}
+	return first, false
+}
+
+// Sign returns what signs a request for the user of the deployment; nil if the request needs no signature.
+func (r *Runner) Sign(request rules.Request) func(sent *http.Request, body []byte) error {
+	front, signed := r.entry(request)
+	if !signed {
+		return nil
+	}
+	user, signer, region := r.access.User(), v4.NewSigner(), r.Assembly().Stack(provider.StackOf(front.Key())).Region
+	return func(sent *http.Request, body []byte) error {
+		credentials := aws.Credentials{AccessKeyID: user.Key, SecretAccessKey: user.Secret}
+		return signer.SignHTTP(sent.Context(), credentials, sent, access.Hash(body), apigateway.SigningName, region, time.Now())
+	}
 }
 
 // Route says where a request would go now: through the fronts, if there are any, and by the rules of the load balancer. A
@@ -45,7 +98,11 @@ func (r *Runner) Route(asked alb.Asked) (alb.Route, error) {
 
 // Routes says where a request would go in a table, and the fronts before it. See [Runner.Route] and [alb.Routes].
 func Routes(m *model.Model, table *rules.Table, asked alb.Asked) ([]alb.Route, error) {
-	hops, err := hopsOf(Fronts(m), asked)
+	fronts, err := Fronts(m)
+	if err != nil {
+		return nil, err
+	}
+	hops, err := hopsOf(fronts, asked)
 	if err != nil {
 		return nil, err
 	}

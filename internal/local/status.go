@@ -12,7 +12,6 @@ import (
 	"cutover/internal/local/lambda"
 	"cutover/internal/local/provider"
 	"cutover/internal/local/ssm"
-	"cutover/internal/rules"
 )
 
 // Status is a local deployment as it is at one moment.
@@ -85,6 +84,3 @@ func (r *Runner) Status() Status {
 
 // URL is where clients ask for a path on this machine. See [alb.Provider.URL].
 func (r *Runner) URL(path string) string { return r.balancers.URL(path) }
-
-// URLOf is the URL of the listener for a request. See [alb.Provider.URLOf].
-func (r *Runner) URLOf(request rules.Request) string { return r.balancers.URLOf(request) }

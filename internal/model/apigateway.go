@@ -180,6 +180,15 @@ const (
 	defaultIntegrationTimeout = 29_000
 )
 
+// Refused says which security group keeps an integration's requests from its load balancer, as [Model.Refusal] does.
+func (m *Model) Refused(i *Integration) string {
+	if i.Link == nil || i.Target == nil {
+		return ""
+	}
+	p := assembly.NewReader(m.Assembly, i.Target.Resource).Properties()
+	return m.Refusal(i.Link.Network, m.network(p.Field("SecurityGroups"), nil), i.Port)
+}
+
 func (m *Model) readAPIs() {
 	m.RestAPIs = all(m, APIGatewayRestAPI, (*RestAPI).read)
 	m.VPCLinks = all(m, APIGatewayVPCLink, func(l *VPCLink, p assembly.Value) {

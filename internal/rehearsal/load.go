@@ -61,9 +61,16 @@ func newTransport() *http.Transport {
 	}
 }
 
+// way is where the requests of a route are sent: the URL of a listener or a front, without a path. Sign is nil if they need
+// no signature.
+type way struct {
+	base string
+	sign func(sent *http.Request, body []byte) error
+}
+
 // get sends a request to a listener, and waits for the answer. It uses the transport without a client, which would follow
 // redirects. The answer's error explains its problem; a request that was sent twice has none.
-func get(ctx context.Context, transport *http.Transport, timeout time.Duration, base string, call Call, traceID string) (a Answer) {
+func get(ctx context.Context, transport *http.Transport, timeout time.Duration, to way, call Call, traceID string) (a Answer) {
 	fail := func(p Problem, err error) Answer { return Answer{Problem: p, Err: err} }
 	var connections atomic.Int32
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("the answer did not end within %v", timeout))
@@ -74,13 +81,18 @@ func get(ctx context.Context, transport *http.Transport, timeout time.Duration, 
 	}
 	req, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotConn: func(httptrace.GotConnInfo) { connections.Add(1) },
-	}), call.Request.method(), base+call.Request.Path, body)
+	}), call.Request.method(), to.base+call.Request.Path, body)
 	if err != nil {
 		return fail(unsent, err)
 	}
 	maps.Copy(req.Header, call.Request.Header)
 	req.Header.Set(TraceHeader, traceID)
 	req.Host = cmp.Or(call.Request.Host, req.Host)
+	if to.sign != nil {
+		if err := to.sign(req, call.Request.Body); err != nil {
+			return fail(unsent, err)
+		}
+	}
 	resp, err := transport.RoundTrip(req)
 	if err != nil {
 		return fail(classify(ctx, err), err)
@@ -197,7 +209,7 @@ func (r *Rehearsal) ask(transport *http.Transport, source int) Ask {
 	return func(ctx context.Context, route int, request *Request) Answer {
 		route += r.plan.first[source]
 		r.asked++
-		a := get(ctx, transport, r.Timeout, r.bases[route], Call{Request: request}, r.rec.traceID(baselineBit+uint64(r.asked)))
+		a := get(ctx, transport, r.Timeout, r.ways[route], Call{Request: request}, r.rec.traceID(baselineBit+uint64(r.asked)))
 		a.Seq = -1
 		if r.baseline[route] == nil && a.Err == nil {
 			r.baseline[route] = &a
@@ -225,7 +237,7 @@ type load struct {
 func (r *Rehearsal) newLoad(rec *recording) (l *load, closeIdle func()) {
 	transport := newTransport()
 	ask := func(call Call, traceID string) Answer {
-		return get(context.Background(), transport, r.Timeout, r.bases[call.Route], call, traceID)
+		return get(context.Background(), transport, r.Timeout, r.ways[call.Route], call, traceID)
 	}
 	return &load{rec: rec, next: r.plan.next, ask: ask, nap: napExactly, most: r.most}, transport.CloseIdleConnections
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -30,6 +31,12 @@ type Deployment interface {
 	Fault(ctx context.Context, kind, service string) (clear func(context.Context) error, err error)
 	// Gaps lists what the deployment does not do as AWS does, a line each. It is called once, after the walk.
 	Gaps() []string
+}
+
+// Signing is a [Deployment] in which some requests need a signature.
+type Signing interface {
+	// Sign returns what signs the requests of a route; nil if they need no signature. It is asked once.
+	Sign(r *Request) func(sent *http.Request, body []byte) error
 }
 
 // Changes are what a deployment changed, a line for each property or resource.
@@ -253,7 +260,7 @@ type Rehearsal struct {
 	d           Deployment
 	rec         *recording
 	plan        *plan
-	bases       []string  // URLs of the listeners, by route
+	ways        []way     // by route
 	baseline    []*Answer // the first one, by route
 	asked       int       // requests outside of the load
 	results     []Result  // by source
@@ -336,9 +343,13 @@ func (r *Rehearsal) measure(ctx context.Context) (err error) {
 		return errors.New("there is nothing to request")
 	}
 	for _, route := range r.plan.routes {
-		r.bases = append(r.bases, strings.TrimSuffix(r.d.URL(route), "/"))
+		to := way{base: strings.TrimSuffix(r.d.URL(route), "/")}
+		if signing, ok := r.d.(Signing); ok {
+			to.sign = signing.Sign(route)
+		}
+		r.ways = append(r.ways, to)
 	}
-	r.baseline = make([]*Answer, len(r.bases))
+	r.baseline = make([]*Answer, len(r.ways))
 	if err := r.takeBaseline(ctx); err != nil {
 		return err
 	}

@@ -48,7 +48,7 @@ func (l *Line) Connect() (n int, trace string) {
 // Ask sends a request to the same listener, such as a login, and waits for the answer.
 func (l *Line) Ask(ctx context.Context, r *Request) Answer {
 	_, trace := l.Connect()
-	a := get(ctx, l.Transport, l.Timeout, l.URL, Call{Request: r}, trace)
+	a := get(ctx, l.Transport, l.Timeout, way{base: l.URL}, Call{Request: r}, trace)
 	a.Seq = -1
 	return a
 }

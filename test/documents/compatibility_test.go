@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"cutover/internal/local/alb"
+	"cutover/internal/local/apigateway"
 	"cutover/internal/local/backing/dynamodb"
 	"cutover/internal/local/backing/postgres"
 	"cutover/internal/local/discovery"
@@ -28,7 +29,7 @@ func compatibilityTables() map[string]string {
 		return b.String()
 	}
 	var run []string
-	for _, p := range []provider.Provider{&alb.Provider{}, &ecs.Provider{}, &eventbridge.Provider{}, &lambda.Provider{}, ssm.New(), &discovery.Provider{}, &dynamodb.Provider{}, &postgres.Provider{}} {
+	for _, p := range []provider.Provider{&alb.Provider{}, &ecs.Provider{}, &eventbridge.Provider{}, &lambda.Provider{}, ssm.New(), &discovery.Provider{}, &dynamodb.Provider{}, &postgres.Provider{}, &apigateway.Provider{}} {
 		run = append(run, p.Types()...)
 	}
 	slices.Sort(run)
@@ -40,6 +41,13 @@ func compatibilityTables() map[string]string {
 	for _, name := range model.UnevaluatedTypes() {
 		fmt.Fprintf(&types, "| `%s` | left out, with a warning: %s |\n", strings.TrimSuffix(name, "::"), model.Unevaluated(name))
 	}
+	for _, name := range model.RefusedAPIs() {
+		other := ""
+		if strings.HasSuffix(name, "::") {
+			other = ", but for its `VpcLink`"
+		}
+		fmt.Fprintf(&types, "| `%s`%s | refused: %s |\n", strings.TrimSuffix(name, "::"), other, model.RefusedAPI(strings.TrimSuffix(name, "::")+map[bool]string{true: "::"}[other != ""]))
+	}
 	fmt.Fprintf(&types, "| `%s` | refused: AWS has ended App Mesh on 2026-09-30 |\n", strings.TrimSuffix(model.Ended, "::"))
 	return map[string]string{
 		"compatibility, types":          types.String(),
@@ -48,6 +56,7 @@ func compatibilityTables() map[string]string {
 		"compatibility, names":          table(discovery.Compatibility()),
 		"compatibility, schedules":      table(eventbridge.Compatibility()),
 		"compatibility, functions":      table(lambda.Compatibility()),
+		"compatibility, apis":           table(apigateway.Compatibility()),
 		"compatibility, tables":         table(dynamodb.Compatibility()),
 		"compatibility, clusters":       table(postgres.Compatibility()),
 	}

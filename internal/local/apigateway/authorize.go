@@ -9,8 +9,8 @@ import (
 	"cutover/internal/local/backing/access"
 )
 
-// service is the name that requests for an API are signed for.
-const service = "execute-api"
+// SigningName is the name that requests for an API are signed for.
+const SigningName = "execute-api"
 
 // Actions of IAM.
 // https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonapigateway.html
@@ -32,7 +32,7 @@ func authorize(r *http.Request, body []byte, region, arn string, signers func(ke
 	refuse := func(kind, message string) (*access.Signer, *refusal) {
 		return nil, &refusal{status: http.StatusForbidden, kind: kind, message: message}
 	}
-	signer, refused := access.Authenticate(r, body, service, signers, now)
+	signer, refused := access.Authenticate(r, body, SigningName, signers, now)
 	if refused != nil {
 		switch refused.Kind {
 		case "MissingAuthenticationTokenException":

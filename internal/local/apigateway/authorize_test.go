@@ -73,7 +73,7 @@ func TestSignatures(t *testing.T) {
 			region = provider.Region
 		}
 		if name == "" {
-			name = service
+			name = SigningName
 		}
 		sign(t, r, by, region, name, now.Add(-c.late))
 		if c.name == "another body" {

@@ -133,7 +133,7 @@ func TestCached(t *testing.T) {
 	}
 	d.update(signed)
 	by := func(r *http.Request) *http.Request {
-		sign(t, r, d.access.User(), provider.Region, service, time.Now())
+		sign(t, r, d.access.User(), provider.Region, SigningName, time.Now())
 		return r
 	}
 	want("another cache", by(get("/live/api/users")), "200 5")

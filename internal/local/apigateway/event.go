@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"mime"
+	"net"
 	"net/http"
 	"net/textproto"
 	"slices"
@@ -91,10 +92,10 @@ func encodeEvent(found *route, r *request, header http.Header, a about) ([]byte,
 		Context: eventContext{
 			ResourceID: a.resource, ResourcePath: found.method.Of.Path(), Method: method, ExtendedID: a.extendedID, Time: a.at.UTC().Format("02/Jan/2006:15:04:05 -0700"),
 			Path: "/" + a.stage + r.path, Account: a.account, Protocol: a.protocol, Stage: a.stage, Epoch: a.at.UnixMilli(), ID: a.id,
-			DomainName: r.host, Deployment: a.deployment, API: a.api, Identity: eventIdentity{SourceIP: a.source},
+			DomainName: hostName(r.host), Deployment: a.deployment, API: a.api, Identity: eventIdentity{SourceIP: a.source},
 		},
 	}
-	e.Context.DomainPrefix, _, _ = strings.Cut(r.host, ".")
+	e.Context.DomainPrefix, _, _ = strings.Cut(e.Context.DomainName, ".")
 	if agent := header.Get("User-Agent"); agent != "" {
 		e.Context.Identity.UserAgent = &agent
 	}
@@ -123,6 +124,14 @@ func encodeEvent(found *route, r *request, header http.Header, a about) ([]byte,
 	encoder.SetEscapeHTML(false)
 	err := encoder.Encode(e)
 	return b.Bytes(), err
+}
+
+// hostName is a host without its port, which AWS's hosts do not have.
+func hostName(host string) string {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		return name
+	}
+	return host
 }
 
 func lastOf(multi map[string][]string) map[string]string {

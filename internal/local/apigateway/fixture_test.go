@@ -51,6 +51,10 @@ func write(t *testing.T, changes ...func(templates)) (dir string) {
 	for _, change := range changes {
 		change(a)
 	}
+	if a["dev-Routing"]["LinkGroup"] != nil {
+		outputs := whole["dev-Routing"]["Outputs"].(map[string]object)
+		outputs["LinkGroup"] = object{"Value": object{"Fn::GetAtt": []any{"LinkGroup", "GroupId"}}, "Export": object{"Name": "dev-Routing:LinkGroup"}}
+	}
 	for stack, resources := range a {
 		whole[stack]["Resources"] = resources
 		text, err := json.Marshal(whole[stack])

@@ -63,6 +63,8 @@ type Provider struct {
 	made   provider.Resources[*definition] // by their deployments
 	stages provider.Resources[*stage]
 	told   map[string]bool
+	model  *model.Model                  // of the last update
+	groups map[*model.Integration]string // what the security groups of the model say
 }
 
 // idle is how long a connection to a load balancer is kept without a request. A load balancer ends one after 60 s.
@@ -132,6 +134,35 @@ func (p *Provider) stage(api, name string) *stage {
 		}
 	}
 	return nil
+}
+
+// refused says which security group keeps the requests of an integration from its load balancer; empty if none does.
+func (p *Provider) refused(i *model.Integration) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	why, known := p.groups[i]
+	if !known {
+		why = p.model.Refused(now(p.model, i))
+		p.groups[i] = why
+	}
+	return why
+}
+
+// now is an integration with the VPC link and the load balancer as a model has them: the integration may be of an earlier
+// deployment.
+func now(m *model.Model, i *model.Integration) *model.Integration {
+	of := model.Integration{Port: i.Port}
+	for _, l := range m.VPCLinks {
+		if l.Key() == i.Link.Key() {
+			of.Link = l
+		}
+	}
+	for _, lb := range m.LoadBalancers {
+		if lb.Key() == i.Target.Key() {
+			of.Target = lb
+		}
+	}
+	return &of
 }
 
 // tellOnce tells of a stage what nobody else says.
@@ -256,6 +287,7 @@ func (p *plan) Update(_ context.Context, stack string) error {
 	made := provider.Resources[*definition]{}
 	p.mu.Lock()
 	before := p.Provider.made
+	p.Provider.model, p.groups = p.model, map[*model.Integration]string{}
 	p.mu.Unlock()
 	for key, d := range p.made.Of(stack) {
 		now := define(d.API)

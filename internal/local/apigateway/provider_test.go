@@ -121,3 +121,33 @@ func TestTimeout(t *testing.T) {
 		t.Errorf("the counts are %+v", counts)
 	}
 }
+
+// A VPC link comes to a load balancer whose security group admits it, also after a change of rules.
+func TestSecurityGroups(t *testing.T) {
+	groups := func(admits bool) func(templates) {
+		return func(a templates) {
+			ref := func(id string) object { return object{"Fn::GetAtt": []any{id, "GroupId"}} }
+			for _, id := range []string{"LinkGroup", "BalancerGroup"} {
+				a["dev-Routing"][id] = object{"Type": "AWS::EC2::SecurityGroup", "Properties": object{"GroupDescription": id}}
+			}
+			if admits {
+				a["dev-Routing"]["BalancerGroup"]["Properties"].(object)["SecurityGroupIngress"] = []any{object{"SourceSecurityGroupId": ref("LinkGroup"), "IpProtocol": "tcp", "FromPort": 80, "ToPort": 80}}
+			}
+			a["dev-Routing"]["LoadBalancerBE9EEC3A"]["Properties"].(object)["SecurityGroups"] = []any{ref("BalancerGroup")}
+			a["dev-Front"]["VpcLink"]["Properties"].(object)["SecurityGroupIds"] = []any{object{"Fn::ImportValue": "dev-Routing:LinkGroup"}}
+		}
+	}
+	d := deploy(t, echo, groups(true))
+	for _, c := range []struct {
+		admits bool
+		want   int
+	}{{true, 200}, {false, 504}, {true, 200}} {
+		d.update(groups(c.admits))
+		if response, body := d.get("/live/api"); response.StatusCode != c.want {
+			t.Errorf("admitted %v: %d %s, want %d", c.admits, response.StatusCode, body, c.want)
+		}
+	}
+	if e := <-d.told; !strings.Contains(e.Message, "its requests do not get from the VPC link dev-Front/VpcLink to the load balancer dev-Routing/LoadBalancerBE9EEC3A: a security group does not admit it") {
+		t.Errorf("told %v", e)
+	}
+}

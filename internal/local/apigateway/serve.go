@@ -215,6 +215,10 @@ func (x *exchange) source() string {
 // forward asks a load balancer.
 func (x *exchange) forward(of *stage, found *route, r *request) (*answer, refusal) {
 	i := &found.method.Integration
+	if why := x.refused(i); why != "" {
+		x.tellOnce(of, fmt.Sprintf("its requests do not get from the VPC link %s to the load balancer %s: a security group %s; on AWS they run into a time-out", i.Link.Key(), i.Target.Key(), why))
+		return nil, errNetwork
+	}
 	port := x.options.Balancers.Address(i.Target.Key(), i.Port)
 	if port == 0 {
 		return nil, errNetwork

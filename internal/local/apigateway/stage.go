@@ -93,7 +93,7 @@ func account(r *model.Base) string { return cmp.Or(r.Resource.Stack.Account, pro
 // https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-control-access-using-iam-policies-to-invoke-api.html
 func (s *stage) arn(method, path string) string {
 	api := s.definition.api
-	return fmt.Sprintf("arn:aws:%s:%s:%s:%s/%s/%s%s", service, api.Resource.Stack.Region, account(&api.Base), id(api.Key()), s.spec.Name, method, path)
+	return fmt.Sprintf("arn:aws:%s:%s:%s:%s/%s/%s%s", SigningName, api.Resource.Stack.Region, account(&api.Base), id(api.Key()), s.spec.Name, method, path)
 }
 
 // front is a stage as others see it.
@@ -170,8 +170,8 @@ func (f front) Hop(asked rules.Request) provider.Hop {
 		name = strings.TrimSuffix(name, "+")
 		why("{%s} is %q", name, found.path[name])
 	}
-	if of.Authorization == "AWS_IAM" {
-		why("the method needs a signature of %s, by somebody who may do %s on %s", service, invoke, f.arn(method, path))
+	if hop.Signed = of.Authorization == "AWS_IAM"; hop.Signed {
+		why("the method needs a signature of %s, by somebody who may do %s on %s", SigningName, invoke, f.arn(method, path))
 	} else {
 		why("the method needs no authorization")
 	}

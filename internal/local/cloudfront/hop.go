@@ -123,21 +123,29 @@ func (w way) Hop(asked rules.Request) provider.Hop {
 		return hop
 	}
 	sent := originRequest(b, r)
-	policy := "no origin request policy"
-	if b.OriginRequestPolicy != nil {
-		policy = "origin request policy " + b.OriginRequestPolicy.Name
+	if policy := b.OriginRequestPolicy; policy == nil {
+		why("no origin request policy: the origin gets the Host %s, and of the viewer's headers, cookies and query what the cache policy tells apart", sent.header.Get("Host"))
+	} else {
+		why("origin request policy %s: the origin gets the Host %s, %s of the viewer, %s and %s", policy.Name, sent.header.Get("Host"),
+			words(policy.Headers, "headers"), words(policy.Cookies, "cookies"), words(policy.Query, "parameters of the query"))
 	}
-	why("%s: the origin gets the Host %s, and %s", policy, sent.header.Get("Host"), words(sent))
 	hop.Does, hop.Next = fmt.Sprintf("sends %s %s to %s", sent.method, sent.uri(), b.origin.next), b.origin.next
 	hop.Sent = rules.Request{Port: port(d.Distribution, b.Origin), Method: sent.method, Host: sent.header.Get("Host"), Path: sent.path, Query: sent.query, Header: sent.header, SourceIP: netip.AddrFrom4([4]byte{127, 0, 0, 1})}
 	return hop
 }
 
-func words(sent *request) string {
-	if sent.header.Get("User-Agent") == agent {
-		return "the User-Agent of CloudFront"
+// words says which of some things a selection has.
+func words(s model.Selection, things string) string {
+	names := strings.Join(s.Names, ", ")
+	switch s.Behavior {
+	case "all", "allViewer":
+		return "all " + things
+	case "allExcept":
+		return "all " + things + " but " + names
+	case "whitelist":
+		return "the " + things + " " + names
 	}
-	return "the headers of the viewer"
+	return "no " + things
 }
 
 // kept says what the cache does with a request, and whether it answers.
@@ -148,9 +156,18 @@ func (w way) kept(b *behavior, r *request, why func(string, ...any)) bool {
 		why("the answer to %s is not kept", r.method)
 		return false
 	case !c.Keeps():
-		why("cache policy %s: no answer is kept, but errors", c.Name)
+		why("cache policy %s keeps no answer", c.Name)
 	default:
-		why("cache policy %s: an answer is kept from %s to %s, and for %s if it does not say for how long", c.Name, c.MinTTL, c.MaxTTL, c.TTL)
+		why("cache policy %s keeps an answer for as long as it says, from %s to %s, and for %s if it says nothing", c.Name, c.MinTTL, c.MaxTTL, max(c.MinTTL, c.TTL))
+	}
+	var kept []string
+	for _, status := range keptErrors {
+		if life := errorLifetime(w.d.ErrorResponses, status, nil); life > 0 {
+			kept = append(kept, fmt.Sprintf("%d for %s", status, life))
+		}
+	}
+	if len(kept) > 0 {
+		why("errors are kept: %s", strings.Join(kept, ", "))
 	}
 	if w.cache == nil {
 		return false

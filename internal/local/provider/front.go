@@ -35,6 +35,8 @@ type Hop struct {
 	Does string `json:"does"`
 	// Why has a line for each thing that decides.
 	Why []string `json:"why"`
+	// Signed says that the front takes the request with a signature for its own name alone.
+	Signed bool `json:"signed,omitempty"`
 	// Next is the key of the resource that the request goes to; empty if the front answers.
 	Next string `json:"next,omitempty"`
 	// Sent is the request as Next gets it. Its port is that of the template.

@@ -12,21 +12,24 @@ import (
 	"net/http"
 	"net/textproto"
 	"net/url"
-	"slices"
 	"strings"
 	"unicode/utf8"
 )
 
-// asked is a request in an event of an Application Load Balancer. The path and the query are as they came from
-// the client, percent-encoded
-// (https://docs.aws.amazon.com/elasticloadbalancing/latest/application/lambda-functions.html#receive-event-from-load-balancer).
+// asked is a request in an event, of an Application Load Balancer
+// (https://docs.aws.amazon.com/elasticloadbalancing/latest/application/lambda-functions.html#receive-event-from-load-balancer)
+// or of a REST API of API Gateway
+// (https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy-integrations.html#api-gateway-simple-proxy-for-lambda-input-format).
+// The path is as it came from the client, percent-encoded. So is the query of a load balancer; an API decodes it.
 type asked struct {
 	RequestContext struct {
 		ELB *struct{} `json:"elb"`
+		API string    `json:"apiId"`
 	} `json:"requestContext"`
 	Method string `json:"httpMethod"`
 	Path   string `json:"path"`
-	// With multi-value headers, the load balancer sends the fields whose names begin with multiValue, and no others.
+	// With multi-value headers, the load balancer sends the fields whose names begin with multiValue, and no others. An API
+	// sends all of them.
 	Query       fields `json:"queryStringParameters"`
 	Headers     fields `json:"headers"`
 	MultiQuery  fields `json:"multiValueQueryStringParameters"`
@@ -80,12 +83,38 @@ func (f *fields) UnmarshalJSON(text []byte) error {
 func parse(payload []byte) (*asked, error) {
 	var a asked
 	if err := json.Unmarshal(payload, &a); err != nil {
-		return nil, fmt.Errorf("the event is not one of a load balancer: %w", err)
+		return nil, fmt.Errorf("the event is not one of a load balancer or of an API: %w", err)
 	}
-	if a.RequestContext.ELB == nil || a.Method == "" {
-		return nil, errors.New("the event is not one of a load balancer: this function answers requests that an Application Load Balancer sends on")
+	if a.RequestContext.ELB == nil && !a.ofAPI() || a.Method == "" {
+		return nil, errors.New("the event is not one of a load balancer or of an API: this function answers requests that an Application Load Balancer or a REST API of API Gateway sends on")
 	}
 	return &a, nil
+}
+
+// ofAPI says whether the event is one of an API.
+func (a *asked) ofAPI() bool { return a.RequestContext.API != "" }
+
+// query are the parameters, encoded.
+func (a *asked) query() string {
+	encode := func(text string) string { return text }
+	if a.ofAPI() {
+		encode = url.QueryEscape
+	}
+	var all []string
+	for _, one := range either(a.MultiQuery, a.Query) {
+		for _, value := range one.values {
+			all = append(all, encode(one.name)+"="+encode(value))
+		}
+	}
+	return strings.Join(all, "&")
+}
+
+// either are the fields with several values each, or else those with one.
+func either(multi, single fields) fields {
+	if multi != nil {
+		return multi
+	}
+	return single
 }
 
 // request is the request as net/http would read it from a connection of the load balancer. Its RemoteAddr is empty,
@@ -98,12 +127,9 @@ func (a *asked) request(ctx context.Context) (*http.Request, error) {
 			return nil, err
 		}
 	}
-	uri, separator := a.Path, "?"
-	for _, one := range slices.Concat(a.MultiQuery, a.Query) {
-		for _, value := range one.values {
-			uri += separator + one.name + "=" + value
-			separator = "&"
-		}
+	uri := a.Path
+	if query := a.query(); query != "" {
+		uri += "?" + query
 	}
 	parsed, err := url.ParseRequestURI(uri)
 	if err != nil {
@@ -116,7 +142,7 @@ func (a *asked) request(ctx context.Context) (*http.Request, error) {
 	if len(body) > 0 {
 		r.Body = io.NopCloser(bytes.NewReader(body))
 	}
-	for _, one := range slices.Concat(a.MultiHeader, a.Headers) {
+	for _, one := range either(a.MultiHeader, a.Headers) {
 		name := textproto.CanonicalMIMEHeaderKey(one.name)
 		r.Header[name] = append(r.Header[name], one.values...)
 	}
@@ -149,11 +175,11 @@ func (w *recorder) Write(p []byte) (int, error) {
 var hopByHop = []string{"Connection", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade"}
 
 // answered is an answer as the load balancer takes it
-// (https://docs.aws.amazon.com/elasticloadbalancing/latest/application/lambda-functions.html#respond-to-load-balancer). It has
-// the headers in the form that the event had them in.
+// (https://docs.aws.amazon.com/elasticloadbalancing/latest/application/lambda-functions.html#respond-to-load-balancer), or an
+// API, which documents no description. It has the headers in the form that the event had them in.
 type answered struct {
 	Status      int               `json:"statusCode"`
-	Description string            `json:"statusDescription"`
+	Description string            `json:"statusDescription,omitzero"`
 	MultiHeader http.Header       `json:"multiValueHeaders,omitzero"`
 	Headers     map[string]string `json:"headers,omitzero"`
 	Body        string            `json:"body"`
@@ -168,7 +194,10 @@ func (w *recorder) result(a *asked) []byte {
 		delete(header, name)
 	}
 	maps.DeleteFunc(header, func(_ string, values []string) bool { return len(values) == 0 }) // net/http sends none either
-	answer := answered{Status: w.status, Description: strings.TrimSpace(fmt.Sprintf("%d %s", w.status, http.StatusText(w.status)))}
+	answer := answered{Status: w.status}
+	if !a.ofAPI() {
+		answer.Description = strings.TrimSpace(fmt.Sprintf("%d %s", w.status, http.StatusText(w.status)))
+	}
 	// net/http does the same for a task.
 	body := w.body.Bytes()
 	if a.Method != http.MethodHead && w.status != http.StatusNoContent && w.status != http.StatusNotModified && len(header["Content-Length"]) == 0 {

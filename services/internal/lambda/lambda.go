@@ -1,5 +1,5 @@
 // Package lambda runs the HTTP handler of a service as a function of AWS Lambda: it asks for events of a load
-// balancer, and answers them byte for byte as a task does.
+// balancer or of a REST API, and answers them byte for byte as a task does.
 package lambda
 
 import (
@@ -132,7 +132,7 @@ func (s Service) answer(ctx context.Context, e event) error {
 	return s.post(ctx, "invocation/"+e.id+"/response", "", result)
 }
 
-// Answer is the result of the function for an event. The error says that the event is not one of a load balancer.
+// Answer is the result of the function for an event. The error says that the event is none of a load balancer or an API.
 func (s Service) Answer(ctx context.Context, event []byte) ([]byte, error) {
 	asked, err := parse(event)
 	if err != nil {

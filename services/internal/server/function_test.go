@@ -150,6 +150,33 @@ func (a asked) event(multi bool) map[string]any {
 	return event
 }
 
+// apiEvent is what a REST API of API Gateway makes of a request: its query is decoded, and bodies are in Base64, as all media
+// types are binary
+// (https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy-integrations.html#api-gateway-simple-proxy-for-lambda-input-format).
+func (a asked) apiEvent(t testing.TB) map[string]any {
+	event := a.event(true)
+	event["headers"] = a.event(false)["headers"]
+	path, query, _ := strings.Cut(a.uri, "?")
+	queries, err := url.ParseQuery(query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	event["queryStringParameters"], event["multiValueQueryStringParameters"], event["body"], event["isBase64Encoded"] = nil, nil, nil, false
+	if len(queries) > 0 {
+		last := map[string]string{}
+		for name, values := range queries {
+			last[name] = values[len(values)-1]
+		}
+		event["queryStringParameters"], event["multiValueQueryStringParameters"] = last, queries
+	}
+	if len(a.body) > 0 {
+		event["body"], event["isBase64Encoded"] = base64.StdEncoding.EncodeToString(a.body), true
+	}
+	event["resource"], event["pathParameters"], event["stageVariables"] = "/{proxy+}", map[string]string{"proxy": path[1:]}, nil
+	event["requestContext"] = map[string]any{"apiId": "gy415nuibc", "stage": "live", "path": "/live" + path, "httpMethod": a.method}
+	return event
+}
+
 // answered is an answer as a client sees it.
 type answered struct {
 	Status int
@@ -258,7 +285,8 @@ func TestFunctionAnswersAsTask(t *testing.T) {
 		{method: "HEAD", uri: "/api/bytes"},
 		{method: "GET", uri: "/api/none"},
 		{method: "GET", uri: "/api/asked/a%2Fb%20c%3f?x=%41&y=1&y=2&z="},
-		{method: "GET", uri: "/api/asked/%C3%BC"},
+		{method: "GET", uri: "/api/asked/a%2Fb%20c%3f?x=1&y=1&y=2&z="},
+		{method: "GET", uri: "/api/asked/%C3%BC?name=%C3%BC+%26+%3D&x=%2B"},
 		{method: "GET", uri: "/api/asked/1", header: http.Header{"X-Many": {"1", "2"}}},
 		{method: "GET", uri: "//api/bytes"},
 		{method: "GET", uri: "/nothing"},
@@ -273,6 +301,10 @@ func TestFunctionAnswersAsTask(t *testing.T) {
 	} {
 		want := ofTask(t, task, a)
 		equalAnswers(t, a.method+" "+a.uri, want, result(t, in.invoke(t, a.event(true))))
+		if !strings.Contains(a.uri, "%41") { // which is A when it is decoded and encoded again
+			want = ofTask(t, task, a)
+			equalAnswers(t, a.method+" "+a.uri+", by an API", want, result(t, in.invoke(t, a.apiEvent(t))))
+		}
 		if a.header == nil && !strings.Contains(a.uri, "y=1&y=2") { // one value each
 			want = ofTask(t, task, a)
 			equalAnswers(t, a.method+" "+a.uri+", single values", want, result(t, in.invoke(t, a.event(false))))
@@ -306,7 +338,7 @@ func TestFunctionLimits(t *testing.T) {
 func TestOtherEvents(t *testing.T) {
 	in, _ := startFunction(t)
 	for _, event := range []any{map[string]any{}, map[string]any{"Records": []any{}}, "text", []int{1}, map[string]any{"httpMethod": "GET", "requestContext": map[string]any{"elb": map[string]any{}}, "headers": 1}} {
-		if said := in.invoke(t, event); !strings.HasPrefix(said, `error {"errorMessage":"the event is not one of a load balancer`) {
+		if said := in.invoke(t, event); !strings.HasPrefix(said, `error {"errorMessage":"the event is not one of a load balancer or of an API`) {
 			t.Errorf("%v: %s", event, said)
 		}
 	}
