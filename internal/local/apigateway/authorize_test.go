@@ -121,7 +121,7 @@ func TestTasks(t *testing.T) {
 	}
 	for uri, want := range map[string]string{
 		"POST /live/api/users":   "200 {",
-		"POST /live/api/users/1": `403 {"Message":"User: arn:aws:sts::000000000000:assumed-role/writer/task is not authorized to perform: execute-api:Invoke on resource: arn:aws:execute-api:local:000000000000:`,
+		"POST /live/api/users/1": `403 {"Message":"User: arn:aws:sts::000000000000:assumed-role/writer/Function is not authorized to perform: execute-api:Invoke on resource: arn:aws:execute-api:local:000000000000:`,
 		"PUT /live/api/users":    "403 {",
 	} {
 		method, uri, _ := strings.Cut(uri, " ")
