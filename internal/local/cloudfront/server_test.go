@@ -211,6 +211,9 @@ func TestDeployment(t *testing.T) {
 	before := s.deploy()
 	s.is("200 Hit old", s.ask("GET /api/kept"))
 	s.is("200 Miss new", s.ask("GET /api/users"))
+	if len(s.told) != 1 || !strings.HasPrefix(s.told[0], "WARNING CloudFront Distribution answers from before the deployment out of its cache: 1 answer, for up to ") {
+		t.Errorf("told is %q", s.told)
+	}
 
 	// The page of another version is under another prefix. The way back has the files of the first one.
 	next := s.p.Plan(read(t, change{`"DestinationBucketKeyPrefix": "v1"`, `"DestinationBucketKeyPrefix": "v2"`}, change{`"OriginPath": "/v1"`, `"OriginPath": "/v2"`}, change{`"PathPattern": "/api/kept*"`, `"PathPattern": "/other*"`}), fill)
@@ -353,5 +356,17 @@ func TestHops(t *testing.T) {
 		if got := fmt.Sprintf("%s, port %d of %s", hop.Does, hop.Sent.Port, hop.Sent.Host); got != want || len(hop.Why) == 0 {
 			t.Errorf("%s: %s %q, want %s", ask, got, hop.Why, want)
 		}
+	}
+}
+
+// What a request costs that the origin answers, the cache, the bucket, or a function.
+func BenchmarkRequests(b *testing.B) {
+	s := serve(b, echo)
+	for name, path := range map[string]string{"miss": "/api/users", "hit": "/api/kept", "page": "/index.html", "function": "/deployment.json"} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				s.ask("GET " + path)
+			}
+		})
 	}
 }
