@@ -8,7 +8,7 @@ import { failed, notFound, thread, threads, user, users } from "./views.js";
 const views = [
   [/^\/(?:index\.html)?$/, threads],
   [/^\/threads\/([1-9]\d*)$/, thread],
-  [/^\/users\/?$/, users],
+  [/^\/users$/, users],
   [/^\/users\/([1-9]\d*)$/, user],
 ];
 

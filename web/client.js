@@ -17,6 +17,7 @@ export class Problem extends Error {
   }
 }
 
+// HTTP/2 and HTTP/3 have a status without its name.
 const titles = {
   400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed", 409: "Conflict",
   412: "Precondition Failed", 413: "Content Too Large", 415: "Unsupported Media Type", 422: "Unprocessable Content",
@@ -24,7 +25,8 @@ const titles = {
   503: "Service Unavailable", 504: "Gateway Timeout",
 };
 
-// problemOf reads a problem document (RFC 9457), or else the text of an answer.
+// problemOf reads a problem document (RFC 9457), or else the text of an answer: load balancers, API Gateway and
+// CloudFront have their own.
 async function problemOf(response, path) {
   const text = await response.text().catch(() => "");
   const type = response.headers.get("Content-Type") ?? "";
@@ -32,7 +34,7 @@ async function problemOf(response, path) {
   if (/^application\/(problem\+)?json\b/.test(type)) {
     try { document = Object(JSON.parse(text)); } catch { /* the text is shown */ }
   }
-  const plain = type.startsWith("text/plain") || type.startsWith("application/") ? text.slice(0, 2000) : "";
+  const plain = type.startsWith("text/html") ? new DOMParser().parseFromString(text, "text/html").body.textContent.trim() : text.slice(0, 2000);
   const title = document.title ?? (response.statusText || titles[response.status] || "");
   return new Problem(response.status, title, document.detail ?? document.message ?? (plain === title ? "" : plain), {
     errors: Array.isArray(document.errors) ? document.errors : [],

@@ -85,7 +85,7 @@ export function creator(client, path) {
 export function dialog(heading, ...content) {
   const id = `dialog-${++count}`;
   const element = h("dialog", { "aria-labelledby": id, close: () => element.remove() },
-    h("div", { class: "row" }, h("h2", { id }, heading), h("button", { type: "button", click: () => element.close() }, "Cancel")),
+    h("div", { class: "row" }, h("h2", { id }, heading), h("button", { type: "button", click: () => element.close() }, "Close")),
     content);
   document.body.append(element);
   element.showModal();

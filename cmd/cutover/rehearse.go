@@ -299,7 +299,7 @@ func (o *rehearse) report(ctx context.Context, g *global, progress func(rehearsa
 	if err = checkReach(rehearsed, phases); err != nil {
 		return nil, "", err
 	}
-	stage.provisioned = provisioned(phases)
+	stage.provisioned, stage.kept = provisioned(phases), kept(phases)
 	stage.limited = limitedPairs(cmp.Or(o.walker, &walker{}).m, phases)
 	rehearsed.Parts, stage.groups = parts(phases, o.walker != nil && !o.walker.m.KeepRest), groupNames(phases)
 	rehearsed.Findings = unanswered(rehearsed.Walk, phases, rehearsed.Workload)

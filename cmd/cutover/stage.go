@@ -42,6 +42,9 @@ type stage struct {
 	// limited has the service of each pair, by name, of services that are a function in some phase.
 	limited map[string]string
 	large   largest
+	// fronts names those that requests go through, and kept are the answers that they keep in some phase.
+	fronts string
+	kept   []string
 }
 
 // near is how many bytes of a request or an answer come near the limit of functions: 1 MB of JSON, in which
@@ -104,8 +107,11 @@ func limitedPairs(m migration.Migration, phases map[string]*phaseRules) map[stri
 	return limited
 }
 
-// facts says what became of the functions of all phases.
+// facts says which fronts there are, and what became of the functions of all phases.
 func (s *stage) facts() (facts []rehearsal.Fact) {
+	if s.fronts != "" {
+		facts = append(facts, rehearsal.Fact{Name: "Fronts", Value: s.fronts})
+	}
 	for _, name := range slices.Sorted(maps.Keys(s.functions)) {
 		f := s.functions[name]
 		value := fmt.Sprintf("%s, %s, %s, %s", words.Count(f.Invocations, "invocation"), words.Count(f.ColdStarts, "cold start"), words.Count(f.Errors, "error"), words.Count(f.Throttles, "throttled request"))
@@ -161,7 +167,12 @@ func (s *stage) look() {
 	}
 }
 
-func (s *stage) URL(r *rehearsal.Request) string { return s.Runner.URLOf(ruled(r)) }
+func (s *stage) URL(r *rehearsal.Request) string {
+	if s.fronts == "" {
+		s.fronts = s.way(r)
+	}
+	return s.Runner.URLOf(ruled(r))
+}
 
 // Sign implements [rehearsal.Signing].
 func (s *stage) Sign(r *rehearsal.Request) func(*http.Request, []byte) error {
@@ -235,7 +246,7 @@ func (s *stage) Gaps() []string {
 	return s.gaps()
 }
 
-func (s *stage) gaps() []string { return slices.Concat(s.warnings, s.large.told(), s.cold()) }
+func (s *stage) gaps() []string { return slices.Concat(s.warnings, s.kept, s.large.told(), s.cold()) }
 
 func (s *stage) record(e alb.Exchange) rehearsal.Record {
 	record := rehearsal.Record{TraceID: traceOf(e), Service: s.ServiceName(e.Group), Target: e.Target, Status: e.Status, TargetStatus: e.TargetStatus}

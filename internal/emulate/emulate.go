@@ -2,14 +2,16 @@
 // destroy what it has deployed. The emulated AWS consists of
 //   - the service APIs, by moto, a Python program;
 //   - CloudFormation, by a package of its own on top of moto;
+//   - CloudFront, which keeps what it is given;
 //   - ECR, with a real registry behind it;
 //   - a Docker engine that builds and pushes the images.
 //
 // Everything listens on the loopback interface, on free ports, and lives in one temporary directory. Close leaves no
 // process, mount, network interface, image or file.
 //
-// The emulation ends at the control plane. No instance boots, no task runs, no load balancer routes a request, no Lambda
-// function runs (custom resources succeed at once), and nobody checks a permission. The CloudFormation package only
+// The emulation ends at the control plane. No instance boots, no task runs, no load balancer, API or distribution routes a
+// request, and nobody checks a permission. One Lambda function runs, as a program on this machine: that of CDK's
+// BucketDeployment, with the AWS CLI in its layer. Other custom resources succeed at once. The CloudFormation package only
 // records resource types without a handler. AWS.Recorded names those that a deployment contained.
 package emulate
 

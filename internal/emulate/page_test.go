@@ -181,3 +181,44 @@ func TestCloudFront(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestAddress: a record names a distribution, and a distribution sends a secret to its origin.
+func TestAddress(t *testing.T) {
+	a := services(t)
+	cfn, destroy := stacks(t, a)
+	zone, resp := ask(t, a, http.MethodPost, "route53", "/2013-04-01/hostedzone", `<CreateHostedZoneRequest xmlns="https://route53.amazonaws.com/doc/2013-04-01/"><Name>example.com.</Name><CallerReference>1</CallerReference></CreateHostedZoneRequest>`)
+	_, id, _ := strings.Cut(zone, "<Id>/hostedzone/")
+	id, _, found := strings.Cut(id, "</Id>")
+	if !found {
+		t.Fatal(resp.Status, zone)
+	}
+	template := strings.NewReplacer("ZONE", id).Replace(`{"Resources": {
+		"Secret": {"Type": "AWS::SecretsManager::Secret", "Properties": {"GenerateSecretString": {"ExcludePunctuation": true, "PasswordLength": 32}}},
+		"Distribution": {"Type": "AWS::CloudFront::Distribution", "Properties": {"DistributionConfig": {"Enabled": true, "Aliases": ["www.example.com"],
+			"ViewerCertificate": {"AcmCertificateArn": "arn:aws:acm:us-east-1:123456789012:certificate/c", "SslSupportMethod": "sni-only", "MinimumProtocolVersion": "TLSv1.2_2021"},
+			"Origins": [{"Id": "api", "DomainName": "api.example.com", "CustomOriginConfig": {"OriginProtocolPolicy": "https-only"},
+				"OriginCustomHeaders": [{"HeaderName": "x-secret", "HeaderValue": {"Fn::Join": ["", ["{{resolve:secretsmanager:", {"Ref": "Secret"}, ":SecretString:::}}"]]}}]}],
+			"DefaultCacheBehavior": {"TargetOriginId": "api", "ViewerProtocolPolicy": "https-only", "CachePolicyId": "4135ea2d-6df8-44a3-9df3-4b5a84be39ad"}}}},
+		"Record": {"Type": "AWS::Route53::RecordSet", "Properties": {"HostedZoneId": "ZONE", "Name": "www.example.com.", "Type": "A",
+			"AliasTarget": {"DNSName": {"Fn::GetAtt": ["Distribution", "DomainName"]}, "HostedZoneId": "Z2FDTNDATAQYW2"}}}},
+		"Outputs": {"Distribution": {"Value": {"Ref": "Distribution"}}, "Domain": {"Value": {"Fn::GetAtt": ["Distribution", "DomainName"]}}}}`)
+	if status, reason := deploying(t, cfn, "address")(cfntypes.ChangeSetTypeCreate, template); status != "CREATE_COMPLETE" {
+		t.Fatal(status, reason)
+	}
+	made := outputs(t, cfn, "address")
+	records := func() string {
+		body, _ := ask(t, a, http.MethodGet, "route53", "/2013-04-01/hostedzone/"+id+"/rrset", "")
+		return body
+	}
+	if got := records(); !strings.Contains(got, made["Domain"]) {
+		t.Errorf("records %s, want one of %s", got, made["Domain"])
+	}
+	got, _ := ask(t, a, http.MethodGet, "cloudfront", "/2020-05-31/distribution/"+made["Distribution"], "")
+	_, secret, _ := strings.Cut(got, "<HeaderValue>")
+	if secret, _, _ = strings.Cut(secret, "<"); len(secret) != 32 || !strings.Contains(got, "<CNAME>www.example.com<") || !strings.Contains(got, "<ACMCertificateArn>") {
+		t.Errorf("distribution %s", got)
+	}
+	if left := destroy("address"); left != "" || strings.Contains(records(), "www.example.com") {
+		t.Errorf("left: %s %s", left, records())
+	}
+}

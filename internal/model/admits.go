@@ -44,6 +44,11 @@ func (m *Model) Network(s *Service) NetworkOf {
 	return m.network(groups, group.Subnets)
 }
 
+// BalancerNetwork is where a load balancer is: in its subnets and its security groups.
+func (m *Model) BalancerNetwork(lb *LoadBalancer) NetworkOf {
+	return m.network(assembly.NewReader(m.Assembly, lb.Resource).Properties().Field("SecurityGroups"), lb.Subnets)
+}
+
 func (m *Model) network(groups assembly.Value, subnets []*Subnet) NetworkOf {
 	var n NetworkOf
 	for _, v := range groups.List() {

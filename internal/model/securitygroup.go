@@ -39,6 +39,8 @@ type SecurityGroupRule struct {
 	Peer *assembly.Resource
 	// IPv4 and IPv6 are ranges of addresses at the other end, like "0.0.0.0/0" or that of a VPC.
 	IPv4, IPv6 string
+	// Prefixes is the id of the list of addresses at the other end, as in pl-3b927c52; empty if none.
+	Prefixes string
 	// Protocol is like "tcp", or "-1" for any. The ports include both ends. Default: all.
 	Protocol         string
 	FromPort, ToPort int
@@ -59,6 +61,7 @@ func (r *SecurityGroupRule) read(v assembly.Value) {
 		r.IPv4 = v.Field("CidrIp").Text("")
 	}
 	r.IPv6 = v.Field("CidrIpv6").Text("")
+	r.Prefixes = cmp.Or(v.Field("SourcePrefixListId").Keyed(), v.Field("DestinationPrefixListId").Keyed())
 	r.Protocol = v.Field("IpProtocol").Text("-1")
 	r.FromPort, r.ToPort = v.Field("FromPort").Int(0, -1, 65535), v.Field("ToPort").Int(65535, -1, 65535)
 	if r.Protocol == "-1" {

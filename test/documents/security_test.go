@@ -37,17 +37,19 @@ func TestSecurityDocument(t *testing.T) {
 		switch {
 		case c.Argued():
 			state = "argued: " + c.Reason
+		case c.Yours:
+			state = fmt.Sprintf("**yours to set** with `%s`, if %s: %s", c.Setting, c.Optional, c.Reason)
 		case c.Setting != "":
 			state = fmt.Sprintf("**set in prod** by `%s`: %s", c.Setting, c.Reason)
 			if c.Optional != "" {
-				state = fmt.Sprintf("**set in prod** by `%s`, if a service has %s: %s", c.Setting, c.Optional, c.Reason)
+				state = fmt.Sprintf("**set in prod** by `%s`, if %s: %s", c.Setting, c.Optional, c.Reason)
 			} else if found == 0 {
 				t.Errorf("%s is met without %s", c.ID, c.Setting)
 			}
 		case found > 0:
 			t.Errorf("%s is not met: the templates have %d findings", c.ID, found)
 		case c.Optional != "" && len(prod.Assembly.Resources(c.Type)) == 0:
-			state = "met, if a service has " + c.Optional
+			state = "met, if " + c.Optional
 		}
 		if findings := c.Check(prod); len(findings) > 0 {
 			t.Errorf("%s is not met in prod: %v", c.ID, findings)
@@ -59,13 +61,19 @@ func TestSecurityDocument(t *testing.T) {
 		}
 		fmt.Fprintf(&table, "| [%s](%s) | `%s` | %s | %s |\n", c.ID, c.URL(), strings.TrimPrefix(c.Type, "AWS::"), c.Title, state)
 	}
-	golden.Compare(t, root+"/docs/security.md", fmt.Appendf(nil, securityText, len(controls.All), count["met"], count["set"], count["argued"], count["not met"], table.String()))
+	golden.Compare(t, root+"/docs/security.md", fmt.Appendf(nil, securityText, len(controls.All), count["met"], count["set"], count["yours"], count["argued"], count["not met"], table.String()))
 }
 
 // What closes an exception is a setting that production has, or that it is given.
 func TestSettingsOfControls(t *testing.T) {
 	for _, c := range controls.All {
 		if c.Setting == "" || c.Setting == "certificateArn" {
+			continue
+		}
+		if c.Yours {
+			if !slices.ContainsFunc(config.Table(), func(s config.Setting) bool { return s.Key == c.Setting }) {
+				t.Errorf("%s: there is no setting %s", c.ID, c.Setting)
+			}
 			continue
 		}
 		if !slices.ContainsFunc(config.Table(), func(s config.Setting) bool {
@@ -82,12 +90,14 @@ const securityText = `# Security controls
 <!-- Written by a test from the templates. To change this page, change the test or the stacks, and run make golden. -->
 
 The table has %d controls: those of AWS Security Hub, in 2026, for every resource type in the templates, and for what these
-resources make: instances, their volumes and interfaces, and a network ACL. One line is a rule of AWS Config that no control has.
+resources make: instances, their volumes and interfaces, and a network ACL. One line is a rule of AWS Config that no control has, and one
+is [a control of our own](#controls-of-our-own).
 
 | state | controls | what it means |
 |---|---|---|
 | met | %d | the templates of every phase meet the control, in the default profile and in prod |
 | set in prod | %d | the default profile does not meet the control; the setting makes a deployment meet it, and prod has the setting |
+| yours to set | %d | neither profile has what the control is about. If you have it, you give the setting |
 | argued | %d, of which %d are not met | no template is checked: the text says whether the control is met, is not met or does not apply, and why |
 
 The default profile is a deployment with the default settings. Prod is an environment called ` + "`prod`" + ` with a certificate.
@@ -100,7 +110,7 @@ CloudTrail, GuardDuty and Inspector, and EC2.7 (encryption of all new volumes).
 With ` + "`vpcId`" + ` you bring your own network, and the controls of its resources are up to you.
 
 [internal/analysis/controls](../internal/analysis/controls) has the table, and checks each control that is not argued. If a
-control finds nothing to check, it is not met; only the controls of volumes, repositories, tables and databases are met
+control finds nothing to check, it is not met; only the controls of volumes, repositories, tables, databases and fronts are met
 without any. If a template
 gains a resource type that the table says nothing about, a test fails. Three other tools check the templates:
 
@@ -109,6 +119,16 @@ gains a resource type that the table says nothing about, a test fails. Three oth
 
 Each finding is repaired, or suppressed beside the resource in ` + "`stacks/`" + `. The template has the reason. A suppression that is
 not needed fails the tests.
+
+## Controls of our own
+
+**Cutover.1.** With API Gateway or CloudFront before it, a load balancer admits only these fronts. While its security group admits others,
+clients pass by the front: no IAM, throttling, cache, web ACL or log of the front concerns them. So the control fails after a front is deployed, until
+you close the old door, which is a step of its own:
+
+1. Let all clients use the address of the front: ` + "`" + `ApiUrl` + "`" + ` or ` + "`" + `UiUrl` + "`" + ` in the outputs.
+2. Look at the requests that come past the front. The load balancer's access logs have them.
+3. Set ` + "`" + `directAccess` + "`" + ` to ` + "`" + `off` + "`" + `, and deploy. To open the door again, set it to ` + "`" + `on` + "`" + `.
 
 ## What the default profile gives up and saves
 

@@ -240,7 +240,7 @@ func (b *tab) fits(what string) {
 		b.Errorf("%s: it is wider than the window: %s", what, element)
 	}
 	// axe cannot tell the contrast of what is scrolled out of a window, and says so.
-	for _, finding := range value[[]string](b, `axe.run().then(({ violations, incomplete }) => [
+	for _, finding := range value[[]string](b, `axe.run({ resultTypes: ["violations", "incomplete"] }).then(({ violations, incomplete }) => [
 		...violations.flatMap((rule) => rule.nodes.map((node) => [rule, node])),
 		...incomplete.filter((rule) => rule.id === "color-contrast").flatMap((rule) => rule.nodes.filter((node) => node.any[0]?.data?.messageKey !== "bgOverlap").map((node) => [rule, node])),
 	].map(([rule, node]) => rule.id + ": " + node.html + " " + (node.failureSummary ?? "")))`) {

@@ -3,6 +3,7 @@ package page
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -283,13 +284,13 @@ func TestWriters(t *testing.T) {
 	if b.count("dialog [name=title][aria-invalid=true]") != 1 {
 		t.Error("the field is not marked")
 	}
-	b.click("Cancel")
+	b.click("Close")
 
 	b.click("Delete thread")
 	b.says("dialog h2", "Delete this thread?")
 	b.click("Delete")
 	b.says("dialog .problem", "409 Conflict")
-	b.click("Cancel")
+	b.click("Close")
 	thread := f.create(t, "threads", map[string]any{"title": "Short", "createdBy": 1})
 	b.load(strings.TrimPrefix(thread, "/api"))
 	b.click("Delete thread")
@@ -319,7 +320,7 @@ func TestWriters(t *testing.T) {
 	b.click("Save")
 	b.says("dialog .problem", "504 Gateway Timeout")
 	b.says("dialog .problem", "What is stored is what you wrote.")
-	b.click("Cancel")
+	b.click("Close")
 	b.load("/threads/3")
 	b.says("main li", "Changed")
 	items := b.count("main li")
@@ -371,18 +372,38 @@ func TestReading(t *testing.T) {
 		b.says("main", says)
 	}
 
-	var document atomic.Bool
+	answer := func(contentType, body string) {
+		f.change(func() {
+			f.instead = func(w http.ResponseWriter, r *http.Request) bool {
+				w.Header().Set("Content-Type", contentType)
+				w.WriteHeader(http.StatusBadGateway)
+				io.WriteString(w, body)
+				return true
+			}
+		})
+	}
+	answer("text/html", "<html><head><title>502 Bad Gateway</title></head><body><center><h1>no target</h1></center></body></html>")
+	b.load("/")
+	b.says("h1", "502 Bad Gateway")
+	b.says(".problem", "no target")
+	b.says(".problem", "The answer does not say which service sent it.")
+	answer("application/json", `{"message":"Internal server error"}`)
+	b.click("Try again")
+	b.says(".problem .text", "Internal server error")
 	f.change(func() {
 		f.instead = func(w http.ResponseWriter, r *http.Request) bool {
-			unavailable(w, document.Load())
+			unavailable(w, false)
 			return true
 		}
 	})
-	b.load("/")
-	b.says("h1", "503 Service Unavailable")
+	b.click("Try again")
 	b.says(".problem", "no service takes this path")
-	b.says(".problem", "The answer does not say which service sent it.")
-	document.Store(true)
+	f.change(func() {
+		f.instead = func(w http.ResponseWriter, r *http.Request) bool {
+			unavailable(w, true)
+			return true
+		}
+	})
 	b.click("Try again")
 	b.says(".problem", "The store does not answer.")
 	b.says(".problem", "Answered by posts. /api/threads?limit=50 Retry after 2 s.")

@@ -383,7 +383,31 @@ func noLifecycle(p assembly.Value) string {
 	return unless(len(p.Field("LifecycleConfiguration").Field("Rules").List()) > 0, "has no lifecycle")
 }
 
-// runtimes are those of Node.js that the documentation of Lambda.2 lists, and the one without a language that Lambda
+// runtimes are those of Node.js and Python that the documentation of Lambda.2 lists, and the one without a language that Lambda
 // supports until June 2029, which the control does not look at
 // (https://docs.aws.amazon.com/lambda/latest/dg/runtimes-provided.html).
-var runtimes = []string{"nodejs20.x", "nodejs22.x", "nodejs24.x", "provided.al2023"}
+var runtimes = []string{"nodejs20.x", "nodejs22.x", "nodejs24.x", "python3.10", "python3.11", "python3.12", "python3.13", "python3.14", "provided.al2023"}
+
+// buckets makes the check of every bucket.
+func buckets(problem func(r *report, bucket *assembly.Resource, p assembly.Value) string) check {
+	return func(r *report) {
+		for _, bucket := range r.resources(model.S3Bucket) {
+			reader := assembly.NewReader(r.Assembly, bucket)
+			if text := problem(r, bucket, reader.Properties()); text != "" {
+				r.findings = append(r.findings, Finding{bucket.String(), text})
+			}
+			for _, p := range reader.Problems() {
+				r.unknown = append(r.unknown, p.Err)
+			}
+		}
+	}
+}
+
+// takesDistributionLogs says whether a distribution logs to a bucket.
+// https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/standard-logging-legacy-s3.html
+func takesDistributionLogs(r *report, bucket *assembly.Resource) bool {
+	return slices.ContainsFunc(r.Distributions, func(d *model.Distribution) bool {
+		logging := assembly.NewReader(r.Assembly, d.Resource).Properties().Field("DistributionConfig").Field("Logging")
+		return logging.Field("Bucket").Elsewhere(model.S3Bucket, "RegionalDomainName", "DomainName") == bucket
+	})
+}

@@ -15,21 +15,22 @@ import (
 	"cutover/internal/model"
 )
 
-// Control is a control of AWS Security Hub. Either templates are checked for it, or there is a reason.
+// Control is a control of AWS Security Hub, or one of our own. Either templates are checked for it, or there is a reason.
 type Control struct {
-	// ID is Security Hub's. An ID without a "." is the name of an AWS Config rule that no control has.
+	// ID is Security Hub's. An ID without a "." is the name of an AWS Config rule that no control has. One of our own begins
+	// with "Cutover.".
 	ID string
 	// Title says what the control asks for, in our words.
 	Title string
 	// Type is the resource type that the control is about.
 	Type string
-	// Setting is what makes the deployment meet the control, and is set in production. Empty if the
-	// default profile meets the control, or nothing does.
+	// Setting is what makes the deployment meet the control. Empty if the default profile meets the
+	// control, or nothing does. Production has the setting, unless it is Yours to give.
 	Setting string
+	Yours   bool
 	// Reason says why the default profile does not meet the control, or why it is not checked.
 	Reason string
-	// Optional is what a service has if the deployment has resources of the type, like "volumes". Empty: a
-	// deployment always has some.
+	// Optional is when a deployment has resources of the type, like "a service has volumes". Empty: a deployment always has some.
 	Optional string
 
 	check check // nil if the control is argued
@@ -41,6 +42,9 @@ func (c Control) Argued() bool { return c.check == nil }
 // URL is the address of the control's documentation.
 func (c Control) URL() string {
 	service, number, ok := strings.Cut(strings.ToLower(c.ID), ".")
+	if service == "cutover" {
+		return "#controls-of-our-own"
+	}
 	if !ok {
 		return "https://docs.aws.amazon.com/config/latest/developerguide/" + service + ".html"
 	}

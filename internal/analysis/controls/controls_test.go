@@ -44,8 +44,37 @@ const good = `{
 		"Name": "shop", "User": "65532:65532", "ReadonlyRootFilesystem": true,
 		"LogConfiguration": {"LogDriver": "awslogs"}, "Environment": [{"Name": "PORT", "Value": "3000"}]}]}},
 	"Service": {"Type": "AWS::ECS::Service", "Properties": {"ServiceName": "shop", "Tags": [{"Key": "app", "Value": "shop"}]}},
+	"Front": {"Type": "AWS::EC2::SecurityGroup", "Properties": {"Tags": [{"Key": "app", "Value": "shop"}]}},
+	"Inner": {"Type": "AWS::EC2::SecurityGroup", "Properties": {"SecurityGroupIngress": [{"SourceSecurityGroupId": {"Fn::GetAtt": ["Front", "GroupId"]}, "IpProtocol": "tcp", "FromPort": 80, "ToPort": 80}], "Tags": [{"Key": "app", "Value": "shop"}]}},
+	"Link": {"Type": "AWS::ApiGatewayV2::VpcLink", "Properties": {"SecurityGroupIds": [{"Fn::GetAtt": ["Front", "GroupId"]}], "SubnetIds": [{"Ref": "SubnetA"}, {"Ref": "SubnetB"}]}},
+	"Api": {"Type": "AWS::ApiGateway::RestApi"},
+	"Method": {"Type": "AWS::ApiGateway::Method", "Properties": {"RestApiId": {"Ref": "Api"}, "ResourceId": {"Fn::GetAtt": ["Api", "RootResourceId"]}, "HttpMethod": "ANY", "Integration": {"Type": "HTTP_PROXY", "ConnectionType": "VPC_LINK",
+		"ConnectionId": {"Ref": "Link"}, "IntegrationTarget": {"Ref": "Balancer"}, "Uri": {"Fn::Sub": "http://${Balancer.DNSName}/"}}}},
+	"Stage": {"Type": "AWS::ApiGateway::Stage", "Properties": {"RestApiId": {"Ref": "Api"}, "StageName": "live", "TracingEnabled": true, "MethodSettings": [
+		{"ResourcePath": "/*", "HttpMethod": "*", "LoggingLevel": "ERROR"}, {"ResourcePath": "/~1api", "HttpMethod": "GET", "LoggingLevel": "INFO", "CachingEnabled": true, "CacheDataEncrypted": true}]}},
+	"Acl": {"Type": "AWS::WAFv2::WebACL", "Properties": {"Rules": [{"Name": "common", "VisibilityConfig": {"CloudWatchMetricsEnabled": true}}]}},
+	"Association": {"Type": "AWS::WAFv2::WebACLAssociation", "Properties": {"WebACLArn": {"Fn::GetAtt": ["Acl", "Arn"]}, "ResourceArn": {"Fn::Sub": "arn:${AWS::Partition}:apigateway:${AWS::Region}::/restapis/${Api}/stages/${Stage}"}}},
+	"Access": {"Type": "AWS::CloudFront::OriginAccessControl"},
+	"Distribution": {"Type": "AWS::CloudFront::Distribution", "Properties": {"Tags": [{"Key": "app", "Value": "shop"}], "DistributionConfig": {"DefaultRootObject": "index.html", "Logging": {"Bucket": {"Fn::GetAtt": ["Lines", "RegionalDomainName"]}},
+		"DefaultCacheBehavior": {"TargetOriginId": "page", "ViewerProtocolPolicy": "redirect-to-https"}, "CacheBehaviors": [{"PathPattern": "/api*", "TargetOriginId": "api", "ViewerProtocolPolicy": "https-only"}],
+		"Origins": [
+			{"Id": "page", "DomainName": {"Fn::GetAtt": ["Page", "RegionalDomainName"]}, "OriginAccessControlId": {"Fn::GetAtt": ["Access", "Id"]}, "S3OriginConfig": {"OriginAccessIdentity": ""}},
+			{"Id": "api", "DomainName": "api.example", "CustomOriginConfig": {"OriginProtocolPolicy": "https-only", "OriginSSLProtocols": ["TLSv1.2"]}},
+			{"Id": "vpc", "DomainName": {"Fn::GetAtt": ["Balancer", "DNSName"]}, "VpcOriginConfig": {"VpcOriginId": {"Fn::GetAtt": ["Way", "Id"]}}}],
+		"ViewerCertificate": {"AcmCertificateArn": "arn:aws:acm:us-east-1:1:certificate/a", "SslSupportMethod": "sni-only", "MinimumProtocolVersion": "TLSv1.2_2025"}}}},
+	"Way": {"Type": "AWS::CloudFront::VpcOrigin", "Properties": {"VpcOriginEndpointConfig": {"Arn": {"Ref": "Balancer"}}}},
+	"Page": {"Type": "AWS::S3::Bucket", "Properties": {
+		"PublicAccessBlockConfiguration": {"BlockPublicAcls": true, "BlockPublicPolicy": true, "IgnorePublicAcls": true, "RestrictPublicBuckets": true},
+		"OwnershipControls": {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}}},
+	"PagePolicy": {"Type": "AWS::S3::BucketPolicy", "Properties": {"PolicyDocument": {"Statement": [{"Effect": "Deny", "Principal": {"AWS": "*"}, "Action": "s3:*", "Condition": {"Bool": {"aws:SecureTransport": "false"}}}]}}},
+	"PageFiles": {"Type": "Custom::CDKBucketDeployment", "Properties": {"DestinationBucketName": {"Ref": "Page"}}},
+	"Lines": {"Type": "AWS::S3::Bucket", "Properties": {
+		"PublicAccessBlockConfiguration": {"BlockPublicAcls": true, "BlockPublicPolicy": true, "IgnorePublicAcls": true, "RestrictPublicBuckets": true},
+		"OwnershipControls": {"Rules": [{"ObjectOwnership": "BucketOwnerPreferred"}]},
+		"LifecycleConfiguration": {"Rules": [{"Status": "Enabled", "ExpirationInDays": 30}]}}},
+	"LinesPolicy": {"Type": "AWS::S3::BucketPolicy", "Properties": {"PolicyDocument": {"Statement": [{"Effect": "Deny", "Principal": {"AWS": "*"}, "Action": "s3:*", "Condition": {"Bool": {"aws:SecureTransport": "false"}}}]}}},
 	"Balancer": {"Type": "AWS::ElasticLoadBalancingV2::LoadBalancer", "Properties": {
-		"Subnets": [{"Ref": "SubnetA"}, {"Ref": "SubnetB"}],
+		"SecurityGroups": [{"Fn::GetAtt": ["Inner", "GroupId"]}], "Subnets": [{"Ref": "SubnetA"}, {"Ref": "SubnetB"}],
 		"LoadBalancerAttributes": [
 			{"Key": "routing.http.drop_invalid_header_fields.enabled", "Value": "true"},
 			{"Key": "access_logs.s3.enabled", "Value": "true"},
@@ -206,7 +235,7 @@ func TestViolations(t *testing.T) {
 		{"EC2.18", object{"Rule": object{"Type": "AWS::EC2::SecurityGroupIngress", "Properties": object{"CidrIpv6": "::/0", "IpProtocol": "-1"}}},
 			[]string{"shop/Rule lets anybody reach port 0"}},
 		{"EC2.19", object{"Firewall.SecurityGroupIngress": open(2900, 3100)}, []string{"shop/Firewall lets anybody reach port 3000"}},
-		{"EC2.19", object{"Firewall": nil, "Rule": nil}, []string{"there is no AWS::EC2::SecurityGroup"}},
+		{"EC2.19", object{"Firewall": nil, "Rule": nil, "Front": nil, "Inner": nil}, []string{"there is no AWS::EC2::SecurityGroup"}},
 		{"EC2.170", object{"Template.LaunchTemplateData.MetadataOptions": nil}, []string{"shop/Template allows version 1 of the metadata service"}},
 		{"EC2.181", object{"Template.LaunchTemplateData.BlockDeviceMappings.0.Ebs.Encrypted": false}, []string{"shop/Template does not encrypt /dev/xvda"}},
 		{"EC2.181", object{"Template.LaunchTemplateData.BlockDeviceMappings": nil}, []string{"shop/Template leaves its volumes to the image"}},
@@ -317,7 +346,7 @@ func TestViolations(t *testing.T) {
 		{"S3.5", object{"BucketPolicy.PolicyDocument.Statement.0.Condition": nil}, []string{"shop/BucketPolicy lets in requests without TLS"}},
 		{"S3.5", object{"BucketPolicy.PolicyDocument.Statement.0.Effect": "Allow"}, []string{"shop/BucketPolicy lets in requests without TLS"}},
 		{"S3.6", object{"BucketPolicy.PolicyDocument.Statement.0.Effect": "Allow", "BucketPolicy.PolicyDocument.Statement.0.Principal.AWS": []any{"arn:aws:iam::1:root"}}, []string{"shop/BucketPolicy lets in arn:aws:iam::1:root"}},
-		{"S3.10", object{"Bucket.LifecycleConfiguration": nil}, []string{"shop/Bucket has no lifecycle"}},
+		{"S3.10", object{"Bucket.LifecycleConfiguration": nil, "Bucket.VersioningConfiguration": object{"Status": "Enabled"}}, []string{"shop/Bucket has no lifecycle"}},
 		{"S3.12", object{"Bucket.OwnershipControls.Rules.0.ObjectOwnership": "ObjectWriter"}, []string{"shop/Bucket lets access control lists decide"}},
 		{"S3.12", object{"Bucket.OwnershipControls": nil}, []string{"shop/Bucket lets access control lists decide"}},
 		{"S3.13", object{"Bucket.LifecycleConfiguration.Rules": []any{}}, []string{"shop/Bucket has no lifecycle"}},
@@ -363,10 +392,61 @@ func TestViolations(t *testing.T) {
 		{"SNS.1", object{"Topic.KmsMasterKeyId": nil}, []string{"shop/Topic has no key"}},
 		{"SNS.4", object{"TopicPolicy.PolicyDocument.Statement.0.Principal": "*"}, []string{"shop/TopicPolicy lets in *"}},
 	}
+	// The old door: what the load balancer admits past its fronts.
+	inner := func(rule object) object {
+		maps.Copy(rule, object{"IpProtocol": "tcp", "FromPort": 80, "ToPort": 80})
+		return object{"Inner.SecurityGroupIngress": []any{object{"SourceSecurityGroupId": object{"Fn::GetAtt": []any{"Front", "GroupId"}}}, rule}}
+	}
+	door := func(who string) []string {
+		return []string{"shop/Balancer admits " + who + " past its front: set directAccess to off, and before a public load balancer set front to apigateway or scheme to internal"}
+	}
+	tests = append(tests,
+		violation{"APIGateway.1", object{"Stage.MethodSettings": nil}, []string{"shop/Stage has no execution log for all methods"}},
+		violation{"APIGateway.1", object{"Stage.MethodSettings.0.LoggingLevel": "OFF"}, []string{"shop/Stage has no execution log for * *"}},
+		violation{"APIGateway.1", object{"Stage.MethodSettings.1.LoggingLevel": nil}, []string{"shop/Stage has no execution log for GET /api"}},
+		violation{"APIGateway.3", object{"Stage.TracingEnabled": nil}, []string{"shop/Stage is not traced"}},
+		violation{"APIGateway.4", object{"Association": nil}, []string{"shop/Stage has no web ACL"}},
+		violation{"APIGateway.4", object{"Association.ResourceArn": object{"Fn::Sub": "arn:${AWS::Partition}:apigateway:${AWS::Region}::/restapis/${Api}/stages/other"}}, []string{"shop/Stage has no web ACL"}},
+		violation{"APIGateway.4", object{"Association.ResourceArn": object{"Fn::Join": []any{"", []any{"arn:aws:apigateway:us-east-1::/restapis/", object{"Ref": "Api"}, "/stages/", object{"Ref": "Stage"}}}}}, nil},
+		violation{"APIGateway.5", object{"Stage.MethodSettings.1.CacheDataEncrypted": false}, []string{"shop/Stage does not encrypt the cache of GET /api"}},
+		violation{"APIGateway.5", object{"Stage.MethodSettings.1.CacheDataEncrypted": nil, "Stage.MethodSettings.1.CachingEnabled": nil}, nil},
+		violation{"CloudFront.1", object{"Distribution.DistributionConfig.DefaultRootObject": nil}, []string{"shop/Distribution has no default root object"}},
+		violation{"CloudFront.3", object{"Distribution.DistributionConfig.DefaultCacheBehavior.ViewerProtocolPolicy": "allow-all"}, []string{"shop/Distribution answers over plain HTTP for all other paths"}},
+		violation{"CloudFront.3", object{"Distribution.DistributionConfig.CacheBehaviors.0.ViewerProtocolPolicy": nil}, []string{"shop/Distribution answers over plain HTTP for /api*"}},
+		violation{"CloudFront.5", object{"Distribution.DistributionConfig.Logging": nil}, []string{"shop/Distribution does not log requests"}},
+		violation{"CloudFront.7", object{"Distribution.DistributionConfig.ViewerCertificate": nil}, []string{"shop/Distribution has CloudFront's certificate"}},
+		violation{"CloudFront.8", object{"Distribution.DistributionConfig.ViewerCertificate.SslSupportMethod": "vip"}, []string{"shop/Distribution has an address of its own"}},
+		violation{"CloudFront.8", object{"Distribution.DistributionConfig.ViewerCertificate": nil}, nil},
+		violation{"CloudFront.9", object{"Distribution.DistributionConfig.Origins.1.CustomOriginConfig.OriginProtocolPolicy": "match-viewer"}, []string{"shop/Distribution asks by plain HTTP (api)"}},
+		violation{"CloudFront.10", object{"Distribution.DistributionConfig.Origins.1.CustomOriginConfig.OriginSSLProtocols": []any{"SSLv3", "TLSv1.2"}}, []string{"shop/Distribution uses SSL 3 (api)"}},
+		violation{"CloudFront.12", object{"Distribution.DistributionConfig.Origins.0.DomainName": "gone.s3.amazonaws.com"}, []string{"shop/Distribution is no bucket of the templates (page)"}},
+		violation{"CloudFront.13", object{"Distribution.DistributionConfig.Origins.0.OriginAccessControlId": nil}, []string{"shop/Distribution has no origin access control (page)"}},
+		violation{"CloudFront.15", object{"Distribution.DistributionConfig.ViewerCertificate.MinimumProtocolVersion": "TLSv1"}, []string{"shop/Distribution has the policy TLSv1"}},
+		violation{"CloudFront.15", object{"Distribution.DistributionConfig.ViewerCertificate.MinimumProtocolVersion": nil}, []string{"shop/Distribution has the policy none"}},
+		violation{"CloudFront.15", object{"Distribution.DistributionConfig.ViewerCertificate": nil}, nil},
+		violation{"Cutover.1", inner(object{"CidrIp": "0.0.0.0/0"}), door("anybody")},
+		violation{"Cutover.1", inner(object{"CidrIpv6": "::/0"}), door("anybody")},
+		violation{"Cutover.1", inner(object{"CidrIp": object{"Fn::GetAtt": []any{"Vpc", "CidrBlock"}}}), door("10.0.0.0/16")},
+		violation{"Cutover.1", inner(object{"SourceSecurityGroupId": object{"Fn::GetAtt": []any{"Firewall", "GroupId"}}}), door("shop/Firewall")},
+		violation{"Cutover.1", inner(object{"SourcePrefixListId": "pl-1"}), nil}, // CloudFront's
+		violation{"Cutover.1", object{"Way": nil, "Distribution": nil, "Inner.SecurityGroupIngress": []any{object{"SourcePrefixListId": "pl-1", "IpProtocol": "tcp"}}}, door("pl-1")},
+		violation{"Cutover.1", object{"Balancer.SecurityGroups": []any{"sg-1"}}, door("whom its security groups admit, which are not known")},
+		violation{"Cutover.1", object{"Balancer.SecurityGroups": refs("Firewall"), "Method": nil, "Way": nil, "Distribution": nil}, nil}, // no front
+		// A service that calls through the load balancer is no door.
+		violation{"Cutover.1", object{"Task.NetworkMode": "awsvpc", "Service.TaskDefinition": object{"Ref": "Task"}, "Service.NetworkConfiguration": object{"AwsvpcConfiguration": object{"SecurityGroups": refs("Firewall")}},
+			"Inner.SecurityGroupIngress": []any{object{"SourceSecurityGroupId": object{"Fn::GetAtt": []any{"Firewall", "GroupId"}}, "IpProtocol": "tcp"}}}, nil},
+		violation{"S3.10", object{"Bucket.LifecycleConfiguration": nil}, nil}, // no versions
+		violation{"S3.12", object{"Distribution.DistributionConfig.Logging": nil}, []string{"shop/Lines lets access control lists decide"}},
+		violation{"S3.13", object{"PageFiles": nil}, []string{"shop/Page has no lifecycle"}},
+		violation{"WAF.10", object{"Acl.Rules": nil}, []string{"shop/Acl has no rule"}},
+		violation{"WAF.12", object{"Acl.Rules.0.VisibilityConfig": nil}, []string{"shop/Acl has no metrics for common"}},
+		violation{"Lambda.1", object{"Permission": object{"Type": "AWS::Lambda::Permission", "Properties": object{"Action": "lambda:InvokeFunction", "Principal": "apigateway.amazonaws.com", "SourceArn": "arn:aws:execute-api:us-east-1:1:a/live/*/*"}}}, nil},
+		violation{"Lambda.1", object{"Permission": object{"Type": "AWS::Lambda::Permission", "Properties": object{"Action": "lambda:InvokeFunction", "Principal": "apigateway.amazonaws.com"}}}, []string{"shop/Permission lets somebody call a function"}},
+	)
 	for control, id := range map[string]string{
 		"AutoScaling.10": "Group", "EC2.37": "Address", "EC2.39": "Internet", "EC2.40": "Nat", "EC2.42": "Routes", "EC2.43": "Firewall", "EC2.44": "SubnetB", "EC2.46": "Vpc",
 		"EC2.48": "FlowLog", "ECS.13": "Service", "ECS.14": "Cluster", "ECS.15": "Task", "SNS.3": "Topic",
-		"RDS.28": "Database", "RDS.30": "Writer", "RDS.33": "SubnetGroup",
+		"RDS.28": "Database", "RDS.30": "Writer", "RDS.33": "SubnetGroup", "CloudFront.14": "Distribution",
 	} {
 		tests = append(tests, violation{control, object{id + ".Tags": nil}, []string{"shop/" + id + " has no tag"}})
 	}

@@ -32,7 +32,8 @@ const (
 	ofMySQL     = "does not apply: it is about Aurora MySQL"
 	ofRDS       = "does not apply: it is about instances of Amazon RDS, and the engine is Aurora"
 	ofTheOne    = "does not apply to an instance of a cluster"
-	ownRotation = "RDS makes the only secret, that of the database's administrator"
+	ownRotation = "RDS makes the secret of the database's administrator"
+	ofOrigin    = "that of a page before a public load balancer"
 )
 
 // rds are the controls of databases (https://docs.aws.amazon.com/securityhub/latest/userguide/rds-controls.html).
@@ -100,11 +101,11 @@ var rds = []Control{
 // rotates a secret that it makes every seven days
 // (https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/rds-secrets-manager.html).
 var secretsManager = []Control{
-	argued("SecretsManager.1", model.SecretsManagerSecret, "is rotated", "met: "+ownRotation+", and rotates it"),
-	argued("SecretsManager.2", model.SecretsManagerSecret, "was rotated without an error", "met as far as RDS tells: "+ownRotation+", and rotates it"),
-	argued("SecretsManager.3", model.SecretsManagerSecret, "is used", "not met: "+ownRotation+", and people read it only to set databases up"),
-	argued("SecretsManager.4", model.SecretsManagerSecret, "is rotated in time", "met: "+ownRotation+", and rotates it every seven days"),
-	argued("SecretsManager.5", model.SecretsManagerSecret, "has a tag", "not met: "+ownRotation+"; no template gives it tags"),
+	argued("SecretsManager.1", model.SecretsManagerSecret, "is rotated", "not met for "+ofOrigin+", since CloudFront and the load balancer would need a new value at once; met for the other: "+ownRotation+", and rotates it"),
+	argued("SecretsManager.2", model.SecretsManagerSecret, "was rotated without an error", "met as far as RDS tells: "+ownRotation+", and rotates it; it does not apply to "+ofOrigin+", which is not rotated"),
+	argued("SecretsManager.3", model.SecretsManagerSecret, "is used", "not met: "+ownRotation+", and people read it only to set databases up; a deployment reads "+ofOrigin),
+	argued("SecretsManager.4", model.SecretsManagerSecret, "is rotated in time", "met: "+ownRotation+", and rotates it every seven days; not met for "+ofOrigin+" (SecretsManager.1)"),
+	argued("SecretsManager.5", model.SecretsManagerSecret, "has a tag", "not met: "+ownRotation+", and no template gives it tags; "+ofOrigin+" has tags"),
 }
 
 // ifNeverPaused is a control that a cluster meets if it has capacity all the time, as in production.

@@ -13,7 +13,7 @@ import (
 // the order of Security Hub's services and numbers
 // (https://docs.aws.amazon.com/securityhub/latest/userguide/securityhub-controls-reference.html, as of
 // 2026). Controls that ask an account are left out: no template answers them.
-var All = slices.Concat(autoScaling, cloudFormation, cloudWatch, dynamoDB, ec2, ecr, ecs, efs, elb, iam, kms, lambda, rds, s3, secretsManager, sns, ssm)
+var All = slices.Concat(apiGateway, autoScaling, cloudFormation, cloudFront, cloudWatch, ourOwn, dynamoDB, ec2, ecr, ecs, efs, elb, iam, kms, lambda, rds, s3, secretsManager, sns, ssm, waf)
 
 // met is a control that the default profile meets.
 func met(id, resourceType, title string, check check) Control {
@@ -40,8 +40,17 @@ func tagged(id, resourceType string) Control {
 	return met(id, resourceType, "has a tag", plain(resourceType, untagged))
 }
 
-// What a service may do without.
-const volumes, images, aTable, aDatabase = "volumes", "an image that is built here", "a table", "a database"
+// When a deployment has what a control is about.
+const (
+	volumes   = "a service has volumes"
+	images    = "a service has an image that is built here"
+	aTable    = "a service has a table"
+	aDatabase = "a service has a database"
+	anAPI     = "API Gateway is before the load balancer"
+	aPage     = "the page is on"
+	anACL     = "a web ACL is on"
+	aFront    = "a front is before the load balancer"
+)
 
 // Reasons that several controls have.
 const (
@@ -51,7 +60,7 @@ const (
 	noBucket    = "by default there is no bucket of access logs"
 	cleartext   = "not met: HTTP between the load balancer and the tasks is cleartext; it stays in the VPC, between two security groups; TLS would need a certificate in each container, and its renewal"
 	replaced    = "does not apply: instances are not patched but replaced, by the newest machine image"
-	ownFunction = "not met: CDK's own function, which runs only when the network is deployed"
+	ownFunction = "not met: CDK's own functions, which run only when the network or the page is deployed"
 )
 
 var autoScaling = []Control{
@@ -113,7 +122,7 @@ var ec2 = []Control{
 	met("EC2.18", model.EC2SecurityGroup, "opens only ports 80 and 443 to everybody", openPorts(func(port int) bool { return port != 80 && port != 443 })),
 	met("EC2.19", model.EC2SecurityGroup, "opens no port with a high risk to everybody", openPorts(highRisk)),
 	argued("EC2.21", model.EC2NetworkACL, "does not let everybody in to ports 22 and 3389", "not met: the default network ACL lets all in; the security groups decide, and neither opens these ports"),
-	argued("EC2.22", model.EC2SecurityGroup, "is in use", "met while the stacks exist: one is the load balancers', one the instances', and one the tasks' of each service on Fargate"),
+	argued("EC2.22", model.EC2SecurityGroup, "is in use", "met while the stacks exist: one is the load balancers', one the instances', one the tasks' of each service on Fargate, and one the VPC link's"),
 	argued("EC2.24", model.EC2Instance, "is not paravirtual", "met by the machine image, which is made for hardware virtualization"),
 	met("EC2.25", model.EC2LaunchTemplate, "gives instances no public addresses", every(model.EC2LaunchTemplate, noPublicAddress, "LaunchTemplateData.NetworkInterfaces")),
 	argued("EC2.28", model.EC2Volume, "has backups", "does not apply: instances and containers keep no data"),
@@ -255,8 +264,8 @@ var lambda = []Control{
 	met("Lambda.1", model.LambdaFunction, "may not be called by the public", func(r *report) {
 		r.resources(model.LambdaFunction)
 		for _, permission := range r.FunctionPermissions {
-			// Without a source, a load balancer of any account may call it.
-			if !permission.ByLoadBalancers() || permission.Unlimited() {
+			// Without a source, a load balancer or an API of any account may call it.
+			if !permission.ByLoadBalancers() && !permission.By(model.APIGateway) || permission.Unlimited() {
 				r.findings = append(r.findings, Finding{permission.Resource.String(), "lets somebody call a function"})
 			}
 		}
@@ -266,13 +275,14 @@ var lambda = []Control{
 		// The control passes over images.
 		return unless(slices.Contains(runtimes, runtime) || p.Field("PackageType").Text("") == "Image", "has the runtime "+runtime)
 	})),
-	argued("Lambda.3", model.LambdaFunction, "is in a VPC", "not met: a service's function calls only public endpoints, and needs no way into the VPC; CDK's own function calls the API of Amazon EC2"),
+	argued("Lambda.3", model.LambdaFunction, "is in a VPC", "not met: a service's function calls only public endpoints, and needs no way into the VPC; CDK's own functions call the APIs of Amazon EC2 and S3"),
 	argued("Lambda.5", model.LambdaFunction, "is in several zones, if in a VPC", "does not apply: no function is in a VPC"),
 	argued("Lambda.6", model.LambdaFunction, "has a tag", ownFunction+"; a service's function has tags"),
 	argued("Lambda.7", model.LambdaFunction, "is traced by X-Ray", ownFunction+"; a service's function traces by OpenTelemetry if it is set up, as a task does"),
 }
 
 var s3 = []Control{
+	argued("S3.1", model.S3Bucket, "is blocked for the public by its account", "does not apply: it asks the account; each bucket blocks public access itself (S3.8)"),
 	set("S3.2", model.S3Bucket, "cannot be read by the public", "accessLogs", noBucket, notPublic(model.S3Bucket, model.S3BucketPolicy, "PolicyDocument")),
 	set("S3.3", model.S3Bucket, "cannot be written by the public", "accessLogs", noBucket, notPublic(model.S3Bucket, model.S3BucketPolicy, "PolicyDocument")),
 	set("S3.5", model.S3Bucket, "refuses requests without TLS", "accessLogs", noBucket, plain(model.S3BucketPolicy, func(p assembly.Value) string {
@@ -284,7 +294,7 @@ var s3 = []Control{
 		return "lets in requests without TLS"
 	})),
 	set("S3.6", model.S3Bucket, "is closed to other accounts", "accessLogs", noBucket, notPublic(model.S3Bucket, model.S3BucketPolicy, "PolicyDocument")),
-	argued("S3.7", model.S3Bucket, "is copied to another region", "not met: the lines of requests are not worth their storage twice"),
+	argued("S3.7", model.S3Bucket, "is copied to another region", "not met: the lines of requests are not worth their storage twice, and the page comes from this repository"),
 	set("S3.8", model.S3Bucket, "blocks public access", "accessLogs", noBucket, plain(model.S3Bucket, func(p assembly.Value) string {
 		block := p.Field("PublicAccessBlockConfiguration")
 		for _, name := range []string{"BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"} {
@@ -294,17 +304,22 @@ var s3 = []Control{
 		}
 		return ""
 	})),
-	argued("S3.9", model.S3Bucket, "logs requests to it", "not met: the bucket itself holds access logs, and only their delivery writes; logs of that would call for logs in turn"),
-	set("S3.10", model.S3Bucket, "has a lifecycle if it keeps versions", "accessLogs", noBucket, plain(model.S3Bucket, noLifecycle)),
-	argued("S3.11", model.S3Bucket, "tells of events", "not met: each event would be a new line of the access log"),
-	set("S3.12", model.S3Bucket, "uses no access control lists", "accessLogs", noBucket, plain(model.S3Bucket, func(p assembly.Value) string {
-		rules := p.Field("OwnershipControls").Field("Rules").List()
-		return unless(len(rules) == 1 && rules[0].Field("ObjectOwnership").Text("") == "BucketOwnerEnforced", "lets access control lists decide")
+	argued("S3.9", model.S3Bucket, "logs requests to it", "not met: a bucket of access logs is written by their delivery alone, and logs of that would call for logs in turn; the page's bucket is read by CloudFront alone, which logs requests"),
+	set("S3.10", model.S3Bucket, "has a lifecycle if it keeps versions", "accessLogs", noBucket, plain(model.S3Bucket, func(p assembly.Value) string {
+		return unless(p.Field("VersioningConfiguration").Field("Status").Text("") != "Enabled" || noLifecycle(p) == "", "has no lifecycle")
 	})),
-	set("S3.13", model.S3Bucket, "has a lifecycle", "accessLogs", noBucket, plain(model.S3Bucket, noLifecycle)),
-	argued("S3.14", model.S3Bucket, "keeps versions", "not met: no object is written twice, and nobody but the delivery may write"),
+	argued("S3.11", model.S3Bucket, "tells of events", "not met: each event would be a new line of the access log, or a file of the page while it is deployed"),
+	set("S3.12", model.S3Bucket, "uses no access control lists, unless CloudFront logs to it, which needs one", "accessLogs", noBucket, buckets(func(r *report, bucket *assembly.Resource, p assembly.Value) string {
+		rules := p.Field("OwnershipControls").Field("Rules").List()
+		return unless(len(rules) == 1 && rules[0].Field("ObjectOwnership").Text("") == "BucketOwnerEnforced" || takesDistributionLogs(r, bucket), "lets access control lists decide")
+	})),
+	set("S3.13", model.S3Bucket, "has a lifecycle, unless it has the page, whose versions stay for the way back", "accessLogs", noBucket, buckets(func(r *report, bucket *assembly.Resource, p assembly.Value) string {
+		files := slices.ContainsFunc(r.BucketFiles, func(f *model.BucketFiles) bool { return f.Bucket != nil && f.Bucket.Resource == bucket })
+		return unless(files || noLifecycle(p) == "", "has no lifecycle")
+	})),
+	argued("S3.14", model.S3Bucket, "keeps versions", "not met: no object is written twice, and nobody but the delivery of logs and the deployment of the page may write; a version of the page has a directory of its own"),
 	argued("S3.15", model.S3Bucket, "locks its objects", "not met: the lines go after their time; a lock is for evidence that even the owner must not delete"),
-	argued("S3.17", model.S3Bucket, "is encrypted with a key of KMS", "not met: load balancers write access logs only to buckets with S3's own keys"),
+	argued("S3.17", model.S3Bucket, "is encrypted with a key of KMS", "not met: load balancers write access logs only to buckets with S3's own keys, and the page is public"),
 	argued("S3.20", model.S3Bucket, "needs MFA for deletions", "does not apply: this needs versions (S3.14)"),
 }
 

@@ -157,6 +157,12 @@ func (e *environment) add(m *model.Model, resource *assembly.Resource) error {
 		keys, err = e.cluster(v, service, keys)
 	case *model.DatabaseInstance:
 		keys, err = e.database(v, service, keys)
+	case *model.APIStage:
+		keys, err = e.stage(v, keys)
+	case *model.Distribution:
+		e.fronts.distribution = true
+	case *model.WebACL:
+		keys, err = e.webACL(v, service, keys)
 	case *model.TaskDefinition:
 		if !readsSecrets(v) {
 			keys = nil
@@ -180,10 +186,6 @@ func (e *environment) add(m *model.Model, resource *assembly.Resource) error {
 			service = model.Tag(v.Target.Service.Resource, "service")
 		}
 		err = v.Problem("PolicyType")
-	}
-	switch resource.Type {
-	case model.APIGatewayStage, model.CloudFrontDistribution, model.WAFWebACL:
-		keys, err = e.front(m, resource, keys)
 	}
 	for _, key := range keys {
 		_, byTraffic := prices.Traffic[key]

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 
-	"cutover/internal/assembly"
 	"cutover/internal/model"
 )
 
@@ -15,37 +14,28 @@ func (f fronts) or(other fronts) fronts {
 	return fronts{f.api || other.api, f.acl || other.acl, f.distribution || other.distribution}
 }
 
-// front leaves out the prices that a stage, a distribution or a web ACL does not have.
-func (e *environment) front(m *model.Model, resource *assembly.Resource, keys []string) ([]string, error) {
-	reader := assembly.NewReader(m.Assembly, resource)
-	p := reader.Properties()
-	switch resource.Type {
-	case model.APIGatewayStage:
-		e.fronts.api = true
-		size := p.Field("CacheClusterSize").Text("0.5")
-		if cached := p.Field("CacheClusterEnabled").Bool(false); !cached || size != "0.5" {
-			keys = without(keys, "apiCache")
-			if cached {
-				e.unpriced["cache of "+size+" GB"]++
-			}
+// stage leaves out the prices that a stage does not have.
+func (e *environment) stage(v *model.APIStage, keys []string) ([]string, error) {
+	e.fronts.api = true
+	if v.CacheGB != "0.5" {
+		keys = without(keys, "apiCache")
+		if v.CacheGB != "" {
+			e.unpriced["cache of "+v.CacheGB+" GB"]++
 		}
-		if !p.Field("TracingEnabled").Bool(false) {
-			keys = without(keys, "traces")
-		}
-	case model.WAFWebACL:
-		e.fronts.acl = true
-		keys = without(keys, "webACLRule")
-		if rules := len(p.Field("Rules").List()); rules > 0 {
-			e.things = append(e.things, thing{"webACLRule", rules, model.Tag(resource, "service"), ""})
-		}
-	case model.CloudFrontDistribution:
-		e.fronts.distribution = true
 	}
-	var errs []error
-	for _, problem := range reader.Problems() {
-		errs = append(errs, problem.Err)
+	if !v.Tracing {
+		keys = without(keys, "traces")
 	}
-	return keys, assembly.Join(errs...)
+	return keys, v.Problem("CacheClusterEnabled", "CacheClusterSize", "TracingEnabled")
+}
+
+// webACL counts the rules of a web ACL.
+func (e *environment) webACL(v *model.WebACL, service string, keys []string) ([]string, error) {
+	e.fronts.acl = true
+	if v.Rules > 0 {
+		e.things = append(e.things, thing{"webACLRule", v.Rules, service, ""})
+	}
+	return without(keys, "webACLRule"), v.Problem("Rules")
 }
 
 // prices are what a million requests cost at each front. There are none without a front.

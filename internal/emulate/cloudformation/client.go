@@ -52,6 +52,7 @@ var jsonTargets = map[string]string{
 	"ecr":                     "AmazonEC2ContainerRegistry_V20150921.",
 	"ecs":                     "AmazonEC2ContainerServiceV20141113.",
 	"logs":                    "Logs_20140328.",
+	"secretsmanager":          "secretsmanager.",
 	"servicediscovery":        "Route53AutoNaming_v20170314.",
 	"ssm":                     "AmazonSSM.",
 	"wafv2":                   "AWSWAF_20190729.",

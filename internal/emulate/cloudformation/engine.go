@@ -7,7 +7,8 @@
 // first look.
 //
 // A resource type without a handler (see handlers) is recorded: it gets a physical id, attributes and events, but
-// exists nowhere. Custom resources are recorded, too. Lambda functions are kept with their code, and none runs.
+// exists nowhere. Custom resources are recorded, too, but for those in customResources. Lambda functions are kept with their
+// code, and run for such a custom resource alone.
 package cloudformation
 
 import (

@@ -161,7 +161,7 @@ var functions = map[string]struct {
 		for i, p := range parts {
 			words[i] = text(p)
 		}
-		return strings.Join(words, text(l[0]))
+		return s.dynamic(strings.Join(words, text(l[0])))
 	}},
 	"Fn::Split": {2, func(_ *scope, l []any) tree {
 		var out []any
@@ -329,11 +329,14 @@ var dynamicReference = regexp.MustCompile(`\{\{resolve:([a-z-]+):([^}]*)\}\}`)
 // dynamic resolves the dynamic references in a string.
 func (s *scope) dynamic(v string) tree {
 	return replaceAll(dynamicReference, v, func(m []string) tree {
-		if m[1] != "ssm" {
-			return s.fail("Template error: the emulator does not know the dynamic reference %s", m[0])
+		switch m[1] {
+		case "ssm":
+			name, _, _ := strings.Cut(m[2], ":")
+			return s.value(s.engine.ssmParameter(s.ctx, name))
+		case "secretsmanager":
+			return s.value(s.engine.secret(s.ctx, m[2]))
 		}
-		name, _, _ := strings.Cut(m[2], ":")
-		return s.value(s.engine.ssmParameter(s.ctx, name))
+		return s.fail("Template error: the emulator does not know the dynamic reference %s", m[0])
 	})
 }
 

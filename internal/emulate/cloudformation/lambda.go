@@ -22,7 +22,7 @@ var functionName = regexp.MustCompile(`^[a-zA-Z0-9-_]{1,64}$`)
 // functionSettings are the properties that the API has with the same name in a change of a function.
 var functionSettings = []string{"Description", "Handler", "Layers", "Role", "Runtime", "VpcConfig", "TracingConfig", "LoggingConfig", "DeadLetterConfig", "KmsKeyArn"}
 
-// The resource types of Lambda. The functions are kept as they are deployed, with their code. None runs.
+// The resource types of Lambda. The functions are kept as they are deployed, with their code.
 var functionTypes = map[string]*handler{
 	"AWS::Lambda::Function": {
 		name:  "FunctionName",

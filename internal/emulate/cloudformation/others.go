@@ -76,6 +76,34 @@ var others = map[string]*handler{
 		},
 		delete: deleted("monitoring", "DeleteAlarms", "AlarmNames.member.1"),
 	},
+	"AWS::SecretsManager::Secret": {
+		name: "Name",
+		ref:  "Id",
+		create: func(c *call, p props) string {
+			c.only(p, "Description", "GenerateSecretString", "KmsKeyId", "Name", "SecretString", "Tags")
+			value := p["SecretString"]
+			if generated, ok := p["GenerateSecretString"].(props); ok {
+				password := c.do("secretsmanager", "GetRandomPassword", pick(generated, "ExcludeCharacters", "ExcludeLowercase", "ExcludeNumbers", "ExcludePunctuation",
+					"ExcludeUppercase", "IncludeSpace", "PasswordLength", "RequireEachIncludedType")).first("RandomPassword")
+				value = password
+				if key := str(generated, "GenerateStringKey"); key != "" {
+					var template props
+					if err := decodeJSON(str(generated, "SecretStringTemplate"), &template); err != nil {
+						c.refuse("InvalidRequest", "SecretStringTemplate: %v", err)
+					}
+					value = encode(with(template, props{key: password}))
+				}
+			}
+			return c.do("secretsmanager", "CreateSecret", with(pick(p, "Description", "KmsKeyId", "Tags"), props{"Name": c.id, "SecretString": value})).first("ARN")
+		},
+		update: func(c *call, old, p props) {
+			c.only(changed(old, p), "Description", "Tags")
+			c.do("secretsmanager", "UpdateSecret", props{"SecretId": c.id, "Description": p["Description"]})
+		},
+		delete: func(c *call, _ props) {
+			c.drop("secretsmanager", "DeleteSecret", props{"SecretId": c.id, "ForceDeleteWithoutRecovery": true})
+		},
+	},
 	"AWS::CloudWatch::Dashboard": {
 		name: "DashboardName",
 		put: func(c *call, p props) string {

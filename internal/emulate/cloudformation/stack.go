@@ -142,6 +142,32 @@ func (e *Engine) ssmParameter(ctx context.Context, name string) (string, error) 
 	return n.all("Value")[0].Text, nil
 }
 
+// secret returns what a dynamic reference names: the secret's name or ARN, SecretString, and a key, a stage and a version that may
+// be missing (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/dynamic-references-secretsmanager.html).
+func (e *Engine) secret(ctx context.Context, reference string) (string, error) {
+	id, rest, _ := strings.Cut(reference, ":SecretString:")
+	parts := append(strings.Split(rest, ":"), "", "")
+	params := props{"SecretId": strings.TrimSuffix(id, ":SecretString")}
+	if stage, version := parts[1], parts[2]; stage != "" {
+		params["VersionStage"] = stage
+	} else if version != "" {
+		params["VersionId"] = version
+	}
+	n, err := e.client.call(ctx, "secretsmanager", "GetSecretValue", params)
+	if err != nil {
+		return "", validation("Could not read secret %s: %v", id, err)
+	}
+	value := n.first("SecretString")
+	if parts[0] == "" {
+		return value, nil
+	}
+	var keys props
+	if err := decodeJSON(value, &keys); err != nil || keys[parts[0]] == nil {
+		return "", validation("Could not find a value associated with JSONKey %s in the secret %s", parts[0], id)
+	}
+	return text(keys[parts[0]]), nil
+}
+
 // scope returns the evaluator for a request against a stack's resources.
 func (e *Engine) scope(ctx context.Context, s *stack, r request, resources map[string]*resource) *scope {
 	return &scope{engine: e, ctx: ctx, template: r.template, params: r.resolved, resources: resources, open: map[string]bool{},

@@ -1,0 +1,66 @@
+package model
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"cutover/internal/assembly"
+)
+
+// Fronted are the load balancers to which API Gateway or CloudFront send requests.
+func (m *Model) Fronted() (all []*LoadBalancer) {
+	for _, lb := range m.LoadBalancers {
+		if slices.ContainsFunc(m.APIMethods, func(a *APIMethod) bool { return a.Integration.Target == lb }) || m.Distributing(lb) != nil {
+			all = append(all, lb)
+		}
+	}
+	return all
+}
+
+// Distributing is the distribution that sends requests to a load balancer itself; nil if none does.
+func (m *Model) Distributing(lb *LoadBalancer) *Distribution {
+	for _, d := range m.Distributions {
+		if slices.ContainsFunc(d.Origins, func(o *Origin) bool { return o.LoadBalancer == lb }) {
+			return d
+		}
+	}
+	return nil
+}
+
+// Door is who reaches a load balancer past the fronts.
+type Door struct {
+	// By is the rule that admits others. It is nil if the security groups are not known.
+	By *SecurityGroupRule
+	// Who is in words, as in "anybody" or "10.0.0.0/16".
+	Who string
+}
+
+// Doors are the ways to a load balancer past the fronts: what its security groups admit besides VPC links, CloudFront, and
+// services that call through the load balancer.
+func (m *Model) Doors(lb *LoadBalancer) (doors []Door) {
+	groups := m.BalancerNetwork(lb).Groups
+	if groups == nil {
+		return []Door{{Who: "whom its security groups admit, which are not known"}}
+	}
+	var ours []*assembly.Resource
+	for _, link := range m.VPCLinks {
+		ours = append(ours, link.Network.Groups...)
+	}
+	for _, s := range m.Services {
+		ours = append(ours, m.Network(s).Groups...)
+	}
+	for _, rule := range m.SecurityGroupRules {
+		switch {
+		case !rule.Ingress || !slices.Contains(groups, rule.Group), rule.Peer != nil && slices.Contains(ours, rule.Peer):
+		case rule.Prefixes != "" && m.Distributing(lb) != nil: // the list of CloudFront's addresses has another id in each region
+		case rule.Peer != nil:
+			doors = append(doors, Door{rule, fmt.Sprint(rule.Peer)})
+		case rule.IPv4 == "0.0.0.0/0" || rule.IPv6 == "::/0":
+			doors = append(doors, Door{rule, "anybody"})
+		default:
+			doors = append(doors, Door{rule, cmp.Or(rule.IPv4, rule.IPv6, rule.Prefixes, "addresses that the deployment tells")})
+		}
+	}
+	return doors
+}
