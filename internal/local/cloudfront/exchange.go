@@ -139,14 +139,13 @@ func (x *exchange) fetch(key string, old *entry, decided func()) {
 		x.kept(&refreshed)
 	case status >= 400 && !head && response.ContentLength <= maxObject:
 		body, err := io.ReadAll(io.LimitReader(response.Body, maxObject))
+		header := response.Header
 		if err != nil {
-			var header http.Header
-			status, message := unavailable(err)
+			var message string
+			status, message = unavailable(err)
 			header, body = page(status, message)
-			x.broken(key, old, status, header, body)
-			return
 		}
-		x.broken(key, old, status, response.Header, body)
+		x.broken(key, old, status, header, body)
 	case !keep || head || response.ContentLength > maxObject:
 		if old != nil && keeps && !head {
 			x.f.cache.drop(key)

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -98,7 +99,7 @@ func (w way) Hop(asked rules.Request) provider.Hop {
 	case !d.Enabled:
 		hop.Does = "answers 403: the distribution is disabled"
 		return hop
-	case !contains(b.Methods, r.method):
+	case !slices.Contains(b.Methods, r.method):
 		hop.Does = "answers 403: the behavior takes " + strings.Join(b.Methods, ", ")
 		return hop
 	}
