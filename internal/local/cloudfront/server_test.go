@@ -307,6 +307,33 @@ func TestWebSocket(t *testing.T) {
 	}
 }
 
+// A stream keeps nobody else waiting, and is kept when it is complete.
+func TestKeptStreams(t *testing.T) {
+	release := make(chan struct{})
+	s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(w, "1")
+		_ = http.NewResponseController(w).Flush()
+		<-release
+		fmt.Fprint(w, "2")
+	})
+	first, err := s.client.Get(s.url + "/api/kept")
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := s.client.Get(s.url + "/api/kept")
+	if err != nil {
+		t.Fatal(err)
+	}
+	close(release)
+	for _, response := range []*http.Response{first, second} {
+		if body, err := io.ReadAll(response.Body); err != nil || string(body) != "12" {
+			t.Errorf("%q, %v", body, err)
+		}
+		response.Body.Close()
+	}
+	s.is("200 Hit 12", s.ask("GET /api/kept"))
+}
+
 // Requests for one object at a time ask the origin once.
 func TestCollapsing(t *testing.T) {
 	var asked atomic.Int32
