@@ -312,13 +312,22 @@ func TestAPIGateway(t *testing.T) {
 		t.Errorf("with the deployment after that, the definition is\n%s\nwant\n%s", got, before)
 	}
 
+	// Other subnets replace the link, whatever its name. With a deployment that has the new one, the old one goes.
+	replaced := update(strings.ReplaceAll(gatewayStack(`"SubnetIds": [{"Ref": "A"}, {"Ref": "B"}]`, `"SubnetIds": [{"Ref": "A"}]`), "DEPLOYMENT", "D4"))
+	if found := paths(); found["/users/{proxy+}"]["ANY"].MethodIntegration.ConnectionID != replaced["Link"] || replaced["Link"] == created["Link"] {
+		t.Errorf("after the replacement of the link: %+v, %v", found, replaced)
+	}
+	if _, resp := ask(t, a, http.MethodGet, "apigateway", "/v2/vpclinks/"+created["Link"], ""); resp.StatusCode != http.StatusNotFound {
+		t.Errorf("the link before answers %s", resp.Status)
+	}
+
 	// Another path replaces the resource and its method.
-	update(strings.ReplaceAll(gatewayStack("PART", "{more+}", "method.request.path.proxy", "method.request.path.more", "integration.request.path.proxy", "integration.request.path.more", "{proxy}", "{more}"), "DEPLOYMENT", "D4"))
+	update(strings.ReplaceAll(gatewayStack(`"SubnetIds": [{"Ref": "A"}, {"Ref": "B"}]`, `"SubnetIds": [{"Ref": "A"}]`, "PART", "{more+}", "method.request.path.proxy", "method.request.path.more", "integration.request.path.proxy", "integration.request.path.more", "{proxy}", "{more}"), "DEPLOYMENT", "D5"))
 	if found := paths(); len(found) != 3 || found["/users/{more+}"]["ANY"].AuthorizationType != "NONE" {
 		t.Errorf("after the replacement: %+v", found)
 	}
 
-	if body, resp := ask(t, a, http.MethodDelete, "apigateway", "/v2/vpclinks/"+created["Link"], ""); resp.StatusCode/100 != 4 || !strings.Contains(body, "referenced in") {
+	if body, resp := ask(t, a, http.MethodDelete, "apigateway", "/v2/vpclinks/"+replaced["Link"], ""); resp.StatusCode/100 != 4 || !strings.Contains(body, "referenced in") {
 		t.Errorf("deleting a link that methods use: %s %s", resp.Status, body)
 	}
 	form := "Action=DeleteSecurityGroup&Version=2016-11-15&GroupId=" + created["Group"]

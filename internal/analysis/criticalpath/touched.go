@@ -95,6 +95,8 @@ func (d *deployment) step(action Action, was, is *assembly.Resource, changed []s
 	step := Step{Stack: r.Stack.Name, LogicalID: r.LogicalID, Name: r.Name(), Type: r.Type, Action: action}
 	if r.Type == model.ECSService {
 		d.wait(&step, was, is, changed)
+	} else if is != nil {
+		step.Why = slow(was, is, changed)
 	}
 	return step
 }
