@@ -23,6 +23,7 @@ func fronted() config.Deployment {
 		switch s := &d.Services[i]; s.Name {
 		case "users":
 			s.API.WriteAuthorization = config.AWSIAM
+			s.API.Validate = []config.Validated{{Method: "POST", Path: "/api/users", Schema: "stacks/testdata/user.schema.json"}}
 		case "threads":
 			s.API.Cache = []config.Cached{{Path: "/api/threads", TTLSeconds: 60}, {Path: "/api/threads/*", Query: []string{"limit", "after"}, Headers: []string{"Accept"}, TTLSeconds: 5}}
 		case "posts":
@@ -122,7 +123,7 @@ func TestWritesAreSigned(t *testing.T) {
 			}
 		}
 	}
-	if fmt.Sprint(got) != "map[/api/users:ANY /api/users/{proxy+}:ANY /api/{proxy+}:ANY]" {
+	if fmt.Sprint(got) != "map[/api/users:ANYPOST /api/users/{proxy+}:ANY /api/{proxy+}:ANY]" {
 		t.Errorf("a signature is asked for at %v", got)
 	}
 }
