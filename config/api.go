@@ -41,6 +41,22 @@ type Cached struct {
 // AWSIAM is a value of WriteAuthorization.
 const AWSIAM = "AWS_IAM"
 
+// Schemes of load balancers, the values of the setting scheme. SchemeParameter is the name of the SSM parameter of an
+// environment whose load balancers are internal.
+const (
+	InternetFacing  = "internet-facing"
+	Internal        = "internal"
+	SchemeParameter = "load-balancer-scheme"
+)
+
+// Scheme is the scheme of load balancers in words.
+func Scheme(internal bool) string {
+	if internal {
+		return Internal
+	}
+	return InternetFacing
+}
+
 // Fronts are the values of the setting front.
 const (
 	NoFront    = "none"

@@ -153,7 +153,7 @@ func (r *reader) fronts(s *Settings) {
 	default:
 		s.Front = r.oneOf("front", NoFront, APIGateway)
 	}
-	s.Internal = r.oneOf("scheme", "internet-facing", "internal") == "internal"
+	s.Internal = r.oneOf("scheme", InternetFacing, Internal) == Internal
 	s.DirectAccess, s.UI, s.WAF = r.onOff("directAccess"), r.onOff("ui"), r.onOff("waf")
 	if s.CloudFrontPrefixListID = r.text("cloudFrontPrefixListId"); s.CloudFrontPrefixListID != "" && !prefixListFormat.MatchString(s.CloudFrontPrefixListID) {
 		r.refuse("cloudFrontPrefixListId: %q is not a prefix list: it looks like \"pl-0123456789abcdef0\"", s.CloudFrontPrefixListID)

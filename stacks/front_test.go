@@ -127,6 +127,16 @@ func TestWritesAreSigned(t *testing.T) {
 	}
 }
 
+// TestHiddenFile: a file of the page that a path of the API covers is refused.
+func TestHiddenFile(t *testing.T) {
+	d := deployment.Forum
+	d.Monolith.Paths = []string{"/api*", "/sty*"}
+	err := synthTo(d, cdkContext(t, settings{"ui": "on", "scheme": "internal"}), t.TempDir(), false)
+	if want := `ui: a browser never gets web/style.css: CloudFront sends /style.css to the API, by the path "/sty*": rename the file`; err == nil || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
+	}
+}
+
 // direct is the forum with its users on Lambda, without the load balancer if so.
 func direct(yes bool) config.Deployment {
 	d := deployment.Forum

@@ -35,6 +35,9 @@ func newPhase(scope constructs.Construct, s config.Settings, locks []migration.L
 		stack := newStack(scope, s, phaseStack+config.Pascal(lock.Balancer), "The phase that is deployed, and what must not follow it", nil)
 		addParameters(stack, s, lock.Last)
 		if lock.Balancer == "" {
+			if s.Internal {
+				addParameters(stack, s, []migration.Parameter{{ID: "Scheme", Name: config.SchemeParameter, Value: config.Internal, Description: "The load balancers have addresses in the VPC only"}})
+			}
 			output(stack, "Phase", "The phase of the migration that is deployed", jsii.String(s.Phase.String()))
 		}
 		phases = append(phases, stack)

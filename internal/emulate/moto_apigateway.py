@@ -245,6 +245,7 @@ delete_vpc_link = ApiGatewayV2Backend.delete_vpc_link
 
 
 def delete_unused_link(self, vpc_link_id):
+    # AWS documents it for links of version 1, and nothing for those of version 2.
     used = []
     for api in gateway.apigateway_backends[self.account_id][self.region_name].apis.values():
         live = [api.deployments[stage.deployment_id].methods for stage in api.stages.values()]

@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 
+	"cutover/config"
 	"cutover/internal/onaws"
 	"cutover/migration"
 )
@@ -29,6 +30,8 @@ const Here = "this machine"
 // off.
 type Deployed struct {
 	migration.Deployed
+	// Internal says that the load balancers have addresses in the VPC only.
+	Internal bool
 	// Region is the region that was asked, or [Here].
 	Region string
 	// Since is when the state was reached; zero if AWS does not say. Another shift is the same
@@ -58,6 +61,7 @@ func Read(m migration.Migration, env, region string, values map[string]string) (
 	if d.Deployed, err = m.Deployed(own); err != nil {
 		return Deployed{}, fmt.Errorf("%s: the SSM parameter /%s/%w", d.Where(env), env, err)
 	}
+	d.Internal = own[config.SchemeParameter] == config.Internal
 	if _, off := own[migration.GateOff("")]; off {
 		d.Begun, d.Exact = d.Reached, false
 	}
@@ -70,18 +74,18 @@ func Read(m migration.Migration, env, region string, values map[string]string) (
 func Ask(ctx context.Context, m migration.Migration, env string, getenv func(string) string) (Deployed, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	config, err := onaws.Config(ctx, getenv, "SSM")
+	on, err := onaws.Config(ctx, getenv, "SSM")
 	if err != nil {
 		return Deployed{}, fmt.Errorf("AWS was not asked: %w", err)
 	}
 	values, since := map[string]string{}, time.Time{}
-	for names := range slices.Chunk(append(m.DeployedNames(), migration.GateOff("")), mostNames) {
+	for names := range slices.Chunk(append(m.DeployedNames(), migration.GateOff(""), config.SchemeParameter), mostNames) {
 		for i, name := range names {
 			names[i] = "/" + env + "/" + name
 		}
-		answer, err := ssm.NewFromConfig(config).GetParameters(ctx, &ssm.GetParametersInput{Names: names})
+		answer, err := ssm.NewFromConfig(on).GetParameters(ctx, &ssm.GetParametersInput{Names: names})
 		if err != nil {
-			return Deployed{}, fmt.Errorf("AWS did not answer for %s in %s: %w", names[0], config.Region, err)
+			return Deployed{}, fmt.Errorf("AWS did not answer for %s in %s: %w", names[0], on.Region, err)
 		}
 		for _, parameter := range answer.Parameters {
 			values[aws.ToString(parameter.Name)] = aws.ToString(parameter.Value)
@@ -90,7 +94,7 @@ func Ask(ctx context.Context, m migration.Migration, env string, getenv func(str
 			}
 		}
 	}
-	d, err := Read(m, env, config.Region, values)
+	d, err := Read(m, env, on.Region, values)
 	d.Since = since
 	return d, err
 }

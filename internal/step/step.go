@@ -21,14 +21,16 @@ type App struct {
 	Migration  migration.Migration
 	Env        string
 	At         migration.Position // in cdk.json
+	// Internal says that the load balancers have addresses in the VPC only.
+	Internal bool
 }
 
 // ReadContext fills in the defaults of a deployment, and reads the environment and the position
 // from a context. If env is not empty, it replaces the context's. The error has all mistakes.
 func ReadContext(d config.Deployment, context map[string]any, env string) (App, error) {
 	context = maps.Clone(context)
-	// Only a deployment checks these, with an account, and with the calls of the services.
-	for _, key := range []string{"vpcId", "certificateArn", "domain"} {
+	// Only a deployment checks these, with an account, with the calls of the services, and with what is before them.
+	for _, key := range []string{"vpcId", "certificateArn", "domain", "ui", "uiDomain", "uiHostedZoneId", "uiCertificateArn", "directAccess", "cloudFrontPrefixListId", "waf"} {
 		delete(context, key)
 	}
 	if env != "" {
@@ -41,7 +43,7 @@ func ReadContext(d config.Deployment, context map[string]any, env string) (App, 
 		d.Services[i] = least(d.Services[i])
 	}
 	d, settings, err := config.Load(d, context, func(string) string { return "" })
-	return App{d, d.Migration(), settings.Env, settings.Position}, err
+	return App{d, d.Migration(), settings.Env, settings.Position, settings.Internal}, err
 }
 
 func least(s config.Service) config.Service {

@@ -292,6 +292,34 @@ func TestFollows(t *testing.T) {
 	}
 }
 
+// Another scheme replaces the load balancer. A new environment may have any, and what else is before the load balancer does
+// not matter to a step.
+func TestScheme(t *testing.T) {
+	reached := migration.State{}
+	for _, c := range []struct {
+		scheme           string
+		exists, internal bool
+		want             string
+	}{
+		{"internal", false, false, ""}, {"internal", true, true, ""}, {"internet-facing", true, false, ""},
+		{"internal", true, false, "cdk.json says scheme internal, and dev in us-east-1 has another"},
+		{"internet-facing", true, true, "cdk.json says scheme internet-facing, and dev in us-east-1 has another"},
+	} {
+		app, err := step.ReadContext(given, map[string]any{"phase": "monolith", "scheme": c.scheme, "ui": "on", "directAccess": "off", "cloudFrontPrefixListId": "none"}, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		deployed, err := step.Read(app.Migration, "dev", "us-east-1", map[string]string{"/dev/load-balancer-scheme": map[bool]string{true: "internal"}[c.internal]})
+		if err != nil {
+			t.Fatal(err)
+		}
+		deployed.Deployed = migration.Deployed{Exists: c.exists, Reached: reached, Begun: reached}
+		if err := step.Follows(app, app.At, deployed); c.want == "" && err != nil || c.want != "" && (err == nil || !strings.HasPrefix(err.Error(), c.want)) {
+			t.Errorf("%+v: refused: %v", c, err)
+		}
+	}
+}
+
 func TestEdit(t *testing.T) {
 	tests := []struct {
 		name         string

@@ -3,7 +3,8 @@
 // reads back what is there through the AWS SDK. It compares that with the specification. The numbers of the specification
 // are written out here: nothing comes from the app's own constants. The CLI builds and pushes images, and the test pulls
 // them from the registry and runs them. Beside that, a second test moves single services, a third one moves services from
-// EC2 to Fargate and back, and one of them on to Lambda. A fourth one runs the tutorial.
+// EC2 to Fargate and back, and one of them on to Lambda. A fourth one puts API Gateway and CloudFront before the load
+// balancer. A fifth one runs the tutorial.
 //
 // Run it with
 //
@@ -13,8 +14,8 @@
 // and skips. With CI=true or CUTOVER_E2E=required, it fails.
 //
 // The test asserts nothing about resources that the emulator only records: AWS::EC2::FlowLog,
-// Custom::VpcRestrictDefaultSG (the closed default security group), AWS::S3::BucketPolicy (of the bootstrap), and every
-// type that is added without a handler in internal/emulate/cloudformation. It fails if a deployment contains a type that
+// AWS::Logs::QueryDefinition, Custom::VpcRestrictDefaultSG (the closed default security group), and every type that is added
+// without a handler in internal/emulate/cloudformation. It fails if a deployment contains a type that
 // is not in its list. The emulator creates the VPC with all its parts, the instances and the IAM policies, but the tests
 // of the templates look at those. The emulator starts no tasks and routes no requests. So the test says nothing about the
 // duration of deployments, about health or about draining.

@@ -70,13 +70,12 @@ var gateway = map[string]*handler{
 		},
 	},
 	"AWS::ApiGateway::Stage": {
-		name: "StageName",
 		create: func(c *call, p props) string {
 			c.only(p, "AccessLogSetting", "CacheClusterEnabled", "CacheClusterSize", "DeploymentId", "Description", "MethodSettings", "RestApiId", "StageName", "Tags",
 				"TracingEnabled", "Variables")
 			params := lower(pick(p, "CacheClusterEnabled", "CacheClusterSize", "DeploymentId", "Description", "TracingEnabled"))
-			apigateway(c, http.MethodPost, "/"+str(p, "RestApiId")+"/stages", with(params, props{"stageName": c.id, "variables": p["Variables"], "tags": tagMap(p)}))
-			return c.id
+			apigateway(c, http.MethodPost, "/"+str(p, "RestApiId")+"/stages", with(params, props{"stageName": p["StageName"], "variables": p["Variables"], "tags": tagMap(p)}))
+			return str(p, "StageName")
 		},
 		configure: func(c *call, old, p props) {
 			if patch := stagePatch(c, old, p); len(patch) > 0 {
@@ -97,11 +96,10 @@ var gateway = map[string]*handler{
 		delete: func(*call, props) {},
 	},
 	"AWS::ApiGatewayV2::VpcLink": {
-		ref:  "VpcLinkId",
-		name: "Name",
+		ref: "VpcLinkId",
 		create: func(c *call, p props) string {
 			n := c.rest("apigateway", http.MethodPost, "/v2/vpclinks",
-				with(lower(pick(p, "SecurityGroupIds", "SubnetIds")), props{"name": c.id, "tags": with(props{}, section(p, "Tags"))}))
+				with(lower(pick(p, "SecurityGroupIds", "SubnetIds")), props{"name": p["Name"], "tags": with(props{}, section(p, "Tags"))}))
 			return n.first("vpcLinkId")
 		},
 		update: func(c *call, _, p props) {

@@ -3,6 +3,7 @@ package cloudformation
 import (
 	"archive/zip"
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"net/url"
@@ -93,11 +94,10 @@ var functionTypes = map[string]*handler{
 	},
 	"AWS::Lambda::LayerVersion": {
 		ref:   "LayerVersionArn",
-		name:  "LayerName",
 		limit: 140,
 		create: func(c *call, p props) string {
 			params := with(pick(p, "CompatibleArchitectures", "CompatibleRuntimes", "Description", "LicenseInfo"), props{"Content": pick(section(p, "Content"), "S3Bucket", "S3Key", "S3ObjectVersion")})
-			return c.rest("lambda", http.MethodPost, "/2018-10-31/layers/"+c.id+"/versions", params).first("LayerVersionArn")
+			return c.rest("lambda", http.MethodPost, "/2018-10-31/layers/"+cmp.Or(str(p, "LayerName"), c.id)+"/versions", params).first("LayerVersionArn")
 		},
 		delete: func(c *call, _ props) { c.rest("lambda", http.MethodDelete, layerVersion(c.id), nil) },
 	},

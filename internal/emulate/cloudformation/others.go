@@ -67,6 +67,17 @@ var others = map[string]*handler{
 		},
 		delete: deleted("logs", "DeleteLogGroup", "logGroupName"),
 	},
+	"AWS::Logs::MetricFilter": {
+		name: "FilterName",
+		put: func(c *call, p props) string {
+			params := lower(pick(p, "FilterPattern", "LogGroupName", "MetricTransformations"))
+			c.do("logs", "PutMetricFilter", with(params, props{"filterName": c.id}))
+			return c.id
+		},
+		delete: func(c *call, p props) {
+			c.drop("logs", "DeleteMetricFilter", props{"filterName": c.id, "logGroupName": p["LogGroupName"]})
+		},
+	},
 	"AWS::CloudWatch::Alarm": {
 		name: "AlarmName",
 		put: func(c *call, p props) string {

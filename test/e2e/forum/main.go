@@ -15,7 +15,10 @@ import (
 func main() {
 	bridged := calling(false)
 	bridged.Services[1].Compute = config.EC2{}
-	apps := map[string]config.Deployment{"": moving.Of(os.Getenv(moving.Variable)), "names": calling(true), "balanced": calling(false), "bridged": bridged}
+	signed := deployment.Forum
+	signed.Services = slices.Clone(signed.Services)
+	signed.Services[0].API.WriteAuthorization = config.AWSIAM
+	apps := map[string]config.Deployment{"": moving.Of(os.Getenv(moving.Variable)), "signed": signed, "names": calling(true), "balanced": calling(false), "bridged": bridged}
 	os.Exit(stacks.Run(apps[os.Getenv("CUTOVER_E2E_APP")]))
 }
 
