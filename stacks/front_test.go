@@ -160,7 +160,12 @@ func TestDirect(t *testing.T) {
 		t.Error("the API does not wait for the function")
 	}
 	functions := map[string]string{}
-	m := model.Read(after)
+	located, err := assembly.Read(after.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	located.Locate("123456789012", "eu-central-1")
+	m := model.Read(located)
 	for _, method := range m.APIMethods {
 		i := method.Integration
 		if i.Function != "" {
