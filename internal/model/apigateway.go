@@ -267,11 +267,12 @@ func (m *Model) apiMethod(a *APIMethod, p assembly.Value) {
 		a.Models[contentType] = refer[APIModel](m, p.Field("RequestModels").Field(contentType), APIGatewayModel)
 	}
 	if p.Field("Integration").Present() {
-		m.integration(&a.Integration, p.Field("Integration"))
+		m.integration(a, p.Field("Integration"))
 	}
 }
 
-func (m *Model) integration(i *Integration, p assembly.Value) {
+func (m *Model) integration(of *APIMethod, p assembly.Value) {
+	i := &of.Integration
 	i.Type = p.Field("Type").Need("a type").OneOf("HTTP_PROXY", "AWS_PROXY", "HTTP", "AWS", "MOCK")
 	i.Method = p.Field("IntegrationHttpMethod").Text("")
 	i.Connection = p.Field("ConnectionType").OneOf("INTERNET", "VPC_LINK")
@@ -288,7 +289,13 @@ func (m *Model) integration(i *Integration, p assembly.Value) {
 	case "HTTP_PROXY", "HTTP":
 		i.uri(p.Field("Uri").Need("a URI"))
 	case "AWS_PROXY":
-		i.Function = functionOf(p.Field("Uri").Need("a URI"))
+		if i.Function = functionOf(p.Field("Uri").Need("a URI")); i.Function == "" { // with a region that only a deployment tells
+			for _, r := range m.named(of.Resource, p.Field("Uri").Raw()) {
+				if f := m.FunctionTarget(r.String()).Function; f != nil {
+					i.Function = r.String()
+				}
+			}
+		}
 	}
 }
 
@@ -304,6 +311,7 @@ func (i *Integration) uri(v assembly.Value) {
 		case assembly.Ref:
 			if i.Target == nil || part.Resource != i.Target.Resource || !ToBalancer(part) {
 				v.Refuse("%v is not known: only the DNSName of the integration's own target is", part)
+				return
 			}
 			text += "{}"
 		}

@@ -247,7 +247,7 @@ func (m *Model) distribution(d *Distribution, p assembly.Value) {
 	d.GeoRestriction = config.Field("Restrictions").Field("GeoRestriction").Field("RestrictionType").Text("none")
 	d.OriginGroups = config.Field("OriginGroups").Field("Quantity").Int(0, 0, 1000)
 	for _, v := range config.Field("Origins").List() {
-		d.Origins = append(d.Origins, m.origin(v))
+		d.Origins = append(d.Origins, m.origin(d, v))
 	}
 	for i, v := range config.Field("CacheBehaviors").List() {
 		b := m.behavior(d, v)
@@ -275,7 +275,7 @@ func (m *Model) distribution(d *Distribution, p assembly.Value) {
 // https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/Expiration.html
 const maxTTL = 100 * 365 * 24 * 60 * 60
 
-func (m *Model) origin(v assembly.Value) *Origin {
+func (m *Model) origin(d *Distribution, v assembly.Value) *Origin {
 	o := &Origin{ID: v.Field("Id").Keyed()}
 	o.Domain, o.Parts = v.Field("DomainName").Need("a domain").Mixed()
 	o.Path = mixed("OriginPath", v.Field("OriginPath"))
@@ -318,6 +318,13 @@ func (m *Model) origin(v assembly.Value) *Origin {
 		case APIGatewayRestAPI:
 			if behind, _ := o.Parts[min(i+1, len(o.Parts)-1)].(string); strings.HasPrefix(behind, ".execute-api.") {
 				o.API, _ = m.values[ref.Resource].(*RestAPI)
+			}
+		}
+	}
+	if o.Domain == "" && o.Parts == nil { // with a region that only a deployment tells
+		for _, r := range m.named(d.Resource, v.Field("DomainName").Raw()) {
+			if api, ok := m.values[r].(*RestAPI); ok {
+				o.API = api
 			}
 		}
 	}

@@ -1,11 +1,6 @@
 package model
 
-import (
-	"slices"
-	"strings"
-
-	"cutover/internal/assembly"
-)
+import "cutover/internal/assembly"
 
 // WebACL is a web ACL of AWS WAF: its rules decide which requests come through.
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-wafv2-webacl.html
@@ -28,8 +23,8 @@ func (m *Model) readWAF() {
 			}
 		}
 	})
-	all(m, WAFWebACLAssociation, func(_ *struct{ Base }, p assembly.Value) {
-		acl, stage := elsewhere[WebACL](m, p.Field("WebACLArn"), WAFWebACL, "Arn"), m.stageOf(p.Field("ResourceArn"))
+	all(m, WAFWebACLAssociation, func(a *struct{ Base }, p assembly.Value) {
+		acl, stage := elsewhere[WebACL](m, p.Field("WebACLArn"), WAFWebACL, "Arn"), m.stageOf(a.Resource, p.Field("ResourceArn"))
 		if acl != nil && stage != nil {
 			acl.Protects = append(acl.Protects, stage.Key())
 		}
@@ -37,33 +32,13 @@ func (m *Model) readWAF() {
 }
 
 // stageOf is the stage that an ARN names: arn:PARTITION:apigateway:REGION::/restapis/API/stages/NAME. It is nil if the assembly does not
-// have it. The region is often known only to the deployment, so what counts is to which stage the ARN refers.
+// have it.
 // https://docs.aws.amazon.com/apigateway/latest/developerguide/arn-format-reference.html
-func (m *Model) stageOf(arn assembly.Value) *APIStage {
-	for _, s := range m.APIStages {
-		if refersTo(arn.Raw(), s.Resource.LogicalID) {
-			return s
+func (m *Model) stageOf(of *assembly.Resource, arn assembly.Value) *APIStage {
+	for _, r := range m.named(of, arn.Raw()) {
+		if stage, ok := m.values[r].(*APIStage); ok {
+			return stage
 		}
 	}
 	return nil
-}
-
-// refersTo says whether a value as it is in a template has a Ref to a resource of the template.
-func refersTo(raw any, id string) bool {
-	switch v := raw.(type) {
-	case []any:
-		return slices.ContainsFunc(v, func(one any) bool { return refersTo(one, id) })
-	case map[string]any:
-		if v["Ref"] == id {
-			return true
-		}
-		for _, one := range v {
-			if refersTo(one, id) {
-				return true
-			}
-		}
-	case string: // of Fn::Sub
-		return strings.Contains(v, "${"+id+"}")
-	}
-	return false
 }

@@ -9,6 +9,7 @@ import (
 	"cutover/internal/local/apigateway"
 	"cutover/internal/local/backing/dynamodb"
 	"cutover/internal/local/backing/postgres"
+	"cutover/internal/local/cloudfront"
 	"cutover/internal/local/discovery"
 	"cutover/internal/local/ecs"
 	"cutover/internal/local/eventbridge"
@@ -29,7 +30,7 @@ func compatibilityTables() map[string]string {
 		return b.String()
 	}
 	var run []string
-	for _, p := range []provider.Provider{&alb.Provider{}, &ecs.Provider{}, &eventbridge.Provider{}, &lambda.Provider{}, ssm.New(), &discovery.Provider{}, &dynamodb.Provider{}, &postgres.Provider{}, &apigateway.Provider{}} {
+	for _, p := range []provider.Provider{&alb.Provider{}, &ecs.Provider{}, &eventbridge.Provider{}, &lambda.Provider{}, ssm.New(), &discovery.Provider{}, &dynamodb.Provider{}, &postgres.Provider{}, &apigateway.Provider{}, &cloudfront.Provider{}} {
 		run = append(run, p.Types()...)
 	}
 	slices.Sort(run)
@@ -57,6 +58,7 @@ func compatibilityTables() map[string]string {
 		"compatibility, schedules":      table(eventbridge.Compatibility()),
 		"compatibility, functions":      table(lambda.Compatibility()),
 		"compatibility, apis":           table(apigateway.Compatibility()),
+		"compatibility, distributions":  table(cloudfront.Compatibility()),
 		"compatibility, tables":         table(dynamodb.Compatibility()),
 		"compatibility, clusters":       table(postgres.Compatibility()),
 	}

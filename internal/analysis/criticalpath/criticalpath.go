@@ -48,7 +48,8 @@ type Step struct {
 	Name   string `json:"name"`
 	Type   string `json:"type"`
 	Action Action `json:"action"`
-	// Seconds is the longest time that the template gives the step, mostly 0. Why explains it.
+	// Seconds is the longest time that the template gives the step, mostly 0. Why explains it, or says that AWS takes minutes, which no
+	// template chooses and no sum has.
 	//
 	// The time is known for ECS services:
 	//

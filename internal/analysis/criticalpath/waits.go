@@ -30,6 +30,31 @@ var restarting = []string{
 	"ServiceRegistries", "TaskDefinition", "VolumeConfigurations", "VpcLatticeConfigurations",
 }
 
+// slow says that AWS takes minutes for a resource. No template chooses how long, so no sum has it.
+//
+//   - https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/distribution-web-values-returned.html (the status of a distribution)
+//   - https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/private-content-vpc-origins.html
+//   - https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-vpc-links-v2.html
+//   - https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-caching.html
+func slow(was, is *assembly.Resource, changed []string) string {
+	switch is.Type {
+	case model.CloudFrontDistribution:
+		return "minutes, until all places of CloudFront have it"
+	case model.CloudFrontVPCOrigin:
+		return "minutes, until CloudFront has network interfaces in the VPC"
+	case model.APIGatewayVPCLink:
+		if was == nil || slices.Contains(changed, "SubnetIds") || slices.Contains(changed, "SecurityGroupIds") {
+			return "minutes, until API Gateway has network interfaces in the VPC"
+		}
+	case model.APIGatewayStage:
+		cached := func(r *assembly.Resource) bool { return r != nil && r.Properties["CacheClusterEnabled"] == true }
+		if cached(was) != cached(is) {
+			return "minutes, until its cache is there or gone"
+		}
+	}
+	return ""
+}
+
 // wait adds to the step of a service how long the templates make it last.
 func (d *deployment) wait(step *Step, was, is *assembly.Resource, changed []string) {
 	var before, after pace

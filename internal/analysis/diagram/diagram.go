@@ -27,7 +27,7 @@ type Layer struct {
 	Assembly *assembly.Assembly
 }
 
-// Requests draws the way of a request: the client, the listeners with their rules in order, the
+// Requests draws the way of a request: the client, CloudFront and API Gateway, the listeners with their rules in order, the
 // target groups, the services with their tasks and sidecars, their instances or Fargate, whom they call, the
 // repositories or names of the images, the file systems, and the tables and databases.
 //
@@ -145,9 +145,14 @@ func (d *drawing) read(a *assembly.Assembly) error {
 		return err
 	}
 	d.add("", client, "client", "([", "])")
+	d.fronts(m, table)
 	for _, l := range table.Listeners {
 		d.add(l.Resource.Stack.Name, l.Key(), "load balancer, "+l.String(), "[", "]")
-		d.connect(client, l.Key(), "")
+		if !slices.Contains(m.Fronted(), l.LoadBalancer) {
+			d.connect(client, l.Key(), "")
+		} else if len(m.Doors(l.LoadBalancer)) > 0 {
+			d.connect(client, l.Key(), "past the front")
+		}
 		for _, rule := range l.Rules {
 			d.rule(l, rule)
 		}

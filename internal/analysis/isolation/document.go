@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"cutover/internal/model"
 	"cutover/internal/plain"
 )
 
@@ -56,6 +57,9 @@ func Document(dev, prod *Isolation, services []string) string {
 	fmt.Fprintf(&b, "\n## Who may connect to whom\n\nThe table is from the security groups. %s\n\n| from | to | ports |\n|---|---|---|\n", dev.whose())
 	for _, r := range dev.Reaches {
 		fmt.Fprintf(&b, "| %s | %s | %s |\n", r.From, r.To, r.Ports)
+	}
+	if len(dev.Ways) > 0 {
+		b.WriteString("\nBefore the load balancers, requests take these ways:\n\n- " + strings.Join(dev.Ways, "\n- ") + "\n")
 	}
 	dev.direct(&b)
 	dev.apart(&b)
@@ -119,7 +123,11 @@ func (i *Isolation) apart(b *strings.Builder) {
 		fmt.Fprintf(b, fargateTail, strings.Join(i.Apart, ", "))
 	}
 	if len(i.Functions) > 0 {
-		fmt.Fprintf(b, functionsTail, strings.Join(i.Functions, ", "))
+		by := "load balancers, for their target group"
+		if slices.ContainsFunc(i.Grants, func(g Grant) bool { return g.Identity == "service "+model.APIGateway }) {
+			by += ", and API Gateway, for its methods"
+		}
+		fmt.Fprintf(b, functionsTail, strings.Join(i.Functions, ", "), by)
 	}
 }
 
@@ -174,7 +182,7 @@ func (g Grant) why(action, resource string) string {
 	case otherwiseHeld(g.Identity):
 		return "on nothing but the resource that says so"
 	case notOurs[part(g.Identity)] != "":
-		return "AWS's own policy, given to " + notOurs[part(g.Identity)]
+		return notOurs[part(g.Identity)]
 	case resource == "*" && wholeResource[action] != "":
 		return "takes no resource: " + wholeResource[action]
 	case !wildcard(action) && partly(action, resource) != "":
@@ -255,6 +263,6 @@ with another task, so its security group is between it and every other one. The 
 
 const functionsTail = `
 A function (%s) is in no VPC. So it reaches nothing there, but the internet and the public endpoints of AWS, and nobody reaches it by
-the network. Lambda invokes it for whom the grants name: load balancers, for their target group.
+the network. Lambda invokes it for whom the grants name: %s.
 It has one role.
 `

@@ -37,6 +37,8 @@ type Isolation struct {
 	Apart, Interfaces, Shared []string
 	// Functions are those of Lambda that a load balancer invokes, by name. They are in no VPC.
 	Functions []string
+	// Ways say in words how requests get to load balancers, and to functions, that have a front before them.
+	Ways []string
 	// Directly says who reaches each service past the load balancers. All of these are sorted.
 	Directly []Direct
 	// Stores are the tables and databases, by name, with those that reach them.
@@ -74,6 +76,7 @@ func Read(dir string) (*Isolation, error) {
 	r.services()
 	r.grants()
 	r.reaches()
+	r.ways()
 	r.directly()
 	r.handed()
 	r.stores()
@@ -159,9 +162,12 @@ func (r *reader) services() {
 	slices.Sort(r.isolation.Shared)
 }
 
-// group is the name of a security group: that of the tasks that have it for themselves, or else its
+// group is the name of a security group: that of the tasks or of the VPC link that have it for themselves, or else its
 // construct path in the stack.
 func (r *reader) group(resource *assembly.Resource) string {
+	if slices.ContainsFunc(r.VPCLinks, func(l *model.VPCLink) bool { return slices.Contains(l.Network.Groups, resource) }) {
+		return OfLink
+	}
 	if services := r.groups[resource]; len(services) > 0 {
 		return "tasks of " + strings.Join(services, ", ")
 	}

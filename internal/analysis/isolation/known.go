@@ -65,10 +65,13 @@ var outsiders = map[string]string{
 	"arn:aws:iam::" + Account + ":role/cdk-hnb659fds-image-publishing-role-" + Account + "-" + Region: "publisher: the role with which `cdk` pushes images",
 }
 
-// notOurs are identities of CDK's own functions and of RDS. No container or instance can become them.
+// notOurs are identities of CDK's own functions, of RDS and of API Gateway, with the reason for their wildcards. No container or instance can
+// become them.
 var notOurs = map[string]string{
-	"Data/Database/MonitoringRole":                                    "RDS, which writes what the operating system of the database measures",
-	"Network/Custom::VpcRestrictDefaultSGCustomResourceProvider/Role": "CDK's function that empties the VPC's default security group while the stack deploys",
+	"ApiGatewayAccount/Role":                                                     "API Gateway takes no role that may write fewer logs: it writes those of all APIs of an account",
+	"Data/Database/MonitoringRole":                                               "AWS's own policy, given to RDS, which writes what the operating system of the database measures",
+	"Network/Custom::VpcRestrictDefaultSGCustomResourceProvider/Role":            "AWS's own policy, given to CDK's function that empties the VPC's default security group while the stack deploys",
+	"Ui/Custom::CDKBucketDeployment8693BB64968944B69AAFB0CC9EB8756C/ServiceRole": "CDK's function that uploads the page while the stack deploys: CDK reads its assets, and writes to the page's bucket, with all actions of a kind",
 }
 
 // part is an identity without the environment's name that its stack begins with.

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 
+	"cutover/internal/assembly"
 	"cutover/internal/model"
 )
 
@@ -20,8 +21,14 @@ type Reach struct {
 
 func (r Reach) String() string { return fmt.Sprintf("%s → %s: %s", r.From, r.To, r.Ports) }
 
-// Internet is every address.
-const Internet = "the internet"
+// Who connects from elsewhere than a security group: every address, those of a VPC and those of CloudFront. OfLink is the security group
+// of API Gateway's VPC link.
+const (
+	Internet   = "the internet"
+	Inside     = "the VPC"
+	CloudFront = "CloudFront"
+	OfLink     = "API Gateway's VPC link"
+)
 
 // reaches joins the rules of the security groups: what a group lets out and another group lets in.
 func (r *reader) reaches() {
@@ -43,12 +50,12 @@ func (r *reader) reaches() {
 	}
 	var all []Reach
 	for _, in := range ingress {
-		if in.From == Internet {
+		if in.From == Internet || in.From == Inside || in.From == CloudFront {
 			all = append(all, in)
 		}
 		for _, out := range egress {
-			// What is open to the internet is open to a group that connects to anywhere.
-			if out.From != in.From && in.From != Internet {
+			// What is open to the internet, or to the VPC, is open to a group that connects to anywhere.
+			if out.From != in.From && in.From != Internet && in.From != Inside {
 				continue
 			}
 			if out.To == in.To && out.Ports == in.Ports || out.To == Internet && out.Ports == "any" {
@@ -116,13 +123,25 @@ func (r *reader) peer(rule *model.SecurityGroupRule) string {
 	switch {
 	case rule.Peer != nil:
 		return r.group(rule.Peer)
+	case rule.IPv4 == "0.0.0.0/0" && rule.Ingress && r.internal(rule.Group):
+		return Inside
 	case rule.IPv4 == "0.0.0.0/0":
 		return Internet
+	case rule.IPv4 != "" && slices.ContainsFunc(r.VPCs, func(v *model.VPC) bool { return v.Resource.Properties["CidrBlock"] == rule.IPv4 }):
+		return Inside
+	case rule.Prefixes != "" && len(r.Distributions) > 0: // their id is another one in each region
+		return CloudFront
 	case rule.IPv4 == "255.255.255.255/32": // how CDK writes a group that lets nothing out
 		return "nobody"
 	}
-	r.refuse(rule.Resource, "who %s%s is, is not known here", rule.IPv4, rule.IPv6)
+	r.refuse(rule.Resource, "who %s%s%s is, is not known here", rule.IPv4, rule.IPv6, rule.Prefixes)
 	return ""
+}
+
+// internal says whether a security group is that of internal load balancers alone: all addresses are then those that reach the VPC.
+func (r *reader) internal(group *assembly.Resource) bool {
+	own := slices.DeleteFunc(slices.Clone(r.LoadBalancers), func(lb *model.LoadBalancer) bool { return !slices.Contains(r.BalancerNetwork(lb).Groups, group) })
+	return len(own) > 0 && !slices.ContainsFunc(own, func(lb *model.LoadBalancer) bool { return !lb.Internal })
 }
 
 func ports(rule *model.SecurityGroupRule) string {
@@ -130,4 +149,47 @@ func ports(rule *model.SecurityGroupRule) string {
 		return "any"
 	}
 	return fmt.Sprintf("%s %d–%d", rule.Protocol, rule.FromPort, rule.ToPort)
+}
+
+// ways says how requests get to what has a front before it.
+func (r *reader) ways() {
+	add := func(format string, args ...any) {
+		if way := fmt.Sprintf(format, args...); !slices.Contains(r.isolation.Ways, way) {
+			r.isolation.Ways = append(r.isolation.Ways, way)
+		}
+	}
+	for _, d := range r.Distributions {
+		for _, b := range d.Behaviors {
+			switch o := b.Origin; {
+			case o == nil:
+			case o.Bucket != nil:
+				add("Everybody reaches CloudFront (%s). It reads the page in the bucket of %s, and nobody else may.", d.Resource.Stack.Name, o.Bucket.Resource.Stack.Name)
+			case o.API != nil:
+				add("CloudFront (%s) asks API Gateway (%s) in the internet, by HTTPS.", d.Resource.Stack.Name, o.API.Resource.Stack.Name)
+			case o.VPCOrigin != nil && o.LoadBalancer != nil:
+				add("CloudFront (%s) asks the load balancer of %s by a VPC origin.", d.Resource.Stack.Name, o.LoadBalancer.Resource.Stack.Name)
+			case o.LoadBalancer != nil:
+				add("CloudFront (%s) asks the load balancer of %s in the internet.", d.Resource.Stack.Name, o.LoadBalancer.Resource.Stack.Name)
+			}
+		}
+	}
+	for _, api := range r.RestAPIs {
+		for _, method := range api.Methods {
+			if lb := method.Integration.Target; lb != nil {
+				add("Everybody reaches API Gateway (%s). It asks the load balancer of %s by its VPC link.", api.Resource.Stack.Name, lb.Resource.Stack.Name)
+			}
+			if f := r.FunctionTarget(method.Integration.Function).Function; f != nil {
+				add("API Gateway (%s) invokes the function %s without the load balancer.", api.Resource.Stack.Name, f.Name)
+			}
+		}
+	}
+	for _, lb := range r.Fronted() {
+		doors := r.Doors(lb)
+		for _, door := range doors {
+			add("**The load balancer of %s also admits %s, past its front.** What the front asks for means nothing to them.", lb.Resource.Stack.Name, door.Who)
+		}
+		if len(doors) == 0 {
+			add("The load balancer of %s admits nobody else.", lb.Resource.Stack.Name)
+		}
+	}
 }

@@ -27,6 +27,7 @@ type Report struct {
 	Move        Move     `json:"move"`
 
 	Stacks       []Stack       `json:"stacks"`
+	Fronts       []FrontChange `json:"fronts"`
 	Data         []Loss        `json:"data"`
 	Replacements []Replacement `json:"replacements"`
 	Clashes      []Clash       `json:"clashes"`
@@ -67,13 +68,20 @@ func NoRehearsal(err error) *Rehearsal {
 
 // Findings are what a review can fail on, in the order in which they are shown.
 func Findings() []string {
-	return []string{"data", "replacement", "deletion", "priority", "refused", "broadening", "turn", "rehearsal"}
+	return []string{"authorization", "data", "replacement", "deletion", "priority", "refused", "broadening", "turn", "rehearsal"}
 }
 
 // Found returns the number of findings of a kind.
 func (r *Report) Found(finding string) int {
 	n := 0
 	switch finding {
+	case "authorization":
+		for _, c := range r.Fronts {
+			if c.Opens {
+				n++
+			}
+		}
+		return n
 	case "data":
 		return len(r.Data)
 	case "priority":
@@ -185,6 +193,9 @@ func (r *Report) findings(files string) string {
 		fmt.Fprintf(&b, " Changes that are not committed are part of what is reviewed: %s.", few(8, apply(plain.Code, r.Uncommitted), ""))
 	}
 	b.WriteString("\n")
+	if r.Opens() {
+		section("Anybody may call what had to be signed", r.fronts(true))
+	}
 	if r.DeletesData() {
 		section("This deletes data", r.data())
 	} else if len(r.Data) > 0 {
@@ -200,6 +211,9 @@ func (r *Report) findings(files string) string {
 	}
 	if len(r.Tasks) > 0 {
 		section("Running tasks", r.running())
+	}
+	if text := r.fronts(false); text != "" {
+		section("Fronts", text)
 	}
 	section("IAM and security-group broadening", r.broadening())
 	section("Phase", r.move())
@@ -240,6 +254,9 @@ func (r *Report) headline() string {
 	rehearsed := "It was not rehearsed."
 	if r.Rehearsal != nil {
 		rehearsed = fmt.Sprintf("The rehearsal **%s**: %s", verdict(r.Rehearsal.Verdict), plain.Markdown(r.Rehearsal.Verdict.Sentence)) + gaps(r.Rehearsal.Verdict.Gaps)
+	}
+	if r.Opens() {
+		lines = append(lines, "**Authorization is lost: anybody may call what had to be signed.**")
 	}
 	lines = append(lines, r.fates())
 	lines = append(lines, r.changed()...)
@@ -399,8 +416,8 @@ func (r *Report) broadening() string {
 	return strings.Join(tables, "\n") + "\nThe library of `cdk diff` finds these in what it knows; [it does not know everything](https://github.com/aws/aws-cdk/issues/1299).\n"
 }
 
-// path is a path pattern in a sentence. The slash in the name of a route is no path.
-var path = regexp.MustCompile(`(?:^|\s)(/\S+)`)
+// path is a path pattern in a sentence, without the comma or stop behind it. The slash in the name of a route is no path.
+var path = regexp.MustCompile(`(?:^|\s)(/\S*[^\s,;:.)])`)
 
 // sentence is a change of a move, with its path patterns as code.
 func sentence(change string) string {

@@ -1,0 +1,336 @@
+package review
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"cutover/internal/assembly"
+	"cutover/internal/model"
+	"cutover/internal/plain"
+)
+
+// FrontChange is what a change does to who may call the services, or to the way there. It is the same in all of its pairs.
+type FrontChange struct {
+	In []string `json:"in"`
+	// Of is an API, a distribution or a load balancer, by its construct path.
+	Of string `json:"of"`
+	// Does is in words what happens. Opens says that requests come through afterwards that had to be signed before.
+	Does  string `json:"does"`
+	Opens bool   `json:"opens"`
+}
+
+// Fronts lists what the pairs do to the fronts and to the load balancers behind them. What lets more requests through comes first.
+func Fronts(pairs []Pair) []FrontChange {
+	all := []FrontChange{}
+	for _, pair := range pairs {
+		for _, change := range frontsOf(pair) {
+			same := slices.IndexFunc(all, func(c FrontChange) bool { return c.Of == change.Of && c.Does == change.Does })
+			if same < 0 {
+				change.In = []string{pair.Name}
+				all = append(all, change)
+			} else if !slices.Contains(all[same].In, pair.Name) {
+				all[same].In = append(all[same].In, pair.Name)
+			}
+		}
+	}
+	slices.SortStableFunc(all, func(a, b FrontChange) int {
+		if a.Opens == b.Opens {
+			return 0
+		}
+		return map[bool]int{true: -1, false: 1}[a.Opens]
+	})
+	return all
+}
+
+// behind compares the fronts of two models.
+type behind struct {
+	was, is *model.Model
+	all     []FrontChange
+}
+
+func (b *behind) add(of *assembly.Resource, opens bool, format string, args ...any) {
+	b.all = append(b.all, FrontChange{Of: place(of), Does: fmt.Sprintf(format, args...), Opens: opens})
+}
+
+func frontsOf(pair Pair) []FrontChange {
+	b := &behind{was: model.Read(pair.Before), is: model.Read(pair.After)}
+	for _, is := range b.is.RestAPIs {
+		if was := same(b.was, is); was != nil {
+			b.authorization(was, is)
+		}
+	}
+	for _, is := range b.is.LoadBalancers {
+		if was := same(b.was, is); was != nil {
+			b.scheme(was, is)
+			b.doors(was, is)
+		}
+	}
+	for _, is := range b.is.APIStages {
+		if was := same(b.was, is); was != nil {
+			b.snapshot(was, is)
+			b.caches(was, is)
+			b.webACL(was, is)
+		}
+	}
+	for _, is := range b.is.Distributions {
+		if was := same(b.was, is); was != nil {
+			b.page(was, is)
+		}
+	}
+	return b.all
+}
+
+// methods are those that a request may have.
+var methods = []string{"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"}
+
+// called is one of the requests that a resource of an API takes.
+type called struct{ method, path string }
+
+// sample is a request that no more specific resource takes.
+func (r called) sample() string {
+	return strings.NewReplacer("{proxy+}", "\x00", "{", "\x00", "}", "").Replace(r.path)
+}
+
+// requestsOf are requests of all resources of two APIs, by path.
+func requestsOf(apis ...*model.RestAPI) (all []called) {
+	var paths []string
+	for _, api := range apis {
+		for _, m := range api.Methods {
+			paths = append(paths, m.Of.Path())
+		}
+	}
+	slices.Sort(paths)
+	for _, path := range slices.Compact(paths) {
+		for _, method := range methods {
+			all = append(all, called{method, path})
+		}
+	}
+	return all
+}
+
+// grouped writes requests down, those of a path together.
+func grouped(all []called) string {
+	var texts []string
+	for i := 0; i < len(all); {
+		path, names := all[i].path, []string{}
+		for ; i < len(all) && all[i].path == path; i++ {
+			names = append(names, all[i].method)
+		}
+		if len(names) == len(methods) {
+			names = []string{"all methods"}
+		}
+		texts = append(texts, strings.Join(names, ", ")+" "+path)
+	}
+	return strings.Join(texts, ", ")
+}
+
+// open is the authorization that asks nothing of a request.
+const open = "NONE"
+
+// authorization says which requests are no longer authorized, and which are now. A method that goes leaves its requests to ANY of
+// its resource, and a resource that goes leaves them to the one above.
+func (b *behind) authorization(was, is *model.RestAPI) {
+	lost, gained := map[string][]called{}, map[string][]called{}
+	for _, r := range requestsOf(was, is) {
+		one, other := was.MethodOf(r.method, r.sample()), is.MethodOf(r.method, r.sample())
+		switch {
+		case one == nil || other == nil || one.Authorization == other.Authorization:
+		case other.Authorization == open:
+			lost[one.Authorization] = append(lost[one.Authorization], r)
+		default:
+			gained[other.Authorization] = append(gained[other.Authorization], r)
+		}
+	}
+	for _, kind := range []string{"AWS_IAM", "CUSTOM", "COGNITO_USER_POOLS"} {
+		if lost[kind] != nil {
+			b.add(is.Resource, true, "lets anybody call what had to have the authorization %s: %s", kind, grouped(lost[kind]))
+		}
+		if gained[kind] != nil {
+			b.add(is.Resource, false, "asks for the authorization %s, and answers requests without it with 403: %s", kind, grouped(gained[kind]))
+		}
+	}
+}
+
+// authorized says whether an API before a load balancer has methods with an authorization.
+func authorized(m *model.Model, lb *model.LoadBalancer) bool {
+	return slices.ContainsFunc(m.APIMethods, func(a *model.APIMethod) bool {
+		return a.Authorization != open && (a.Integration.Target == lb || a.Integration.Function != "")
+	})
+}
+
+// doors says whether clients reach a load balancer past its fronts. Without a front, all clients reach it itself.
+func (b *behind) doors(was, is *model.LoadBalancer) {
+	one, other := slices.Contains(b.was.Fronted(), was), slices.Contains(b.is.Fronted(), is)
+	before, after := admitted(b.was.Doors(was)), admitted(b.is.Doors(is))
+	unsigned := ""
+	if authorized(b.is, is) {
+		unsigned = ". The authorization of the API means nothing to them"
+	}
+	switch {
+	case !other && one:
+		b.add(is.Resource, authorized(b.was, was), "has no front any more. It admits %s", cmp.Or(after, "nobody else"))
+	case !other:
+	case !one && after != "":
+		b.add(is.Resource, false, "gets a front, and still admits %s past it%s. Close this door by directAccess=off once all clients use the front", after, unsigned)
+	case !one:
+		b.add(is.Resource, false, "gets a front, and admits nobody past it: a client that asks the load balancer itself gets no answer from this deployment on")
+	case before == after:
+	case before == "":
+		b.add(is.Resource, unsigned != "", "opens the old door: it admits %s past its front%s", after, unsigned)
+	case after == "":
+		b.add(is.Resource, false, "closes the old door: it no longer admits %s, and a client that asks the load balancer itself gets no answer from this deployment on", before)
+	default:
+		b.add(is.Resource, unsigned != "", "admits %s past its front instead of %s%s", after, before, unsigned)
+	}
+}
+
+// admitted are those whom doors admit.
+func admitted(doors []model.Door) string {
+	var all []string
+	for _, d := range doors {
+		if !slices.Contains(all, d.Who) {
+			all = append(all, d.Who)
+		}
+	}
+	return strings.Join(all, ", ")
+}
+
+// scheme says that a load balancer is replaced. Its scheme is where its addresses are
+// (https://docs.aws.amazon.com/elasticloadbalancing/latest/application/application-load-balancers.html#load-balancer-scheme).
+func (b *behind) scheme(was, is *model.LoadBalancer) {
+	if was.Internal == is.Internal {
+		return
+	}
+	word := map[bool]string{true: "internal", false: "internet-facing"}
+	b.add(is.Resource, false, "is replaced, because the setting scheme changes from %s to %s: the new load balancer has another address, and clients of the old one get no answer. Unless phaseGate is off, the gate refuses the deployment. Make a new environment with the other scheme, and move the clients",
+		word[was.Internal], word[is.Internal])
+}
+
+// snapshot explains another deployment of a stage.
+func (b *behind) snapshot(was, is *model.APIStage) {
+	if was.Deployment == nil || is.Deployment == nil {
+		return
+	}
+	changed := b.changedMethods(was.API, is.API)
+	another := was.Deployment.Key() != is.Deployment.Key()
+	switch {
+	case another && len(changed) > 0:
+		b.add(is.Resource, false, "gets a new deployment of the API (%s), because its methods change: %s. Until then the stage serves the methods of before. A rollback brings both back",
+			is.Deployment.Resource.LogicalID, few(8, changed, ""))
+	case another:
+		b.add(is.Resource, false, "gets a new deployment of the API (%s), although no method changes", is.Deployment.Resource.LogicalID)
+	case len(changed) > 0:
+		b.add(is.Resource, false, "goes on serving the methods of before, because it keeps its deployment of the API (%s). What changes of methods reaches no client: %s",
+			is.Deployment.Resource.LogicalID, few(8, changed, ""))
+	}
+}
+
+// changedMethods are the methods that are new, gone or changed, in words.
+func (b *behind) changedMethods(was, is *model.RestAPI) (changed []string) {
+	if was == nil || is == nil {
+		return nil
+	}
+	named := func(m *model.APIMethod) string { return m.Method + " " + m.Of.Path() }
+	find := func(api *model.RestAPI, name string) *model.APIMethod {
+		if i := slices.IndexFunc(api.Methods, func(m *model.APIMethod) bool { return named(m) == name }); i >= 0 {
+			return api.Methods[i]
+		}
+		return nil
+	}
+	for _, m := range is.Methods {
+		switch old := find(was, named(m)); {
+		case old == nil:
+			changed = append(changed, named(m)+" is new")
+		case len(changedKeys(old.Resource.Properties, m.Resource.Properties)) > 0:
+			changed = append(changed, named(m))
+		}
+	}
+	for _, m := range was.Methods {
+		if find(is, named(m)) == nil {
+			changed = append(changed, named(m)+" goes")
+		}
+	}
+	return changed
+}
+
+// caches says which answers a stage keeps from now on, or no longer.
+func (b *behind) caches(was, is *model.APIStage) {
+	if was.API == nil || is.API == nil {
+		return
+	}
+	kept := func(s *model.APIStage, r called) (seconds int) {
+		if m := s.API.MethodOf(r.method, r.sample()); m != nil && s.CacheGB != "" {
+			if settings := s.SettingsOf(m, r.method); settings.Cached {
+				return int(settings.TTL.Seconds())
+			}
+		}
+		return 0
+	}
+	for _, r := range requestsOf(was.API, is.API) {
+		if r.method != "GET" { // API Gateway keeps answers to GET alone, unless a method says otherwise
+			continue
+		}
+		switch one, other := kept(was, r), kept(is, r); {
+		case one == other:
+		case one == 0:
+			b.add(is.Resource, false, "keeps answers to %s for %d s: after a switch the old side's answers stay that long, and a client may not see a write of its own", grouped([]called{r}), other)
+		case other == 0:
+			b.add(is.Resource, false, "no longer keeps answers to %s: each request reaches the service", grouped([]called{r}))
+		default:
+			b.add(is.Resource, false, "keeps answers to %s for %d s instead of %d s", grouped([]called{r}), other, one)
+		}
+	}
+}
+
+// webACL says that a stage loses or gets its web ACL.
+func (b *behind) webACL(was, is *model.APIStage) {
+	protected := func(m *model.Model, s *model.APIStage) bool {
+		return slices.ContainsFunc(m.WebACLs, func(w *model.WebACL) bool { return slices.Contains(w.Protects, s.Key()) })
+	}
+	switch one, other := protected(b.was, was), protected(b.is, is); {
+	case one && !other:
+		b.add(is.Resource, false, "is no longer behind a web ACL: what its rules blocked comes through")
+	case !one && other:
+		b.add(is.Resource, false, "gets a web ACL, whose rules may block requests with 403 that came through before")
+	}
+}
+
+// page says that a distribution shows another version of its page.
+func (b *behind) page(was, is *model.Distribution) {
+	for _, origin := range is.Origins {
+		if origin.Bucket == nil {
+			continue
+		}
+		i := slices.IndexFunc(was.Origins, func(o *model.Origin) bool { return o.ID == origin.ID && o.Bucket != nil })
+		if i < 0 || text(was.Origins[i].Path) == text(origin.Path) {
+			continue
+		}
+		b.add(is.Resource, false, "shows a new version of the page, as a whole: the files in %s instead of %s. The files of before stay for the way back", text(origin.Path), text(was.Origins[i].Path))
+	}
+}
+
+// text is the value of a variable as the template has it.
+func text(v model.Variable) string { return cmp.Or(v.Value, v.Parts.String(), "/") }
+
+// Opens says whether requests come through after the change that had to be signed before.
+func (r *Report) Opens() bool {
+	return slices.ContainsFunc(r.Fronts, func(c FrontChange) bool { return c.Opens })
+}
+
+// fronts writes down the changes that open something, or the others.
+func (r *Report) fronts(opens bool) string {
+	var b strings.Builder
+	for _, c := range r.Fronts {
+		if c.Opens != opens {
+			continue
+		}
+		does := sentence(c.Does)
+		if opens {
+			does = "**" + does + "**"
+		}
+		fmt.Fprintf(&b, "- %s %s (%s)\n", plain.Code(c.Of), does, plain.Markdown(r.in(c.In)))
+	}
+	return b.String()
+}
