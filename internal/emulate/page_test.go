@@ -254,6 +254,9 @@ func TestVPCOrigin(t *testing.T) {
 	if got, _ := ask(t, a, http.MethodGet, "cloudfront", "/2020-05-31/distribution/"+made["Distribution"]+"/config", ""); !strings.Contains(got, "<VpcOriginId>"+made["Origin"]+"<") {
 		t.Errorf("distribution %s", got)
 	}
+	if got, _ := ask(t, a, http.MethodGet, "cloudfront", "/2020-05-31/vpc-origin", ""); strings.Count(got, "<Arn>") != 1 || !strings.Contains(got, "<OriginEndpointArn>"+made["Balancer"]+"<") {
+		t.Errorf("list of origins %s", got)
+	}
 	if status, reason := deploy(cfntypes.ChangeSetTypeUpdate, template("8080", "false")); status != "UPDATE_COMPLETE" {
 		t.Fatal(status, reason)
 	}
