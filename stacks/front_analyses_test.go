@@ -103,6 +103,9 @@ func TestControlsOfFronts(t *testing.T) {
 		"uiDomain": "forum.example.com", "uiHostedZoneId": "Z0123456789ABCDEFGHIJ", "uiCertificateArn": certificate,
 	}))
 	equal(t, "types that the table says nothing about", []string(nil), controls.Unlisted(m))
+	if !m.APIStages[0].AccessLogs { // as the argument of APIGateway.9 says
+		t.Error("the stage does not log requests")
+	}
 	for _, control := range controls.All {
 		for _, finding := range control.Check(m) {
 			if !strings.Contains(finding.Problem, "AWS::Region is only known at deployment") { // of CloudFront's alarm, which is there in one region
