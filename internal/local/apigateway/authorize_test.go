@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"testing"
@@ -110,12 +111,16 @@ func TestRoles(t *testing.T) {
 	p := New(Options{})
 	plan := p.Plan(m, nil)
 	task := access.Of(m, func(value any) (string, error) { return text(plan, value) }).As(m.Roles[0])
+	task.Key, task.Secret = "AKIATASK", "secret"
 	for _, c := range []struct {
 		method, path string
 		want         bool
 	}{{"POST", "/api/users", true}, {"PUT", "/api/users", false}, {"POST", "/api/users/1", false}} {
-		if got := task.May(invoke, s.arn(c.method, c.path)); got != c.want {
-			t.Errorf("the task may %s %s: %v", c.method, c.path, got)
+		r, arn := httptest.NewRequest(c.method, "/live"+c.path, http.NoBody), s.arn(c.method, c.path)
+		sign(t, r, task, provider.Region, SigningName, time.Now())
+		_, refused := authorize(r, nil, provider.Region, arn, func(string) (*access.Signer, bool) { return task, true }, time.Now())
+		if want := "is not authorized to perform: execute-api:Invoke on resource: " + arn; (refused == nil) != c.want || refused != nil && !strings.Contains(refused.message, want) {
+			t.Errorf("the task asks for %s %s: %+v", c.method, c.path, refused)
 		}
 	}
 }
