@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -99,6 +100,8 @@ func TestFrontMistakes(t *testing.T) {
 			want: `service "users": API.Direct: it runs on ec2: choose Lambda{}, or leave it out`},
 		{name: "a function before its time", context: front(nil), change: users(func(s *config.Service) { s.Compute, s.API.Direct = config.Lambda{}, true }),
 			want: `service "users": API.Direct: the load balancer still sends requests for users-lambda to the monolith: leave it out until the service is switched`},
+		{name: "a function beside the monolith", context: front(context{"phase": "parallel"}), change: users(func(s *config.Service) { s.Compute, s.API.Direct = config.Lambda{}, true }),
+			want: `service "users": API.Direct: the load balancer still sends requests for users-lambda to the monolith: leave it out until the service is switched`},
 		{name: "a function on its way", context: front(context{"phase": "switched"}), change: users(func(s *config.Service) { s.Compute, s.Next, s.API.Direct = config.Lambda{}, config.Fargate{}, true }),
 			want: `service "users": API.Direct: the service is on its way to fargate, and the load balancer decides how far: leave it out until Next is gone`},
 		{name: "a function without a front", context: context{"phase": "switched"}, change: users(func(s *config.Service) { s.Compute, s.API.Direct = config.Lambda{}, true }),
@@ -136,7 +139,8 @@ func TestAPIResources(t *testing.T) {
 	}
 }
 
-// TestSignedResources: a write needs a signature wherever API Gateway sends one that may be the service's, and nowhere else.
+// TestSignedResources: a write needs a signature wherever API Gateway sends one that may be the service's, and nowhere else. A
+// read needs none.
 func TestSignedResources(t *testing.T) {
 	for pattern, want := range map[string]string{
 		"/api/users*":   "[/api/{proxy+} /api/users /api/users/{proxy+}]",
@@ -151,9 +155,18 @@ func TestSignedResources(t *testing.T) {
 		}}
 		got := []string{}
 		for _, r := range d.APIResources() {
-			for _, m := range r.Methods {
-				if m.IAM {
-					got = append(got, r.Path)
+			signed := map[bool][]string{}
+			for _, method := range []string{"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "REPORT"} {
+				i := slices.IndexFunc(r.Methods, func(m config.APIMethod) bool { return m.Name == method })
+				if i < 0 {
+					i = slices.IndexFunc(r.Methods, func(m config.APIMethod) bool { return m.Name == config.AnyMethod })
+				}
+				signed[r.Methods[i].IAM] = append(signed[r.Methods[i].IAM], method)
+			}
+			if len(signed[true]) > 0 {
+				got = append(got, r.Path)
+				if len(signed[false]) != 3 || signed[true][0] != "POST" {
+					t.Errorf("%s: at %s a signature is asked for of %v, and none of %v", pattern, r.Path, signed[true], signed[false])
 				}
 			}
 		}
