@@ -497,10 +497,10 @@ func (v *view) apis(s local.Status) string {
 		fmt.Fprintf(&b, "%s at %s\n", plain.Line(apiName(one)), plain.Line(one.URL))
 		fmt.Fprintf(&b, "  %s", words.Count(len(one.Routes), "method"))
 		if signed > 0 {
-			fmt.Fprintf(&b, "; %d need a signature", signed)
+			fmt.Fprintf(&b, "; %d with AWS_IAM", signed)
 		}
 		if kept > 0 {
-			fmt.Fprintf(&b, "; answers to %d are kept", kept)
+			fmt.Fprintf(&b, "; %d cached", kept)
 		}
 		fmt.Fprintf(&b, "\n  %s: %d with 4xx, %d with 5xx, %d throttled", words.Count(one.Requests, "request"), one.Errors4XX, one.Errors5XX, one.Throttled)
 		if kept > 0 {

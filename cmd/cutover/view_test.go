@@ -15,6 +15,7 @@ import (
 	"cutover/internal/analysis/cost"
 	"cutover/internal/local"
 	"cutover/internal/local/alb"
+	"cutover/internal/local/apigateway"
 	"cutover/internal/local/cloudfront"
 	"cutover/internal/local/discovery"
 	"cutover/internal/local/ecs"
@@ -491,5 +492,37 @@ func TestPortsOfFronts(t *testing.T) {
 		if got != want {
 			t.Errorf("%s: %s, want %s", given, got, want)
 		}
+	}
+}
+
+// Stages of API Gateway have their address and counts, and a request has its hops.
+func TestViewOfAPIs(t *testing.T) {
+	v := &view{program: "cutover"}
+	got := v.apis(local.Status{APIs: []apigateway.StageStatus{{
+		API: "dev", Stage: "live", URL: "http://localhost:8081/live", Credentials: ".cutover/credentials", P50: 1_234_567, P99: 20_000_000,
+		Counts: apigateway.Counts{Requests: 9, Errors4XX: 3, Errors5XX: 1, Throttled: 2, CacheHits: 1, CacheMisses: 4},
+		Routes: []apigateway.RouteStatus{{Authorization: "NONE", TTL: time.Minute}, {Authorization: "AWS_IAM"}},
+	}}})
+	want := `API Gateway dev, stage live, at http://localhost:8081/live
+  2 methods; 1 with AWS_IAM; 1 cached
+  9 requests: 3 with 4xx, 1 with 5xx, 2 throttled; 1 hit in the cache, 4 not; p50 1.2ms, p99 20ms
+  to sign requests, set AWS_SHARED_CREDENTIALS_FILE=.cutover/credentials
+
+`
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("status (-want +got):\n%s", diff)
+	}
+	hop := provider.Hop{Front: "API Gateway dev, stage live", Request: "GET /live/x", Does: "sends GET /x to the load balancer S/Lb, port 80", Why: []string{"resource /{proxy+}", "no\x1bescape"}}
+	got = v.route(alb.Route{Request: "/x", Action: "api", Explanation: "GET /x on HTTP:80\n  default anything -> api\n", Hops: []provider.Hop{hop}})
+	want = `/x → api
+  GET /live/x on API Gateway dev, stage live
+    resource /{proxy+}
+    no\x1bescape
+    sends GET /x to the load balancer S/Lb, port 80
+  GET /x on HTTP:80
+    default anything -> api
+`
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("route (-want +got):\n%s", diff)
 	}
 }
