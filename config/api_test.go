@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -87,9 +88,19 @@ func TestFrontMistakes(t *testing.T) {
 			want: `service "users": API.Cache "/api/users": it is listed twice: remove one`},
 		{name: "a cache that hides writes", context: front(context{"store": "dynamodb"}), change: api(config.API{Cache: []config.Cached{{Path: "/api/users/*", TTLSeconds: 1}}}),
 			want: `service "users": API.Cache "/api/users/*": the service takes writes, and a kept answer would hide them: remove it`},
+		{name: "a body that is none", context: front(nil), change: api(config.API{Validate: []config.Validated{{Method: "GET", Path: "/api/users", Schema: "user.json"}}}),
+			want: `service "users": API.Validate "GET /api/users": a body is checked of POST, PUT or PATCH: choose one`},
+		{name: "a body of another path", context: front(nil), change: api(config.API{Validate: []config.Validated{{Method: "POST", Path: "/api/threads", Schema: "user.json"}}}),
+			want: `service "users": API.Validate "POST /api/threads": it is no path of the service, as "/api/threads" or "/api/threads/*": choose one of "/api/users", "/api/users/*"`},
+		{name: "a schema elsewhere", context: front(nil), change: api(config.API{Validate: []config.Validated{{Method: "POST", Path: "/api/users", Schema: "../user.json"}}}),
+			want: `service "users": API.Validate "POST /api/users": Schema "../user.json" is no file below the root of the repository`},
+		{name: "a body twice", context: front(nil), change: api(config.API{Validate: []config.Validated{{Method: "PUT", Path: "/api/users/*", Schema: "a"}, {Method: "PUT", Path: "/api/users/*", Schema: "b"}}}),
+			want: `service "users": API.Validate "PUT /api/users/*": it is listed twice: remove one`},
 		{name: "a task without the load balancer", context: front(context{"phase": "switched"}), change: api(config.API{Direct: true}),
 			want: `service "users": API.Direct: it runs on ec2: choose Lambda{}, or leave it out`},
 		{name: "a function before its time", context: front(nil), change: users(func(s *config.Service) { s.Compute, s.API.Direct = config.Lambda{}, true }),
+			want: `service "users": API.Direct: the load balancer still sends requests for users-lambda to the monolith: leave it out until the service is switched`},
+		{name: "a function beside the monolith", context: front(context{"phase": "parallel"}), change: users(func(s *config.Service) { s.Compute, s.API.Direct = config.Lambda{}, true }),
 			want: `service "users": API.Direct: the load balancer still sends requests for users-lambda to the monolith: leave it out until the service is switched`},
 		{name: "a function on its way", context: front(context{"phase": "switched"}), change: users(func(s *config.Service) { s.Compute, s.Next, s.API.Direct = config.Lambda{}, config.Fargate{}, true }),
 			want: `service "users": API.Direct: the service is on its way to fargate, and the load balancer decides how far: leave it out until Next is gone`},
@@ -128,7 +139,8 @@ func TestAPIResources(t *testing.T) {
 	}
 }
 
-// TestSignedResources: a write needs a signature wherever API Gateway sends one that may be the service's, and nowhere else.
+// TestSignedResources: a write needs a signature wherever API Gateway sends one that may be the service's, and nowhere else. A
+// read needs none.
 func TestSignedResources(t *testing.T) {
 	for pattern, want := range map[string]string{
 		"/api/users*":   "[/api/{proxy+} /api/users /api/users/{proxy+}]",
@@ -143,9 +155,18 @@ func TestSignedResources(t *testing.T) {
 		}}
 		got := []string{}
 		for _, r := range d.APIResources() {
-			for _, m := range r.Methods {
-				if m.IAM {
-					got = append(got, r.Path)
+			signed := map[bool][]string{}
+			for _, method := range []string{"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "REPORT"} {
+				i := slices.IndexFunc(r.Methods, func(m config.APIMethod) bool { return m.Name == method })
+				if i < 0 {
+					i = slices.IndexFunc(r.Methods, func(m config.APIMethod) bool { return m.Name == config.AnyMethod })
+				}
+				signed[r.Methods[i].IAM] = append(signed[r.Methods[i].IAM], method)
+			}
+			if len(signed[true]) > 0 {
+				got = append(got, r.Path)
+				if len(signed[false]) != 3 || signed[true][0] != "POST" {
+					t.Errorf("%s: at %s a signature is asked for of %v, and none of %v", pattern, r.Path, signed[true], signed[false])
 				}
 			}
 		}

@@ -11,6 +11,7 @@ import (
 	"cutover/internal/analysis/criticalpath"
 	"cutover/internal/analysis/diagram"
 	"cutover/internal/model"
+	"cutover/internal/nightly"
 )
 
 // TestAnalysesOfFronts: each front has a price, meets the controls, is drawn before the load balancer, and grants nothing too wide. The control of
@@ -31,6 +32,9 @@ func TestAnalysesOfFronts(t *testing.T) {
 		"public":     {true, 3, "the internet → LoadBalancerSecurityGroup: tcp 443–443", []string{`client_1 --> CloudFront_1`, `CloudFront_1 -->|"/api*"| loadbalancerHTTPS443_1`, `client_1 -->|"past the front"| loadbalancerHTTPS443_1`}},
 	} {
 		t.Run(name, func(t *testing.T) {
+			if name != "both" && name != "closed" {
+				nightly.Test(t, "synthesizes each front")
+			}
 			d := deployment.Forum
 			if fronts()[name]["front"] != nil {
 				d = fronted()
@@ -89,5 +93,24 @@ func TestAnalysesOfFronts(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestControlsOfFronts: production with both fronts, a web ACL, a domain and the old door closed meets each control that is not argued.
+func TestControlsOfFronts(t *testing.T) {
+	m := model.Read(synthDeployment(t, fronted(), settings{
+		"env": "prod", "front": "apigateway", "ui": "on", "waf": "on", "directAccess": "off", "certificateArn": certificate, "domain": "api.example.com",
+		"uiDomain": "forum.example.com", "uiHostedZoneId": "Z0123456789ABCDEFGHIJ", "uiCertificateArn": certificate,
+	}))
+	equal(t, "types that the table says nothing about", []string(nil), controls.Unlisted(m))
+	if !m.APIStages[0].AccessLogs { // as the argument of APIGateway.9 says
+		t.Error("the stage does not log requests")
+	}
+	for _, control := range controls.All {
+		for _, finding := range control.Check(m) {
+			if !strings.Contains(finding.Problem, "AWS::Region is only known at deployment") { // of CloudFront's alarm, which is there in one region
+				t.Errorf("%s: %v", control.ID, finding)
+			}
+		}
 	}
 }

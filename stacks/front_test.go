@@ -23,6 +23,7 @@ func fronted() config.Deployment {
 		switch s := &d.Services[i]; s.Name {
 		case "users":
 			s.API.WriteAuthorization = config.AWSIAM
+			s.API.Validate = []config.Validated{{Method: "POST", Path: "/api/users", Schema: "stacks/testdata/user.schema.json"}}
 		case "threads":
 			s.API.Cache = []config.Cached{{Path: "/api/threads", TTLSeconds: 60}, {Path: "/api/threads/*", Query: []string{"limit", "after"}, Headers: []string{"Accept"}, TTLSeconds: 5}}
 		case "posts":
@@ -122,7 +123,7 @@ func TestWritesAreSigned(t *testing.T) {
 			}
 		}
 	}
-	if fmt.Sprint(got) != "map[/api/users:ANY /api/users/{proxy+}:ANY /api/{proxy+}:ANY]" {
+	if fmt.Sprint(got) != "map[/api/users:ANYPOST /api/users/{proxy+}:ANY /api/{proxy+}:ANY]" {
 		t.Errorf("a signature is asked for at %v", got)
 	}
 }
@@ -159,7 +160,12 @@ func TestDirect(t *testing.T) {
 		t.Error("the API does not wait for the function")
 	}
 	functions := map[string]string{}
-	m := model.Read(after)
+	located, err := assembly.Read(after.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	located.Locate("123456789012", "eu-central-1")
+	m := model.Read(located)
 	for _, method := range m.APIMethods {
 		i := method.Integration
 		if i.Function != "" {

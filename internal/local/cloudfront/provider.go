@@ -315,7 +315,7 @@ func (p *plan) Clean(ctx context.Context, stack string) error {
 		p.forget(f)
 	}
 	for _, f := range gone {
-		_ = f.shutdown(ctx)
+		go f.shutdown(context.WithoutCancel(ctx)) // as long as requests take
 	}
 	return ctx.Err()
 }
