@@ -35,6 +35,20 @@ func TestReplacedAndRetained(t *testing.T) {
 	}
 }
 
+// A resource whose policy retains it outlives the rollback of its creation, but not with RetainExceptOnCreate
+// (https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-attribute-deletionpolicy.html).
+func TestRetainedAtARollback(t *testing.T) {
+	f := newFixture(t)
+	f.store.refuse = "bad"
+	template := after(after(parameters("/a=1", "/b=1", "/c=bad"), "B", "A"), "C", "B")
+	template = strings.Replace(template, `"A":{`, `"A":{"DeletionPolicy":"Retain",`, 1)
+	template = strings.Replace(template, `"B":{`, `"B":{"DeletionPolicy":"RetainExceptOnCreate",`, 1)
+	f.want("dev-Test", template, "ROLLBACK_COMPLETE")
+	if want := map[string]string{"/a": "1"}; !maps.Equal(f.store.values, want) {
+		t.Errorf("after the rollback: %v, want %v", f.store.values, want)
+	}
+}
+
 // A value that another stack imports stays as it is.
 func TestImportedValueStays(t *testing.T) {
 	f := newFixture(t)

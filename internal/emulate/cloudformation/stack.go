@@ -17,7 +17,8 @@ import (
 type resource struct {
 	logical, typ, physical string
 	props, attrs           props
-	retain                 bool // DeletionPolicy: Retain
+	retain                 bool // DeletionPolicy: Retain, RetainExceptOnCreate
+	exceptOnCreate         bool // DeletionPolicy: RetainExceptOnCreate
 	retainReplaced         bool // UpdateReplacePolicy: Retain
 	snapshot               bool // DeletionPolicy: Snapshot
 	updated                time.Time

@@ -80,9 +80,10 @@ func (t *transaction) run(r request) (outputs []types.Output, imports []string, 
 	}
 	for _, logical := range t.order {
 		d := definition(r.template, logical)
-		next := &resource{logical: logical, typ: str(d, "Type"), retain: str(d, "DeletionPolicy") == "Retain",
+		next := &resource{logical: logical, typ: str(d, "Type"), retain: strings.HasPrefix(str(d, "DeletionPolicy"), "Retain"),
 			retainReplaced: str(d, "UpdateReplacePolicy") == "Retain", updated: time.Now()}
 		next.snapshot = str(d, "DeletionPolicy") == "Snapshot"
+		next.exceptOnCreate = str(d, "DeletionPolicy") == "RetainExceptOnCreate"
 		next.props = sc.eval(section(d, "Properties")).(props)
 		if err := sc.take(); err != nil {
 			return nil, nil, t.failed(next, "CREATE", err)
@@ -200,6 +201,9 @@ func (t *transaction) create(next *resource, verb string) error {
 	if next.physical = h.create(c, next.props); c.err == nil {
 		t.undo = append(t.undo, func() error {
 			delete(t.now, next.logical)
+			if !replaces && !next.exceptOnCreate { // a policy that retains it holds for a rollback, too
+				return t.discard(next)
+			}
 			if replaces {
 				t.now[next.logical] = old
 			}
