@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -20,6 +21,9 @@ type API struct {
 	WriteAuthorization string
 	// Cache has the GET requests whose answers API Gateway keeps. Default: none.
 	Cache []Cached
+	// Validate has the requests whose bodies API Gateway checks before the service gets them. It refuses a body with 400 in
+	// words of its own. Default: none.
+	Validate []Validated
 	// RateLimit is how many requests a second the service gets, and BurstLimit how many at once. Others are answered with
 	// 429. Default: the limits of the account.
 	RateLimit, BurstLimit int
@@ -36,6 +40,14 @@ type Cached struct {
 	Query, Headers []string
 	// TTLSeconds is how long an answer is kept: 1 to 3600.
 	TTLSeconds int
+}
+
+// Validated is a request whose body API Gateway checks.
+type Validated struct {
+	// Method is POST, PUT or PATCH, and Path as that of [Cached].
+	Method, Path string
+	// Schema is a file with the JSON schema (draft 4) of the body, from the root of the repository.
+	Schema string
 }
 
 // AWSIAM is a value of WriteAuthorization.
@@ -75,9 +87,11 @@ type APIResource struct {
 // APIMethod is a method of a resource.
 type APIMethod struct {
 	// Name is a method of HTTP, or ANY for all others.
-	Name                  string
-	IAM                   bool
-	Cached                *Cached
+	Name   string
+	IAM    bool
+	Cached *Cached
+	// Schema is the file with the JSON schema of the body; empty if the body is not checked.
+	Schema                string
 	RateLimit, BurstLimit int
 	// Direct is the pair of a service on Lambda that answers without the load balancer.
 	Direct string
@@ -144,18 +158,26 @@ func (d Deployment) apiMethods(at string, owner Service) []APIMethod {
 	}
 	var methods []APIMethod
 	for _, cached := range owner.API.Cache {
-		if cached.resource() == at {
+		if apiResource(cached.Path) == at {
 			get := with("GET")
 			get.Cached = &cached
 			methods = append(methods, get)
 		}
 	}
+	for _, validated := range owner.API.Validate {
+		if apiResource(validated.Path) == at {
+			write := with(validated.Method)
+			write.Schema = validated.Schema
+			methods = append(methods, write)
+		}
+	}
 	if !slices.ContainsFunc(d.All(), func(s Service) bool { return s.API.WriteAuthorization == AWSIAM && s.takes(at) }) {
 		return append([]APIMethod{any}, methods...)
 	}
-	signed := any
-	signed.IAM = true
-	methods = append([]APIMethod{signed}, methods...)
+	methods = append([]APIMethod{any}, methods...)
+	for i := range methods {
+		methods[i].IAM = methods[i].Name != "GET"
+	}
 	for _, name := range []string{"GET", "HEAD", "OPTIONS"} {
 		if !slices.ContainsFunc(methods, func(m APIMethod) bool { return m.Name == name }) {
 			methods = append(methods, with(name))
@@ -164,12 +186,17 @@ func (d Deployment) apiMethods(at string, owner Service) []APIMethod {
 	return methods
 }
 
-// resource is the path of the resource of the requests.
-func (c Cached) resource() string {
-	if below, ok := strings.CutSuffix(c.Path, "/*"); ok {
+// apiResource is the resource that a field names, as in "/api/threads" or "/api/threads/*".
+func apiResource(path string) string {
+	if below, ok := strings.CutSuffix(path, "/*"); ok {
 		return below + Proxy
 	}
-	return c.Path
+	return path
+}
+
+// hasResource says whether paths of the service begin at a resource.
+func (s Service) hasResource(resource string) bool {
+	return slices.ContainsFunc(s.apiPaths(), func(p apiPath) bool { return cmp.Or(p.own, "/") == resource || p.own+Proxy == resource })
 }
 
 // apiPath is a path pattern of a service, as API Gateway sees it.
@@ -363,11 +390,10 @@ func checkAPI(d Deployment, s Settings, service Service, refuse func(string, ...
 	listed := map[string]bool{}
 	for _, cached := range api.Cache {
 		at := fmt.Sprintf("API.Cache %q", cached.Path)
-		resource := cached.resource()
-		known := slices.ContainsFunc(service.apiPaths(), func(p apiPath) bool { return p.own == resource || p.own+Proxy == resource })
+		resource := apiResource(cached.Path)
 		switch {
-		case !known:
-			refuse("%s: it is no path of the service, as \"/api/threads\" or \"/api/threads/*\": choose one of %s", at, strings.Join(service.cacheable(), ", "))
+		case !service.hasResource(resource):
+			refuse("%s: it is no path of the service, as \"/api/threads\" or \"/api/threads/*\": choose one of %s", at, strings.Join(service.resources(), ", "))
 		case listed[resource]:
 			refuse("%s: it is listed twice: remove one", at)
 		case service.Stored():
@@ -376,6 +402,21 @@ func checkAPI(d Deployment, s Settings, service Service, refuse func(string, ...
 			refuse("%s: TTLSeconds %d: it must be from 1 to 3600", at, cached.TTLSeconds)
 		}
 		listed[resource] = true
+	}
+	for _, validated := range api.Validate {
+		at := fmt.Sprintf("API.Validate %q", strings.TrimSpace(validated.Method+" "+validated.Path))
+		key := validated.Method + apiResource(validated.Path)
+		switch {
+		case !slices.Contains([]string{"POST", "PUT", "PATCH"}, validated.Method):
+			refuse("%s: a body is checked of POST, PUT or PATCH: choose one", at)
+		case !service.hasResource(apiResource(validated.Path)):
+			refuse("%s: it is no path of the service, as \"/api/threads\" or \"/api/threads/*\": choose one of %s", at, strings.Join(service.resources(), ", "))
+		case listed[key]:
+			refuse("%s: it is listed twice: remove one", at)
+		case !filepath.IsLocal(filepath.FromSlash(validated.Schema)):
+			refuse("%s: Schema %q is no file below the root of the repository", at, validated.Schema)
+		}
+		listed[key] = true
 	}
 	if api.Direct {
 		checkDirect(d, s, service, refuse)
@@ -393,15 +434,15 @@ func checkAPI(d Deployment, s Settings, service Service, refuse func(string, ...
 			if other.Name <= service.Name || other.Name == d.Monolith.Name || service.Name == d.Monolith.Name || !slices.ContainsFunc(other.apiPaths(), func(p apiPath) bool { return p.own == path.own }) {
 				continue
 			}
-			if api.RateLimit != other.API.RateLimit || api.BurstLimit != other.API.BurstLimit || len(api.Cache)+len(other.API.Cache) > 0 || api.Direct || other.API.Direct {
-				refuse("API: API Gateway cannot tell its requests for %s from those of %q: give both the same limits, no Cache, and not Direct", cmp.Or(path.own, "/"), other.Name)
+			if api.RateLimit != other.API.RateLimit || api.BurstLimit != other.API.BurstLimit || len(api.Cache)+len(other.API.Cache)+len(api.Validate)+len(other.API.Validate) > 0 || api.Direct || other.API.Direct {
+				refuse("API: API Gateway cannot tell its requests for %s from those of %q: give both the same limits, no Cache, no Validate, and not Direct", cmp.Or(path.own, "/"), other.Name)
 			}
 		}
 	}
 }
 
-// cacheable are the paths that a cache may name.
-func (s Service) cacheable() (all []string) {
+// resources are the paths that a field may name.
+func (s Service) resources() (all []string) {
 	for _, path := range s.apiPaths() {
 		all = append(all, fmt.Sprintf("%q", cmp.Or(path.own, "/")), fmt.Sprintf("%q", path.own+"/*"))
 	}

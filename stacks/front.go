@@ -3,7 +3,10 @@ package stacks
 import (
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
@@ -55,9 +58,9 @@ func newAPIGatewayAccount(scope constructs.Construct, s config.Settings) awscdk.
 }
 
 // NewFront adds the REST API, if the setting front asks for it.
-func NewFront(scope constructs.Construct, s config.Settings, d config.Deployment, network *Network, on needs, functions map[string]*Function) *Front {
+func NewFront(scope constructs.Construct, s config.Settings, d config.Deployment, network *Network, on needs, functions map[string]*Function) (*Front, error) {
 	if s.Front != config.APIGateway {
-		return nil
+		return nil, nil
 	}
 	f := &Front{Stack: newStack(scope, s, frontStack, "REST API of API Gateway before the load balancer", nil)}
 	depend(f.Stack, newAPIGatewayAccount(scope, s), "a stage with logs needs the account's role")
@@ -73,7 +76,7 @@ func NewFront(scope constructs.Construct, s config.Settings, d config.Deployment
 		EndpointConfiguration: &awsapigateway.CfnRestApi_EndpointConfigurationProperty{Types: jsii.Strings("REGIONAL")},
 		BinaryMediaTypes:      jsii.Strings("*/*"), // no byte of a body is changed
 	})
-	suppress(f.API, suppression{rule: "AwsSolutions-APIG2", reason: "The services check what they get, and say what is wrong with it. API Gateway would answer in other words, so that clients would see the front"})
+	suppress(f.API, suppression{rule: "AwsSolutions-APIG2", reason: "The services check what they get, and say what is wrong with it. API Gateway answers in other words, and checks what the list of services says"})
 	routing := on.routings[0]
 	host := s.Scheme() + s.Domain
 	if s.Domain == "" {
@@ -99,9 +102,13 @@ func NewFront(scope constructs.Construct, s config.Settings, d config.Deployment
 		for _, method := range resource.Methods {
 			props := f.method(host, link, routing, resource, method, functions)
 			props.ResourceId = resources[resource.Path]
+			schema, err := f.validate(props, id, method)
+			if err != nil {
+				return nil, err
+			}
 			of := awsapigateway.NewCfnMethod(f.Stack, jsii.String(id+config.Pascal(strings.ToLower(method.Name))), props)
 			methods = append(methods, of)
-			deployed = append(deployed, []any{resource.Path, method})
+			deployed = append(deployed, []any{resource.Path, method, schema})
 			reason := "The API is public, as that of the load balancer behind: writes are signed if their service says so"
 			var suppressions []suppression
 			if !method.IAM {
@@ -132,7 +139,34 @@ func NewFront(scope constructs.Construct, s config.Settings, d config.Deployment
 	output(f.Stack, "ApiArn", "What a policy of a caller that signs may name, with execute-api:Invoke", f.Stack.FormatArn(&awscdk.ArnComponents{
 		Service: jsii.String("execute-api"), Resource: f.API.Ref(), ResourceName: jsii.String(StageName + "/*"),
 	}))
-	return f
+	return f, nil
+}
+
+// validate lets API Gateway check the bodies of a method by its schema, and returns the schema.
+func (f *Front) validate(props *awsapigateway.CfnMethodProps, id string, method config.APIMethod) (schema any, err error) {
+	if method.Schema == "" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(filepath.Join(root(), method.Schema))
+	if err == nil {
+		err = json.Unmarshal(text, &schema)
+	}
+	if _, object := schema.(map[string]any); err == nil && !object {
+		err = errors.New("it is no JSON object")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("API.Validate: the schema %s of %s cannot be read: %w", method.Schema, method.Name, err)
+	}
+	validator := f.Stack.Node().TryFindChild(jsii.String("Bodies"))
+	if validator == nil {
+		validator = awsapigateway.NewCfnRequestValidator(f.Stack, jsii.String("Bodies"), &awsapigateway.CfnRequestValidatorProps{RestApiId: f.API.Ref(), ValidateRequestBody: true, ValidateRequestParameters: false})
+	}
+	model := awsapigateway.NewCfnModel(f.Stack, jsii.String(id+config.Pascal(strings.ToLower(method.Name))+"Body"), &awsapigateway.CfnModelProps{
+		RestApiId: f.API.Ref(), ContentType: jsii.String("application/json"), Schema: schema,
+	})
+	props.RequestValidatorId = validator.(awsapigateway.CfnRequestValidator).Ref()
+	props.RequestModels = map[string]any{"application/json": model.Ref()}
+	return schema, nil
 }
 
 // domain is the address of the REST API.

@@ -11,6 +11,7 @@ import (
 	"cutover/deployment"
 	"cutover/internal/assembly"
 	"cutover/internal/golden"
+	"cutover/internal/model"
 	"cutover/internal/nightly"
 )
 
@@ -22,6 +23,7 @@ func fronted() config.Deployment {
 		switch s := &d.Services[i]; s.Name {
 		case "users":
 			s.API.WriteAuthorization = config.AWSIAM
+			s.API.Validate = []config.Validated{{Method: "POST", Path: "/api/users", Schema: "stacks/testdata/user.schema.json"}}
 		case "threads":
 			s.API.Cache = []config.Cached{{Path: "/api/threads", TTLSeconds: 60}, {Path: "/api/threads/*", Query: []string{"limit", "after"}, Headers: []string{"Accept"}, TTLSeconds: 5}}
 		case "posts":
@@ -121,7 +123,87 @@ func TestWritesAreSigned(t *testing.T) {
 			}
 		}
 	}
-	if fmt.Sprint(got) != "map[/api/users:ANY /api/users/{proxy+}:ANY /api/{proxy+}:ANY]" {
+	if fmt.Sprint(got) != "map[/api/users:ANYPOST /api/users/{proxy+}:ANY /api/{proxy+}:ANY]" {
 		t.Errorf("a signature is asked for at %v", got)
+	}
+}
+
+// TestHiddenFile: a file of the page that a path of the API covers is refused.
+func TestHiddenFile(t *testing.T) {
+	d := deployment.Forum
+	d.Monolith.Paths = []string{"/api*", "/sty*"}
+	err := synthTo(d, cdkContext(t, settings{"ui": "on", "scheme": "internal"}), t.TempDir(), false)
+	if want := `ui: a browser never gets web/style.css: CloudFront sends /style.css to the API, by the path "/sty*": rename the file`; err == nil || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
+	}
+}
+
+// direct is the forum with its users on Lambda, without the load balancer if so.
+func direct(yes bool) config.Deployment {
+	d := deployment.Forum
+	d.Services = slices.Clone(d.Services)
+	d.Services[0].Compute, d.Services[0].API.Direct = config.Lambda{}, yes
+	return d
+}
+
+// TestDirect: a function is connected to the API and back by the stack of the API alone. So the load balancer can have it
+// again at once.
+func TestDirect(t *testing.T) {
+	context := settings{"front": "apigateway", "phase": "switched"}
+	before, after := synthDeployment(t, direct(false), context), synthDeployment(t, direct(true), context)
+	for _, stack := range after.Stacks {
+		if changed := string(goldenTemplate(t, stack)) != string(goldenTemplate(t, before.Stack(stack.Name))); changed != (stack.Name == "dev-Front") {
+			t.Errorf("%s changes: %t", stack.Name, changed)
+		}
+	}
+	if !slices.Contains(after.Stack("dev-Front").DependsOn, after.Stack("dev-UsersFunction")) {
+		t.Error("the API does not wait for the function")
+	}
+	functions := map[string]string{}
+	located, err := assembly.Read(after.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	located.Locate("123456789012", "eu-central-1")
+	m := model.Read(located)
+	for _, method := range m.APIMethods {
+		i := method.Integration
+		if i.Function != "" {
+			functions[method.Of.Path()] = method.Method + " " + i.Type + " " + i.Method + " " + i.Function
+		} else if i.Type != "HTTP_PROXY" || i.Target == nil {
+			t.Errorf("%s: %+v, want the load balancer", method.Of.Path(), i)
+		}
+	}
+	alias := m.FunctionAliases[0].Key()
+	if want := "ANY AWS_PROXY POST " + alias; len(functions) != 2 || functions["/api/users"] != want || functions["/api/users/{proxy+}"] != want {
+		t.Errorf("the functions are %v, want two with %s", functions, want)
+	}
+	var permitted []string
+	for _, p := range m.FunctionPermissions {
+		if p.Function != alias || p.Action != "lambda:InvokeFunction" || p.Source == "" && p.Parts == nil {
+			t.Errorf("%s: %+v", p.Key(), p)
+		}
+		permitted = append(permitted, p.Resource.Stack.Name+" "+p.Principal)
+	}
+	slices.Sort(permitted)
+	equal(t, "who may call the alias", permitted, []string{"dev-Front apigateway.amazonaws.com", "dev-UsersFunction elasticloadbalancing.amazonaws.com"})
+}
+
+// TestRehearsalOfDirect goes on until API Gateway calls the function itself, and back until the monolith answers again. No
+// request is lost, and every answer is the monolith's.
+func TestRehearsalOfDirect(t *testing.T) {
+	nightly.Test(t, "it rehearses on this machine")
+	phases := map[string]*assembly.Assembly{}
+	for _, phase := range []string{"parallel", "switched", "retired"} {
+		phases[phase] = synthDeployment(t, direct(phase == "retired"), settings{"front": "apigateway", "phase": phase})
+	}
+	wait := rehearse(t, phases, "--walk", "parallel,switched,retired,switched,parallel", "--rate", "100")
+	t.Parallel()
+	report, code := wait()
+	if code != 0 || !report.Verdict.Passed || report.Totals.Lost != 0 || report.Totals.Different != 0 {
+		t.Errorf("exit code %d, %+v, %q", code, report.Totals, report.Verdict.Reasons)
+	}
+	if report.Totals.Requests < 500 {
+		t.Errorf("only %d requests were sent", report.Totals.Requests)
 	}
 }

@@ -63,7 +63,10 @@ func add(scope constructs.Construct, d config.Deployment, s config.Settings, ima
 		on.routings = append(on.routings, routing)
 		alarms = on.routings[0].Alarms
 	}
-	front := NewFront(scope, s, d, network, on, functions)
+	front, err := NewFront(scope, s, d, network, on, functions)
+	if err != nil {
+		return err
+	}
 	if front != nil {
 		on.afterGates(front.Stack)
 	}

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awscertificatemanager"
@@ -21,6 +22,7 @@ import (
 	"github.com/aws/jsii-runtime-go"
 
 	"cutover/config"
+	"cutover/migration"
 )
 
 // pageDir has the files of the page, from the root of the repository.
@@ -47,9 +49,16 @@ func NewUI(scope constructs.Construct, s config.Settings, d config.Deployment, o
 	if !s.UI {
 		return nil, nil
 	}
-	digest, err := pageDigest(filepath.Join(root(), pageDir))
+	digest, names, err := readPage(filepath.Join(root(), pageDir))
 	if err != nil {
 		return nil, err
+	}
+	for _, name := range names {
+		for _, pattern := range d.UIPatterns() {
+			if migration.Covers(pattern, "/"+name) {
+				return nil, fmt.Errorf("ui: a browser never gets %s/%s: CloudFront sends /%s to the API, by the path %q: rename the file", pageDir, name, name, pattern)
+			}
+		}
 	}
 	stack := newStack(scope, s, uiStack, "The page, and CloudFront before it and the API", nil)
 	on.afterGates(stack)
@@ -234,10 +243,10 @@ func suppressUpload(stack awscdk.Stack) {
 	}
 }
 
-// pageDigest is the SHA-256 of the page's files and their names: the same on every machine.
-func pageDigest(dir string) (string, error) {
+// readPage returns the SHA-256 of the page's files and their names, which is the same on every machine, and the names.
+func readPage(dir string) (digest string, names []string, err error) {
 	hash := sha256.New()
-	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+	err = filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
 		}
@@ -249,12 +258,16 @@ func pageDigest(dir string) (string, error) {
 		if err != nil {
 			return err
 		}
+		names = append(names, filepath.ToSlash(name))
 		fmt.Fprintf(hash, "%q %d\n", filepath.ToSlash(name), len(text))
 		hash.Write(text)
 		return nil
 	})
-	if err != nil {
-		return "", fmt.Errorf("ui: cannot read the page: %w", err)
+	if err == nil && !slices.Contains(names, "index.html") {
+		err = fmt.Errorf("%s has no index.html", dir)
 	}
-	return fmt.Sprintf("%x", hash.Sum(nil)), nil
+	if err != nil {
+		return "", nil, fmt.Errorf("ui: cannot read the page: %w", err)
+	}
+	return fmt.Sprintf("%x", hash.Sum(nil)), names, nil
 }

@@ -15,6 +15,7 @@ import (
 	"cutover/internal/analysis/cost"
 	"cutover/internal/local"
 	"cutover/internal/local/alb"
+	"cutover/internal/local/cloudfront"
 	"cutover/internal/local/discovery"
 	"cutover/internal/local/ecs"
 	"cutover/internal/local/eventbridge"
@@ -449,5 +450,46 @@ users-lambda  3        4 idle, 2 busy of 20    1240         7            3, 1 ti
 	}
 	if got := v.status(local.Status{}, 0); strings.Contains(got, "FUNCTION") {
 		t.Errorf("without functions:\n%s", got)
+	}
+}
+
+func TestViewOfDistributions(t *testing.T) {
+	s := local.Status{Distributions: cloudfront.Status{{Key: "dev-Ui/Page", Name: "Page", URL: "http://localhost:8090", Behaviors: []cloudfront.BehaviorStatus{
+		{Pattern: "/api*", Origin: "dev-Front/Stage", Cache: "CachingDisabled", Requests: 3, Misses: 2, Errors: 1, P50: 2 * time.Millisecond, P99: 11 * time.Millisecond},
+		{Pattern: "*", Origin: "dev-Ui/Files", Cache: "CachingOptimized", Requests: 2, Hits: 1, Misses: 1},
+	}}}}
+	want := `CloudFront Page at http://localhost:8090
+  BEHAVIOR  ORIGIN           CACHE             REQUESTS  HITS  MISSES  ERRORS  P50  P99
+  /api*     dev-Front/Stage  CachingDisabled   3         0     2       1       2ms  11ms
+  *         dev-Ui/Files     CachingOptimized  2         1     1       0       0s   0s
+
+`
+	v := &view{}
+	if got := v.distributions(s); got != want {
+		t.Errorf("the view is\n%s\nwant\n%s", got, want)
+	}
+	if got := v.distributions(local.Status{}); got != "" {
+		t.Errorf("without distributions the view is %q", got)
+	}
+	var b strings.Builder
+	(&view{out: &b}).summary(s, true)
+	if got := b.String(); !strings.Contains(got, "CloudFront Page answers at http://localhost:8090\n") {
+		t.Errorf("the summary is %s", got)
+	}
+}
+
+// A front has a port by its name.
+func TestPortsOfFronts(t *testing.T) {
+	for given, want := range map[string]string{
+		"cloudfront=9000": "9000 0", "apigateway=9001": "0 9001", "cloudfront=0": `--port "cloudfront=0" has no port: give one as in --port cloudfront=9000`, "cloudfront=": `--port "cloudfront=" has no port: give one as in --port cloudfront=9000`,
+	} {
+		options, err := (&runner{driver: "process", period: time.Minute, ports: []string{given}}).options(&global{state: t.TempDir()})
+		got := fmt.Sprint(options.DistributionPort, " ", options.APIPort)
+		if err != nil {
+			got = err.Error()
+		}
+		if got != want {
+			t.Errorf("%s: %s, want %s", given, got, want)
+		}
 	}
 }

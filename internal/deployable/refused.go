@@ -62,7 +62,7 @@ func Refused(m *model.Model) error {
 	}
 	errs = append(errs, duplicates(tables, "table", "TableName")...)
 	errs = append(errs, duplicates(clusters, "database cluster", "DBClusterIdentifier")...)
-	errs = append(errs, ended(m))
+	errs = append(errs, apiErrors(m), ended(m))
 	return assembly.Join(errs...)
 }
 

@@ -87,6 +87,7 @@ func Warnings(m *model.Model) []string {
 			warn(s.Key(), "%s", line)
 		}
 	}
+	all = append(all, apiWarnings(m)...)
 	return all
 }
 

@@ -441,7 +441,9 @@ func (cf *cloudFront) list(of *kind) element {
 		d := k.described(k)
 		switch of.element {
 		case "FunctionSummary":
-		case "Distribution", "OriginAccessControl", "VpcOrigin":
+		case "VpcOrigin":
+			d = tag("VpcOriginSummary", "", append(d.Children[:len(d.Children)-1], tag("Name", k.config.first("Name")), tag("OriginEndpointArn", k.config.first("Arn")))...)
+		case "Distribution", "OriginAccessControl":
 			d = tag(of.element+"Summary", "", slices.Concat(d.Children[:len(d.Children)-1], k.config.Children)...)
 		default:
 			d = tag(of.element+"Summary", "", tag("Type", "custom"), d)

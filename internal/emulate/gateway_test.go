@@ -343,3 +343,38 @@ func TestAPIGateway(t *testing.T) {
 		t.Error("the account has no role any more; AWS keeps it")
 	}
 }
+
+// TestFunctionBehindAPIGateway: a method calls the alias of a function, whose policy lets the API do so.
+func TestFunctionBehindAPIGateway(t *testing.T) {
+	a := services(t)
+	cfn, destroy := stacks(t, a)
+	const template = `{"Resources": {
+		"Role": {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": []}}},
+		"Function": {"Type": "AWS::Lambda::Function", "Properties": {"FunctionName": "direct", "Runtime": "python3.13", "Handler": "index.handler", "Role": {"Fn::GetAtt": ["Role", "Arn"]}, "Code": {"ZipFile": "x"}}},
+		"Version": {"Type": "AWS::Lambda::Version", "Properties": {"FunctionName": {"Ref": "Function"}}},
+		"Alias": {"Type": "AWS::Lambda::Alias", "Properties": {"Name": "live", "FunctionName": {"Ref": "Function"}, "FunctionVersion": {"Fn::GetAtt": ["Version", "Version"]}}},
+		"Api": {"Type": "AWS::ApiGateway::RestApi", "Properties": {"Name": "direct", "EndpointConfiguration": {"Types": ["REGIONAL"]}}},
+		"Permission": {"Type": "AWS::Lambda::Permission", "Properties": {"Action": "lambda:InvokeFunction", "FunctionName": {"Ref": "Alias"}, "Principal": "apigateway.amazonaws.com",
+			"SourceArn": {"Fn::Sub": "arn:aws:execute-api:${AWS::Region}:${AWS::AccountId}:${Api}/live/*/*"}}},
+		"Method": {"Type": "AWS::ApiGateway::Method", "Properties": {"RestApiId": {"Ref": "Api"}, "ResourceId": {"Fn::GetAtt": ["Api", "RootResourceId"]}, "HttpMethod": "ANY", "AuthorizationType": "NONE",
+			"Integration": {"Type": "AWS_PROXY", "IntegrationHttpMethod": "POST", "TimeoutInMillis": 29000,
+				"Uri": {"Fn::Sub": "arn:aws:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/${Alias}/invocations"}}}},
+		"Deployment": {"Type": "AWS::ApiGateway::Deployment", "DependsOn": "Method", "Properties": {"RestApiId": {"Ref": "Api"}}},
+		"Stage": {"Type": "AWS::ApiGateway::Stage", "Properties": {"RestApiId": {"Ref": "Api"}, "DeploymentId": {"Ref": "Deployment"}, "StageName": "live"}}},
+		"Outputs": {"Api": {"Value": {"Ref": "Api"}}, "Alias": {"Value": {"Ref": "Alias"}}}}`
+	if status, reason := deploying(t, cfn, "direct")(cfntypes.ChangeSetTypeCreate, template); status != "CREATE_COMPLETE" {
+		t.Fatal(status, reason)
+	}
+	made := outputs(t, cfn, "direct")
+	definition, _ := ask(t, a, http.MethodGet, "apigateway", "/restapis/"+made["Api"]+"/stages/live/exports/swagger", "")
+	if !strings.Contains(definition, `"type": "AWS_PROXY"`) || !strings.Contains(definition, "functions/"+made["Alias"]+"/invocations") {
+		t.Errorf("definition %s", definition)
+	}
+	policy, _ := ask(t, a, http.MethodGet, "lambda", "/2015-03-31/functions/direct/policy?Qualifier=live", "")
+	if !strings.Contains(policy, "apigateway.amazonaws.com") || !strings.Contains(policy, made["Api"]+"/live/*/*") {
+		t.Errorf("policy %s", policy)
+	}
+	if left := destroy("direct"); left != "" {
+		t.Error(left)
+	}
+}

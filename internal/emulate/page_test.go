@@ -222,3 +222,52 @@ func TestAddress(t *testing.T) {
 		t.Errorf("left: %s %s", left, records())
 	}
 }
+
+// TestVPCOrigin: CloudFront reaches a private load balancer.
+func TestVPCOrigin(t *testing.T) {
+	a := services(t)
+	cfn, destroy := stacks(t, a)
+	template := func(port, enabled string) string {
+		return strings.NewReplacer("PORT", port, "ENABLED", enabled).Replace(`{"Resources": {
+		"Vpc": {"Type": "AWS::EC2::VPC", "Properties": {"CidrBlock": "10.0.0.0/16"}},
+		"A": {"Type": "AWS::EC2::Subnet", "Properties": {"VpcId": {"Ref": "Vpc"}, "CidrBlock": "10.0.0.0/24", "AvailabilityZone": "us-east-1a"}},
+		"B": {"Type": "AWS::EC2::Subnet", "Properties": {"VpcId": {"Ref": "Vpc"}, "CidrBlock": "10.0.1.0/24", "AvailabilityZone": "us-east-1b"}},
+		"Balancer": {"Type": "AWS::ElasticLoadBalancingV2::LoadBalancer", "Properties": {"Scheme": "internal", "Subnets": [{"Ref": "A"}, {"Ref": "B"}]}},
+		"Origin": {"Type": "AWS::CloudFront::VpcOrigin", "Properties": {"VpcOriginEndpointConfig": {"Name": "balancer", "Arn": {"Ref": "Balancer"}, "HTTPPort": PORT, "OriginProtocolPolicy": "http-only"}}},
+		"Distribution": {"Type": "AWS::CloudFront::Distribution", "Properties": {"DistributionConfig": {"Enabled": ENABLED,
+			"Origins": [{"Id": "api", "DomainName": {"Fn::GetAtt": ["Balancer", "DNSName"]}, "VpcOriginConfig": {"VpcOriginId": {"Fn::GetAtt": ["Origin", "Id"]}, "OriginReadTimeout": 60}}],
+			"DefaultCacheBehavior": {"TargetOriginId": "api", "ViewerProtocolPolicy": "https-only", "CachePolicyId": "4135ea2d-6df8-44a3-9df3-4b5a84be39ad"}}}}},
+		"Outputs": {"Origin": {"Value": {"Ref": "Origin"}}, "Balancer": {"Value": {"Ref": "Balancer"}}, "Distribution": {"Value": {"Ref": "Distribution"}}, "Arn": {"Value": {"Fn::GetAtt": ["Origin", "Arn"]}}}}`)
+	}
+	deploy := deploying(t, cfn, "origin")
+	if status, reason := deploy(cfntypes.ChangeSetTypeCreate, template("80", "true")); status != "CREATE_COMPLETE" {
+		t.Fatal(status, reason)
+	}
+	made := outputs(t, cfn, "origin")
+	origin := func() (string, string) {
+		body, resp := ask(t, a, http.MethodGet, "cloudfront", "/2020-05-31/vpc-origin/"+made["Origin"], "")
+		return body, resp.Header.Get("ETag")
+	}
+	if got, _ := origin(); !strings.Contains(got, "<Arn>"+made["Arn"]+"<") || !strings.Contains(got, "<Arn>"+made["Balancer"]+"<") || !strings.Contains(got, "<HTTPPort>80<") {
+		t.Errorf("origin %s", got)
+	}
+	if got, _ := ask(t, a, http.MethodGet, "cloudfront", "/2020-05-31/distribution/"+made["Distribution"]+"/config", ""); !strings.Contains(got, "<VpcOriginId>"+made["Origin"]+"<") {
+		t.Errorf("distribution %s", got)
+	}
+	if got, _ := ask(t, a, http.MethodGet, "cloudfront", "/2020-05-31/vpc-origin", ""); strings.Count(got, "<Arn>") != 1 || !strings.Contains(got, "<OriginEndpointArn>"+made["Balancer"]+"<") {
+		t.Errorf("list of origins %s", got)
+	}
+	if status, reason := deploy(cfntypes.ChangeSetTypeUpdate, template("8080", "false")); status != "UPDATE_COMPLETE" {
+		t.Fatal(status, reason)
+	}
+	got, version := origin()
+	if !strings.Contains(got, "<HTTPPort>8080<") {
+		t.Errorf("changed origin %s", got)
+	}
+	if body, resp := ask(t, a, http.MethodDelete, "cloudfront", "/2020-05-31/vpc-origin/"+made["Origin"], "", "If-Match", version); resp.StatusCode != http.StatusConflict {
+		t.Errorf("deleting an origin in use: %s %s", resp.Status, body)
+	}
+	if left := destroy("origin"); left != "" {
+		t.Error(left)
+	}
+}

@@ -77,9 +77,9 @@ func (p plans) passedOver() []provider.PassedOver {
 }
 
 // nothing refuses a first assembly of which nothing runs here: neither a service, nor a scheduled task,
-// nor a listener, nor an API.
+// nor a listener, nor an API, nor a distribution.
 func (r *Runner) nothing(m *model.Model) error {
-	if r.Assembly() != nil || len(m.Services) > 0 || len(m.APIStages) > 0 || slices.ContainsFunc(m.Schedules, (*model.Schedule).StartsTasks) || slices.ContainsFunc(m.Listeners, (*model.Listener).Runs) {
+	if r.Assembly() != nil || len(m.Services) > 0 || len(m.APIStages) > 0 || len(m.Distributions) > 0 || slices.ContainsFunc(m.Schedules, (*model.Schedule).StartsTasks) || slices.ContainsFunc(m.Listeners, (*model.Listener).Runs) {
 		return nil
 	}
 	return fmt.Errorf("the assembly has no ECS service, and %w", deployable.NoListener(m))

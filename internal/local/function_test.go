@@ -19,14 +19,20 @@ import (
 // usersOnLambda is an app of one stack: a load balancer before our users, which are a function.
 func usersOnLambda(t *testing.T, change func(resources map[string]any)) (dir string) {
 	t.Helper()
-	if runtime.GOOS != "linux" {
-		t.Skip("the program of the function is for Linux")
-	}
 	all, err := contexts()
 	if err != nil {
 		t.Fatal(err)
 	}
-	code, digest, err := build.Bootstrap(all["users"])
+	return onLambda(t, all["users"], change)
+}
+
+// onLambda is usersOnLambda with the program of another context.
+func onLambda(t *testing.T, context string, change func(resources map[string]any)) (dir string) {
+	t.Helper()
+	if runtime.GOOS != "linux" {
+		t.Skip("the program of the function is for Linux")
+	}
+	code, digest, err := build.Bootstrap(context)
 	if err != nil {
 		t.Fatal(err)
 	}

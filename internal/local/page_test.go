@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"cutover/internal/local/alb"
 )
 
 // paged puts the page and the distribution of the golden templates before the REST API.
@@ -95,6 +97,11 @@ func TestPage(t *testing.T) {
 	}
 	if response, body := get(base + "/deployment.json"); response.Header.Get("Content-Type") != "application/json" || !json.Valid([]byte(body)) {
 		t.Errorf("what is deployed: %s %s", response.Header.Get("Content-Type"), body)
+	}
+
+	route, err := d.Route(alb.Asked{Request: "/api/users/3"})
+	if err != nil || len(route.Hops) != 2 || route.Hops[0].Next != "dev-Front/Stage" || route.Hops[1].Next != "dev-Routing/LoadBalancerBE9EEC3A" || route.Action != "api" {
+		t.Errorf("the way of a request is %+v, %v", route, err)
 	}
 
 	stop := loadOf(t, base, 50)

@@ -311,6 +311,7 @@ func (i *Integration) uri(v assembly.Value) {
 		case assembly.Ref:
 			if i.Target == nil || part.Resource != i.Target.Resource || !ToBalancer(part) {
 				v.Refuse("%v is not known: only the DNSName of the integration's own target is", part)
+				return
 			}
 			text += "{}"
 		}

@@ -59,6 +59,8 @@ func (m *Model) Doors(lb *LoadBalancer) (doors []Door) {
 		case rule.Prefixes != "" && m.Distributing(lb) != nil: // the list of CloudFront's addresses has another id in each region
 		case rule.Peer != nil:
 			doors = append(doors, Door{rule, fmt.Sprint(rule.Peer)})
+		case (rule.IPv4 == "0.0.0.0/0" || rule.IPv6 == "::/0") && lb.Internal:
+			doors = append(doors, Door{rule, "anybody in the VPC"})
 		case rule.IPv4 == "0.0.0.0/0" || rule.IPv6 == "::/0":
 			doors = append(doors, Door{rule, "anybody"})
 		default:

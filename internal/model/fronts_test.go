@@ -60,12 +60,17 @@ func TestDoors(t *testing.T) {
 		{`{"SourceSecurityGroupId": {"Ref": "L"}}`, "", "[]"},
 		{`{"CidrIp": "0.0.0.0/0"}, {"SourceSecurityGroupId": {"Ref": "L"}}`, "", "[anybody]"},
 		{`{"CidrIp": {"Fn::GetAtt": ["Vpc", "CidrBlock"]}}`, "", "[10.0.0.0/16]"},
+		{`{"CidrIp": "0.0.0.0/0"}`, ", INTERNAL", "[anybody in the VPC]"},
 		{`{"SourcePrefixListId": "pl-1"}`, "", "[pl-1]"},
 		{`{"SourcePrefixListId": "pl-1"}`, page, "[]"},
 		{`{"SourceSecurityGroupId": "sg-1"}`, "", "[addresses that the deployment tells]"},
 		{`{"SourceSecurityGroupId": {"Ref": "G"}}`, "", "[S/G]"},
 	} {
-		m := read(t, strings.Replace(front, "RULES", test.rules, 1)+test.more)
+		text := strings.Replace(front, "RULES", test.rules, 1)
+		if test.more == ", INTERNAL" {
+			text, test.more = strings.Replace(text, `"Subnets"`, `"Scheme": "internal", "Subnets"`, 1), ""
+		}
+		m := read(t, text+test.more)
 		var got []string
 		for _, door := range m.Doors(m.LoadBalancers[0]) {
 			got = append(got, door.Who)

@@ -58,6 +58,7 @@ var withoutControls = map[string]bool{
 	"AWS::Lambda::LayerVersion":                     true,
 	LambdaPermission:                                true, // Lambda.1
 	LambdaVersion:                                   true,
+	"AWS::Logs::MetricFilter":                       true, // part of its log group
 	"AWS::Logs::QueryDefinition":                    true,
 	RDSClusterParameterGroup:                        true,
 	"AWS::SecretsManager::ResourcePolicy":           true, // part of its secret

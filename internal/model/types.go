@@ -181,7 +181,7 @@ var types = map[string]facts{
 	APIGatewayValidator:                     {only("Name", "RestApiId"), free, nil},
 	APIGatewayResource:                      {only("ParentId", "PathPart", "RestApiId"), free, nil},
 	APIGatewayRestAPI:                       {only(), free, nil}, // its stages cost
-	APIGatewayStage:                         {only("RestApiId", "StageName"), []string{"apiRequests", "apiTransfer", "apiCache", "traces"}, nil},
+	APIGatewayStage:                         {only("RestApiId", "StageName"), []string{"apiRequests", "apiTransfer", "apiCache", "apiMetrics", "traces"}, nil},
 	APIGatewayVPCLink:                       {only("SecurityGroupIds", "SubnetIds"), free, nil}, // the page of prices has none for it
 	DynamoDBTable:                           {only("ImportSourceSpecification", "KeySchema", "TableName"), []string{"tableWrites", "tableReads", "tableStorage", "tableBackups"}, nil},
 	DynamoDBGlobalTable:                     {only("KeySchema", "LocalSecondaryIndexes", "TableName"), []string{"tableWrites", "tableReads", "tableStorage", "tableBackups"}, nil},
@@ -246,6 +246,7 @@ var types = map[string]facts{
 	LambdaPermission:                        {nil, free, nil},
 	LambdaVersion:                           {only("CodeSha256", "Description", "FunctionName", "ProvisionedConcurrencyConfig", "RuntimePolicy"), free, nil},
 	"AWS::Logs::LogGroup":                   {only("LogGroupName"), []string{"logs"}, nil},
+	"AWS::Logs::MetricFilter":               {only("FilterName", "LogGroupName"), []string{"metric"}, nil},
 	"AWS::Logs::QueryDefinition":            {only(), free, nil},
 	Route53RecordSet:                        {only("HostedZoneId", "HostedZoneName", "Name"), free, nil}, // queries for an alias of a distribution are free: https://aws.amazon.com/route53/pricing/
 	"AWS::S3::Bucket":                       {only("BucketName", "BucketNamePrefix", "BucketNamespace", "ObjectLockEnabled"), []string{"storage"}, nil},

@@ -18,7 +18,7 @@ import (
 // fieldTypes are the types that a list of services is written with. Those of a table stand together.
 var fieldTypes = [][]string{
 	{"Service"}, {"Route"}, {"EC2", "Fargate", "Lambda"}, {"ServiceConnect", "CloudMap"}, {"GoPackage", "Dockerfile", "Registry"}, {"HealthCheck"}, {"Secret"},
-	{"WritablePath", "Volume"}, {"Container"}, {"Dependency"}, {"Statement"}, {"Ulimit"}, {"Alarms"}, {"API", "Cached"},
+	{"WritablePath", "Volume"}, {"Container"}, {"Dependency"}, {"Statement"}, {"Ulimit"}, {"Alarms"}, {"API", "Cached", "Validated"},
 }
 
 var (

@@ -26,6 +26,7 @@ type front struct {
 	// Methods are what a client meets: authorization and target by method and path, of the REST API and of its stage.
 	Methods, Live map[string]string
 	Settings      map[string]string // of the stage
+	Filtered      bool              // by a web ACL
 	Link          string            // its groups and subnets
 	Behaviors     map[string]string // of the distribution: origin, policies and methods by path
 	Origins       map[string]string // of the distribution: path by domain
@@ -139,6 +140,7 @@ func (a *account) front(t *testing.T) (front, place) {
 	var stage struct {
 		DeploymentID      string
 		TracingEnabled    bool
+		WebACLArn         string
 		AccessLogSettings struct{ DestinationArn string }
 		MethodSettings    map[string]struct {
 			LoggingLevel                                       string
@@ -146,7 +148,7 @@ func (a *account) front(t *testing.T) (front, place) {
 		}
 	}
 	a.rest(t, "apigateway", "/restapis/"+at.api+"/stages/live", &stage)
-	at.deployment = stage.DeploymentID
+	at.deployment, f.Filtered = stage.DeploymentID, stage.WebACLArn != ""
 	f.Settings["traced"] = fmt.Sprint(stage.TracingEnabled)
 	f.Settings["log"] = stage.AccessLogSettings.DestinationArn
 	for path, s := range stage.MethodSettings {
@@ -307,7 +309,7 @@ func wanted(phase string, files []string) front {
 }
 
 // TestFront puts API Gateway and a page behind CloudFront before the load balancer, and walks through phases. With the last
-// phase, a service wants signatures, the load balancer closes, and the page changes. All of it is taken back.
+// phase, a service wants signatures, a web ACL comes, the load balancer closes, and the page changes. All of it is taken back.
 func TestFront(t *testing.T) {
 	root, err := filepath.Abs("../..")
 	if err != nil {
@@ -350,12 +352,14 @@ func TestFront(t *testing.T) {
 		if err = os.WriteFile(page, append(must(t, text, err), "<!-- another version -->\n"...), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		for _, one := range []struct{ phase, dir, variant, direct string }{{"monolith", root, "", "on"}, {"parallel", root, "", "on"}, {"switched", edited, "signed", "off"}} {
+		for _, one := range []struct{ phase, dir, variant, direct, waf string }{
+			{"monolith", root, "", "on", "off"}, {"parallel", root, "", "on", "off"}, {"switched", edited, "signed", "off", "on"},
+		} {
 			t.Run(one.phase, func(t *testing.T) {
 				t.Parallel()
 				synthesis := *cli
 				synthesis.dir, synthesis.env = one.dir, append(slices.Clone(cli.env), "CUTOVER_E2E_APP="+one.variant)
-				synthesis.must(t, "synth", "-q", "--app", app, "-o", filepath.Join(out, one.phase), "-c", "front=apigateway", "-c", "ui=on", "-c", "phase="+one.phase, "-c", "directAccess="+one.direct)
+				synthesis.must(t, "synth", "-q", "--app", app, "-o", filepath.Join(out, one.phase), "-c", "front=apigateway", "-c", "ui=on", "-c", "phase="+one.phase, "-c", "directAccess="+one.direct, "-c", "waf="+one.waf)
 			})
 		}
 	})
@@ -393,7 +397,7 @@ func TestFront(t *testing.T) {
 			equal(t, "names of the front", at, first)
 		})
 	}
-	step("switched, with signatures, another page, and no direct access", func(t *testing.T) {
+	step("switched, with signatures, a web ACL, another page, and no direct access", func(t *testing.T) {
 		deploy(t, "switched")
 		compare(t, a, "switched")
 		want := wanted("switched", names)
@@ -402,7 +406,7 @@ func TestFront(t *testing.T) {
 				want.Methods[verb+" "+path] = strings.Replace(want.Methods[verb+" "+path], "NONE", "AWS_IAM", 1)
 			}
 		}
-		want.Ways = want.Ways[1:]
+		want.Ways, want.Filtered = want.Ways[1:], true
 		changed := same(t, want)
 		if changed.deployment == first.deployment || changed.prefix == first.prefix || changed.api != first.api || changed.distribution != first.distribution {
 			t.Errorf("names of the front: %+v, before %+v; want another deployment and another version of the page", changed, first)

@@ -17,25 +17,31 @@ import (
 	"time"
 )
 
-const tutorial = "docs/tutorial.md"
-
 // TestTutorial runs the commands of the tutorial in their order, in one shell, in a new clone. It compares the output of
 // each block of commands with the block of text that follows, if there is one.
-func TestTutorial(t *testing.T) {
+func TestTutorial(t *testing.T) { follow(t, "docs/tutorial.md", ".") }
+
+// TestTutorialServerless does the same with the tutorial of the serverless service.
+func TestTutorialServerless(t *testing.T) {
+	follow(t, "docs/tutorial-serverless.md", "build/notes", "java")
+}
+
+// follow runs the commands of a tutorial. Its app, and what runs of it on this machine, is in a directory of the clone.
+func follow(t *testing.T, tutorial, app string, programs ...string) {
 	root, err := filepath.Abs("../..")
 	if err != nil {
 		t.Fatal(err)
 	}
-	required(t, root, "aws", "bash", "curl", "git", "make", "npm")
+	required(t, root, append(programs, "aws", "bash", "curl", "git", "make", "npm")...)
 	text, err := os.ReadFile(filepath.Join(root, tutorial))
 	if err != nil {
 		t.Fatal(err)
 	}
 	blocks, err := parseBlocks(string(text))
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%s: %v", tutorial, err)
 	}
-	sh := newShell(t, clone(t, root))
+	sh := newShell(t, clone(t, root), app)
 	for _, b := range blocks {
 		began := time.Now()
 		out, err := sh.run(b.commands)
@@ -74,9 +80,9 @@ func parseBlocks(document string) ([]block, error) {
 			case fence == "```sh":
 				blocks = append(blocks, block{line: line + 1})
 			case fence != "```text":
-				return nil, fmt.Errorf("%s:%d: a block of %s: only sh and text are checked", tutorial, line, fence)
+				return nil, fmt.Errorf("line %d: a block of %s: only sh and text are checked", line, fence)
 			case !near:
-				return nil, fmt.Errorf("%s:%d: no commands come right before this output", tutorial, line)
+				return nil, fmt.Errorf("line %d: no commands come right before this output", line)
 			}
 		case text == "```":
 			last := &blocks[len(blocks)-1]
@@ -94,7 +100,7 @@ func parseBlocks(document string) ([]block, error) {
 		}
 	}
 	if fence != "" || len(blocks) == 0 {
-		return nil, fmt.Errorf("%s: a block has no end, or there is none", tutorial)
+		return nil, errors.New("a block has no end, or there is none")
 	}
 	return blocks, nil
 }
@@ -178,7 +184,8 @@ type shell struct {
 	ended chan error
 }
 
-func newShell(t *testing.T, dir string) *shell {
+// newShell starts a shell in a clone. The directory of the app is below.
+func newShell(t *testing.T, dir, app string) *shell {
 	t.Helper()
 	cmd := exec.CommandContext(interrupted, "bash")
 	cmd.Dir = dir
@@ -208,8 +215,8 @@ func newShell(t *testing.T, dir string) *shell {
 		// After a failed block, first end the deployment on this machine, which has a session of its own.
 		stdin.Close()
 		if t.Failed() {
-			down := exec.Command("bin/cutover", "down")
-			down.Dir = dir
+			down := exec.Command(filepath.Join(dir, "bin/cutover"), "down")
+			down.Dir = filepath.Join(dir, app)
 			down.Run()
 			syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM)
 		}

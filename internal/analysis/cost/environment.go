@@ -85,6 +85,7 @@ var things = []struct{ price, one, more string }{
 	{"publicIPv4", "public IPv4 address", "public IPv4 addresses"},
 	{"alarm", "alarm on a metric", "alarms on a metric"},
 	{"dashboard", "dashboard", "dashboards"},
+	{"metric", "metric of a log group", "metrics of a log group"},
 	{"key", "encryption key", "encryption keys"},
 	{"webACLRule", "rule of a web ACL", "rules of a web ACL"},
 	{"hostedZone", "hosted zone", "hosted zones"},

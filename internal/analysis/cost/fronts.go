@@ -2,6 +2,7 @@ package cost
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"cutover/internal/model"
@@ -26,7 +27,10 @@ func (e *environment) stage(v *model.APIStage, keys []string) ([]string, error) 
 	if !v.Tracing {
 		keys = without(keys, "traces")
 	}
-	return keys, v.Problem("CacheClusterEnabled", "CacheClusterSize", "TracingEnabled")
+	if !slices.ContainsFunc(v.Settings, func(s model.MethodSettings) bool { return s.Metrics }) {
+		keys = without(keys, "apiMetrics")
+	}
+	return keys, v.Problem("CacheClusterEnabled", "CacheClusterSize", "TracingEnabled", "MethodSettings")
 }
 
 // webACL counts the rules of a web ACL.

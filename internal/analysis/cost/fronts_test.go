@@ -28,6 +28,9 @@ func TestFronts(t *testing.T) {
 		{"with a cache, traces and a service", stage(`"CacheClusterEnabled": true, "CacheClusterSize": "0.5", "TracingEnabled": true, "Tags": [{"Key": "service", "Value": "users"}]`),
 			"1 cache of 0.5 GB: 0.02 an hour: 14.60\n= 14.60\nusers: 0 tasks, 0.0000, 14.60\nshared: 0 tasks, 1.0000, 0.00\n" + requests + traces +
 				"API Gateway: a million requests cost US$ 3.50. An answer of the cache costs the same\n" + without},
+		{"with metrics of its methods, and of its log", stage(`"MethodSettings": [{"MetricsEnabled": true}]`) + `, "Filter": {"Type": "AWS::Logs::MetricFilter"}`,
+			"1 metric of a log group: 0.30: 0.30\n= 0.30\nshared: 0 tasks, 1.0000, 0.30\n" + requests + "0.30 per metric of a method of a REST API that is asked, seven a method at most\n" +
+				"API Gateway: a million requests cost US$ 3.50. An answer of the cache costs the same\n" + without},
 		{"a larger cache", stage(`"CacheClusterEnabled": true, "CacheClusterSize": "1.6"`), none + "not 1 cache of 1.6 GB\n" + requests +
 			"API Gateway: a million requests cost US$ 3.50. An answer of the cache costs the same\n" + without},
 		{"a size without a cache", stage(`"CacheClusterEnabled": false, "CacheClusterSize": "1.6"`), none + requests +

@@ -42,7 +42,7 @@ func TestOtherPrices(t *testing.T) {
 		"loadBalancerCapacity": 0.008, "gatewayTraffic": 0.045, "insightsMetric": 0.30, "logs": 0.50, "images": 0.10, "storage": 0.023,
 		"tableWrites": 0.625, "tableReads": 0.125, "tableStorage": 0.25, "tableBackups": 0.20,
 		"databaseCapacity": 0.12, "databaseStorage": 0.10, "databaseRequests": 0.20, "databaseBackups": 0.021,
-		"apiRequests": 3.50, "apiTransfer": 0.09, "apiCache": 0.02, "traces": 5.00, "webACL": 5.00, "webACLRule": 1.00, "webACLRequests": 0.60,
+		"apiRequests": 3.50, "apiTransfer": 0.09, "apiCache": 0.02, "apiMetrics": 0.30, "metric": 0.30, "traces": 5.00, "webACL": 5.00, "webACLRule": 1.00, "webACLRequests": 0.60,
 		"distributionRequests": 1.00, "distributionTransfer": 0.085, "originTransfer": 0.02, "edgeFunctions": 0.10,
 		"secret": 0.40, "secretReads": 0.05, "fileStorage": 0.30, "fileReads": 0.03, "fileWrites": 0.06, "fileBackups": 0.05,
 	} {

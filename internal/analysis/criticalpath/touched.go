@@ -2,6 +2,7 @@ package criticalpath
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"reflect"
 	"slices"
@@ -21,11 +22,11 @@ type deployment struct {
 // stack returns what is done to a stack, and the longest chain of it.
 func (d *deployment) stack(stack *assembly.Stack) (Stack, chain, error) {
 	s := Stack{Name: stack.Name, Needs: []Need{}}
-	now, err := existing(d.to.Assembly, stack)
+	now, err := d.existing(d.to.Assembly, stack)
 	if err != nil {
 		return s, chain{}, err
 	}
-	old, err := existing(d.from.Assembly, d.from.Assembly.Stack(stack.Name))
+	old, err := d.existing(d.from.Assembly, d.from.Assembly.Stack(stack.Name))
 	if err != nil {
 		return s, chain{}, err
 	}
@@ -101,16 +102,20 @@ func (d *deployment) step(action Action, was, is *assembly.Resource, changed []s
 	return step
 }
 
-// existing are the resources of a stack whose condition holds. A stack that is nil has none.
-func existing(a *assembly.Assembly, stack *assembly.Stack) (map[string]*assembly.Resource, error) {
+// existing are the resources of a stack whose condition holds, or may hold: a condition of the region is known only to the deployment. A stack
+// that is nil has none.
+func (d *deployment) existing(a *assembly.Assembly, stack *assembly.Stack) (map[string]*assembly.Resource, error) {
 	resources := map[string]*assembly.Resource{}
 	if stack == nil {
 		return resources, nil
 	}
 	for _, r := range stack.Resources {
 		exists, err := r.Exists(a)
-		if err != nil {
+		if _, known := stack.Conditions[r.Condition]; err != nil && !known {
 			return nil, err
+		} else if err != nil {
+			d.unknown[fmt.Sprintf("whether there is %v", r)] = true
+			exists = true
 		}
 		if exists {
 			resources[r.LogicalID] = r

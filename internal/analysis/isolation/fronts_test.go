@@ -37,6 +37,7 @@ func TestFronts(t *testing.T) {
 	}{
 		{"none", admits(`"CidrIp": "0.0.0.0/0"`), []string{"the internet → Group: tcp 80–80"}, nil},
 		{"the VPC alone", admits(`"CidrIp": {"Fn::GetAtt": ["Vpc", "CidrBlock"]}`), []string{"the VPC → Group: tcp 80–80"}, nil},
+		{"whoever reaches the VPC", strings.Replace(admits(`"CidrIp": "0.0.0.0/0"`), `"SecurityGroups"`, `"Scheme": "internal", "SecurityGroups"`, 1), []string{"the VPC → Group: tcp 80–80"}, nil},
 		{"API Gateway", admits(link) + gate, []string{"API Gateway's VPC link → Group: tcp 80–80"}, []string{api, nobody}},
 		{"and the old door", admits(`"CidrIp": "0.0.0.0/0"`) + gate, []string{"API Gateway's VPC link → Group: tcp 80–80", "the internet → Group: tcp 80–80"},
 			[]string{api, "**The load balancer of dev-S also admits anybody, past its front.** What the front asks for means nothing to them."}},

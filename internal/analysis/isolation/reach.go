@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 
+	"cutover/internal/assembly"
 	"cutover/internal/model"
 )
 
@@ -122,6 +123,8 @@ func (r *reader) peer(rule *model.SecurityGroupRule) string {
 	switch {
 	case rule.Peer != nil:
 		return r.group(rule.Peer)
+	case rule.IPv4 == "0.0.0.0/0" && rule.Ingress && r.internal(rule.Group):
+		return Inside
 	case rule.IPv4 == "0.0.0.0/0":
 		return Internet
 	case rule.IPv4 != "" && slices.ContainsFunc(r.VPCs, func(v *model.VPC) bool { return v.Resource.Properties["CidrBlock"] == rule.IPv4 }):
@@ -133,6 +136,12 @@ func (r *reader) peer(rule *model.SecurityGroupRule) string {
 	}
 	r.refuse(rule.Resource, "who %s%s%s is, is not known here", rule.IPv4, rule.IPv6, rule.Prefixes)
 	return ""
+}
+
+// internal says whether a security group is that of internal load balancers alone: all addresses are then those that reach the VPC.
+func (r *reader) internal(group *assembly.Resource) bool {
+	own := slices.DeleteFunc(slices.Clone(r.LoadBalancers), func(lb *model.LoadBalancer) bool { return !slices.Contains(r.BalancerNetwork(lb).Groups, group) })
+	return len(own) > 0 && !slices.ContainsFunc(own, func(lb *model.LoadBalancer) bool { return !lb.Internal })
 }
 
 func ports(rule *model.SecurityGroupRule) string {

@@ -204,8 +204,12 @@ func (b *behind) scheme(was, is *model.LoadBalancer) {
 		return
 	}
 	word := map[bool]string{true: "internal", false: "internet-facing"}
-	b.add(is.Resource, false, "is replaced, because the setting scheme changes from %s to %s: the new load balancer has another address, and clients of the old one get no answer. Unless phaseGate is off, the gate refuses the deployment. Make a new environment with the other scheme, and move the clients",
-		word[was.Internal], word[is.Internal])
+	named := ""
+	if name, ok := is.Resource.Properties["Name"].(string); ok && was.Resource.Properties["Name"] == name {
+		named = ", and CloudFormation replaces nothing that keeps its name"
+	}
+	b.add(is.Resource, false, "has to be replaced, because the setting scheme changes from %s to %s: a new load balancer has another address, and clients of the old one get no answer%s. Unless phaseGate is off, the gate refuses the deployment before anything changes. Make a new environment with the other scheme, and move the clients",
+		word[was.Internal], word[is.Internal], named)
 }
 
 // snapshot explains another deployment of a stage.

@@ -29,7 +29,7 @@ func (w way) resources() string {
 		admitted += ", " + w.admits
 	}
 	text := `"Inner": {"Type": "AWS::EC2::SecurityGroup"}, "Group": {"Type": "AWS::EC2::SecurityGroup", "Properties": {"SecurityGroupIngress": [` + admitted + `]}},
-		"Lb": {"Type": "AWS::ElasticLoadBalancingV2::LoadBalancer", "Properties": {"Scheme": "` + w.scheme + `", "SecurityGroups": [{"Fn::GetAtt": ["Group", "GroupId"]}]}},
+		"Lb": {"Type": "AWS::ElasticLoadBalancingV2::LoadBalancer", "Properties": {"Name": "dev", "Scheme": "` + w.scheme + `", "SecurityGroups": [{"Fn::GetAtt": ["Group", "GroupId"]}]}},
 		"Page": {"Type": "AWS::S3::Bucket"}, "Ui": {"Type": "AWS::CloudFront::Distribution", "Properties": {"DistributionConfig": {"DefaultCacheBehavior": {"TargetOriginId": "page"},
 			"Origins": [{"Id": "page", "DomainName": {"Fn::GetAtt": ["Page", "RegionalDomainName"]}, "OriginPath": "/` + w.files + `"}]}}}`
 	if w.no {
@@ -107,7 +107,7 @@ func TestFronts(t *testing.T) {
 		{"the door opens wider", way{methods: signed, admits: vpc}, way{methods: signed, admits: anybody}, []string{
 			"OPENS Lb admits anybody past its front instead of 10.0.0.0/16. The authorization of the API means nothing to them"}},
 		{"another scheme", way{methods: open, scheme: "internet-facing"}, way{methods: open, scheme: "internal"}, []string{
-			"Lb is replaced, because the setting scheme changes from internet-facing to internal: the new load balancer has another address, and clients of the old one get no answer. Unless phaseGate is off, the gate refuses the deployment. Make a new environment with the other scheme, and move the clients"}},
+			"Lb has to be replaced, because the setting scheme changes from internet-facing to internal: a new load balancer has another address, and clients of the old one get no answer, and CloudFormation replaces nothing that keeps its name. Unless phaseGate is off, the gate refuses the deployment before anything changes. Make a new environment with the other scheme, and move the clients"}},
 		{"a cache", way{methods: open}, way{methods: open, stage: fmt.Sprintf(cached, 60)}, []string{
 			"Stage keeps answers to GET /users for 60 s: after a switch the old side's answers stay that long, and a client may not see a write of its own"}},
 		{"for longer", way{methods: open, stage: fmt.Sprintf(cached, 60)}, way{methods: open, stage: fmt.Sprintf(cached, 90)}, []string{"Stage keeps answers to GET /users for 90 s instead of 60 s"}},

@@ -2,9 +2,9 @@ package apigateway
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"strings"
 	"testing"
@@ -101,26 +101,35 @@ func TestSignatures(t *testing.T) {
 }
 
 // A task may do what the statements of its role say.
-func TestRoles(t *testing.T) {
-	m := read(t, func(a templates) {
-		a["dev-Front"]["Role"] = object{"Type": "AWS::IAM::Role", "Properties": object{"AssumeRolePolicyDocument": object{}, "Policies": []any{object{"PolicyName": "p", "PolicyDocument": object{"Statement": []any{
+func TestTasks(t *testing.T) {
+	d := deploy(t, echo, func(a templates) {
+		a["dev-Front"]["Role"] = object{"Type": "AWS::IAM::Role", "Properties": object{"RoleName": "writer", "AssumeRolePolicyDocument": object{}, "Policies": []any{object{"PolicyName": "p", "PolicyDocument": object{"Statement": []any{
 			object{"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": object{"Fn::Join": []any{"", []any{"arn:aws:execute-api:*:*:", object{"Ref": "Api49610EDF"}, "/live/POST/api/users"}}}},
 		}}}}}}
+		a["dev-Front"]["Function"] = object{"Type": "AWS::Lambda::Function", "Properties": object{"Role": object{"Fn::GetAtt": []any{"Role", "Arn"}}}}
 	})
-	s := &stage{m.APIStages[0], define(m.RestAPIs[0]), &state{}}
-	p := New(Options{})
-	plan := p.Plan(m, nil)
-	task := access.Of(m, func(value any) (string, error) { return text(plan, value) }).As(m.Roles[0])
-	task.Key, task.Secret = "AKIATASK", "secret"
-	for _, c := range []struct {
-		method, path string
-		want         bool
-	}{{"POST", "/api/users", true}, {"PUT", "/api/users", false}, {"POST", "/api/users/1", false}} {
-		r, arn := httptest.NewRequest(c.method, "/live"+c.path, http.NoBody), s.arn(c.method, c.path)
+	task := &access.Signer{}
+	for _, v := range d.access.FunctionVariables("task", d.model.Functions[0]) {
+		switch v.Name {
+		case "AWS_ACCESS_KEY_ID":
+			task.Key = v.Value
+		case "AWS_SECRET_ACCESS_KEY":
+			task.Secret = v.Value
+		case "AWS_SESSION_TOKEN":
+			task.Session = v.Value
+		}
+	}
+	for uri, want := range map[string]string{
+		"POST /live/api/users":   "200 {",
+		"POST /live/api/users/1": `403 {"Message":"User: arn:aws:sts::000000000000:assumed-role/writer/Function is not authorized to perform: execute-api:Invoke on resource: arn:aws:execute-api:local:000000000000:`,
+		"PUT /live/api/users":    "403 {",
+	} {
+		method, uri, _ := strings.Cut(uri, " ")
+		r := d.request(method, uri, "")
 		sign(t, r, task, provider.Region, SigningName, time.Now())
-		_, refused := authorize(r, nil, provider.Region, arn, func(string) (*access.Signer, bool) { return task, true }, time.Now())
-		if want := "is not authorized to perform: execute-api:Invoke on resource: " + arn; (refused == nil) != c.want || refused != nil && !strings.Contains(refused.message, want) {
-			t.Errorf("the task asks for %s %s: %+v", c.method, c.path, refused)
+		response, body := d.do(r)
+		if got := fmt.Sprint(response.StatusCode, " ", body); !strings.HasPrefix(got, want) {
+			t.Errorf("%s %s: %s, want %s", method, uri, got, want)
 		}
 	}
 }

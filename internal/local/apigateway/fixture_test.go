@@ -136,7 +136,9 @@ func (d *deployment) update(changes ...func(templates)) {
 
 func (d *deployment) try(changes ...func(templates)) error {
 	m := read(d.T, changes...)
-	plans := []provider.Plan{d.access.Plan(m, nil), d.balancers.Plan(m, nil), d.Provider.Plan(m, nil)}
+	apis := d.Provider.Plan(m, nil)
+	of := func(value any) (string, error) { return text(apis, value) }
+	plans := []provider.Plan{d.access.Plan(m, of), d.balancers.Plan(m, nil), apis}
 	for _, p := range plans {
 		if err := p.Check(); err != nil {
 			return err

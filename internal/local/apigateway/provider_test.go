@@ -32,7 +32,7 @@ func TestDeployments(t *testing.T) {
 	want := func(what string, want int) {
 		t.Helper()
 		if got := status(); got != want {
-			t.Errorf("%s: %d, want %d", what, got, want)
+			t.Fatalf("%s: %d, want %d", what, got, want)
 		}
 	}
 	want("at first", 200)

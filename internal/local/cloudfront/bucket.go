@@ -49,7 +49,7 @@ var kinds = map[string]string{
 func contents(b *model.BucketFiles, now time.Time) (map[string]*stored, error) {
 	files := map[string]*stored{}
 	add := func(name string, body []byte) {
-		files[path.Join(b.Prefix, name)] = object1(name, body, b.Headers, now)
+		files[path.Join(b.Prefix, name)] = newObject(name, body, b.Headers, now)
 	}
 	for _, asset := range b.Assets {
 		if !b.Extract {
@@ -91,7 +91,7 @@ func walk(asset *assembly.FileAsset, add func(name string, body []byte)) error {
 	})
 }
 
-func object1(name string, body []byte, header http.Header, now time.Time) *stored {
+func newObject(name string, body []byte, header http.Header, now time.Time) *stored {
 	h := http.Header{"Content-Type": {"binary/octet-stream"}, "Accept-Ranges": {"bytes"}, "Server": {"AmazonS3"}, "X-Amz-Server-Side-Encryption": {"AES256"}}
 	if kind := kinds[strings.ToLower(path.Ext(name))]; kind != "" {
 		h.Set("Content-Type", kind)

@@ -110,7 +110,7 @@ func joinClose(err error, all ...io.Closer) error {
 func TestPut(t *testing.T) {
 	then, now := time.Now().Add(-time.Hour), time.Now()
 	b := &bucket{}
-	object := func(body string, at time.Time) *stored { return object1("a.txt", []byte(body), nil, at) }
+	object := func(body string, at time.Time) *stored { return newObject("a.txt", []byte(body), nil, at) }
 	b.put(map[string]*stored{"v1/a": object("1", then), "v1/b": object("2", then), "v10/c": object("3", then)}, "", false)
 	b.put(map[string]*stored{"v1/a": object("1", now), "v1/d": object("4", now)}, "v1", true)
 	var keys []string
@@ -128,7 +128,7 @@ func TestPut(t *testing.T) {
 // Who may list a bucket is told what is not there.
 func TestS3(t *testing.T) {
 	b := &bucket{}
-	b.put(map[string]*stored{"a": object1("a", []byte("x"), nil, time.Now())}, "", false)
+	b.put(map[string]*stored{"a": newObject("a", []byte("x"), nil, time.Now())}, "", false)
 	for _, c := range []struct {
 		reads, lists bool
 		ask          string

@@ -107,14 +107,32 @@ func (c *cache) fetch(key string) (others <-chan struct{}, done func()) {
 	})
 }
 
+// fresh are the answers that still serve, without errors, and until when the last of them does. Of says which paths count.
+func (c *cache) fresh(now time.Time, of func(path string) bool) (answers int, until time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for key, at := range c.entries {
+		e := at.Value.(*entry)
+		if e.status < 400 && now.Before(e.fresh) && of(pathOf(key)) {
+			answers++
+			if e.fresh.After(until) {
+				until = e.fresh
+			}
+		}
+	}
+	return answers, until
+}
+
+// pathOf is the path in a key. See [cacheKey].
+func pathOf(key string) string { return strings.Split(key, "\n")[1] }
+
 // invalidate forgets what is kept of some paths. A path may end in *.
 // https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/invalidation-specifying-objects.html
 func (c *cache) invalidate(paths []string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for key, at := range c.entries {
-		path := strings.Split(key, "\n")[1]
-		if slices.ContainsFunc(paths, func(p string) bool { return matches(p, path) }) {
+		if slices.ContainsFunc(paths, func(p string) bool { return matches(p, pathOf(key)) }) {
 			c.remove(at)
 		}
 	}

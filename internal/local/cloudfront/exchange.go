@@ -139,14 +139,13 @@ func (x *exchange) fetch(key string, old *entry, decided func()) {
 		x.kept(&refreshed)
 	case status >= 400 && !head && response.ContentLength <= maxObject:
 		body, err := io.ReadAll(io.LimitReader(response.Body, maxObject))
+		header := response.Header
 		if err != nil {
-			var header http.Header
-			status, message := unavailable(err)
+			var message string
+			status, message = unavailable(err)
 			header, body = page(status, message)
-			x.broken(key, old, status, header, body)
-			return
 		}
-		x.broken(key, old, status, response.Header, body)
+		x.broken(key, old, status, header, body)
 	case !keep || head || response.ContentLength > maxObject:
 		if old != nil && keeps && !head {
 			x.f.cache.drop(key)
@@ -154,6 +153,7 @@ func (x *exchange) fetch(key string, old *entry, decided func()) {
 		decided()
 		x.stream(response)
 	case response.ContentLength < 0:
+		decided() // it may take as long as it likes
 		x.streamKept(key, response, now, life)
 	default:
 		body, err := io.ReadAll(response.Body)
@@ -324,10 +324,23 @@ func (x *exchange) stream(response *http.Response) {
 func (x *exchange) streamKept(key string, response *http.Response, now time.Time, life time.Duration) {
 	e := &entry{key: key, status: response.StatusCode, header: response.Header.Clone(), stored: now, fresh: now.Add(life)}
 	var body bytes.Buffer
-	if x.send(response.StatusCode, response.Header, io.TeeReader(response.Body, &limited{&body}), -1) && body.Len() <= maxObject {
+	whole := &complete{Reader: response.Body}
+	if x.send(response.StatusCode, response.Header, io.TeeReader(whole, &limited{&body}), -1) && whole.ended && body.Len() <= maxObject {
 		e.body = body.Bytes()
 		x.f.cache.put(e)
 	}
+}
+
+// complete tells whether a body was read to its end. A function may send another in its place.
+type complete struct {
+	io.Reader
+	ended bool
+}
+
+func (c *complete) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	c.ended = c.ended || err == io.EOF
+	return n, err
 }
 
 // limited takes what the cache may keep, and forgets the rest.

@@ -19,18 +19,20 @@ import (
 
 // site is the distribution of testdata on a socket, before a load balancer and an API that are one server of the test.
 type site struct {
-	t      *testing.T
+	t      testing.TB
 	p      *Provider
 	origin *httptest.Server
 	url    string
 	client *http.Client
+	// told are the messages of events.
+	told []string
 }
 
 // change replaces a text of a template.
 type change struct{ from, to string }
 
 // read reads the assembly of testdata, changed.
-func read(t *testing.T, changes ...change) *model.Model {
+func read(t testing.TB, changes ...change) *model.Model {
 	t.Helper()
 	dir := t.TempDir()
 	if err := os.CopyFS(dir, os.DirFS("testdata")); err != nil {
@@ -87,11 +89,11 @@ func fill(value any) (string, error) {
 }
 
 // serve runs the distribution of testdata before a handler.
-func serve(t *testing.T, origin http.HandlerFunc, changes ...change) *site {
+func serve(t testing.TB, origin http.HandlerFunc, changes ...change) *site {
 	t.Helper()
 	s := &site{t: t, origin: httptest.NewServer(origin), client: &http.Client{Transport: &http.Transport{DisableCompression: true}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 	port := s.origin.Listener.Addr().(*net.TCPAddr).Port
-	s.p = New(Options{Free: true, Balancers: place(port), APIs: func(string) int { return port }, Events: func(e provider.Event) { t.Error(e.Message) }})
+	s.p = New(Options{Free: true, Balancers: place(port), APIs: func(string) int { return port }, Events: func(e provider.Event) { s.told = append(s.told, e.State+" "+e.Message) }})
 	t.Cleanup(func() {
 		s.client.CloseIdleConnections()
 		if err := s.p.Stop(t.Context()); err != nil && !errors.Is(err, t.Context().Err()) {

@@ -8,6 +8,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -109,22 +110,13 @@ func (f *front) ServeHTTP(w http.ResponseWriter, in *http.Request) {
 		x.own(http.StatusRequestEntityTooLarge, "The request is too large.")
 	case !x.d.Enabled:
 		x.own(http.StatusForbidden, "The distribution is disabled.")
-	case !contains(x.b.Methods, in.Method):
+	case !slices.Contains(x.b.Methods, in.Method):
 		x.own(http.StatusForbidden, "This distribution is not configured to allow the HTTP request method that was used for this request.")
 	case in.Method == http.MethodGet && in.ContentLength != 0:
 		x.own(http.StatusForbidden, "A GET request has no body.")
 	default:
 		x.serve()
 	}
-}
-
-func contains(all []string, one string) bool {
-	for _, other := range all {
-		if other == one {
-			return true
-		}
-	}
-	return false
 }
 
 // viewer is the request of a viewer.

@@ -103,7 +103,7 @@ func event(d *distribution, kind string, r *request) object {
 	headers := object{}
 	for name, values := range r.header {
 		if name != "Cookie" && !disallowed(name) {
-			headers[strings.ToLower(name)] = values1(values)
+			headers[strings.ToLower(name)] = named(values)
 		}
 	}
 	return object{
@@ -114,8 +114,8 @@ func event(d *distribution, kind string, r *request) object {
 	}
 }
 
-// values1 is a value with a name, and all values if there are several.
-func values1(values []string) object {
+// named is a value with a name, and all values if there are several.
+func named(values []string) object {
 	one := object{"value": values[0]}
 	if len(values) > 1 {
 		all := make([]any, len(values))
@@ -135,11 +135,11 @@ func pairs(text, separator string) object {
 			all[name] = append(all[name], value)
 		}
 	}
-	named := object{}
+	members := object{}
 	for name, values := range all {
-		named[name] = values1(values)
+		members[name] = named(values)
 	}
-	return named
+	return members
 }
 
 // changed are the values of a name that a function returns, where it got others: multiValue counts if it is changed, and
@@ -379,7 +379,7 @@ func (f *function) answer(d *distribution, r *request, status int, header http.H
 	given := object{}
 	for name, values := range header {
 		if name != "Set-Cookie" && !disallowed(name) {
-			given[strings.ToLower(name)] = values1(values)
+			given[strings.ToLower(name)] = named(values)
 		}
 	}
 	set := object{}

@@ -10,7 +10,7 @@ import (
 	"cutover/internal/model"
 )
 
-var site1 = &distribution{Distribution: &model.Distribution{}, id: "E1", domain: "d1.cloudfront.net"}
+var edge = &distribution{Distribution: &model.Distribution{}, id: "E1", domain: "d1.cloudfront.net"}
 
 func viewed() *request {
 	return &request{method: "GET", path: "/users/1", query: "a=1&b=2&a=3&c", ip: "192.0.2.1", id: "id1", header: http.Header{
@@ -59,7 +59,7 @@ func TestRequestFunctions(t *testing.T) {
 			t.Fatal(err)
 		}
 		r := viewed()
-		answer, err := f.request(site1, r)
+		answer, err := f.request(edge, r)
 		got := ""
 		switch {
 		case errors.Is(err, errExecution):
@@ -88,7 +88,7 @@ func TestAsync(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := viewed()
-	if _, err := f.request(site1, r); err != nil || r.path != "/x" {
+	if _, err := f.request(edge, r); err != nil || r.path != "/x" {
 		t.Errorf("%s, %v", r.path, err)
 	}
 }
@@ -106,7 +106,7 @@ func TestResponseFunctions(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		answer, err := f.answer(site1, viewed(), 200, header.Clone())
+		answer, err := f.answer(edge, viewed(), 200, header.Clone())
 		got := ""
 		switch {
 		case errors.Is(err, errValidation):
@@ -138,7 +138,7 @@ func TestCompile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := f.request(site1, viewed()); !errors.Is(err, errExecution) {
+	if _, err := f.request(edge, viewed()); !errors.Is(err, errExecution) {
 		t.Errorf("without a handler: %v", err)
 	}
 }
@@ -179,7 +179,7 @@ func BenchmarkFunction(b *testing.B) {
 		b.Fatal(err)
 	}
 	for b.Loop() {
-		if _, err := f.request(site1, viewed()); err != nil {
+		if _, err := f.request(edge, viewed()); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -215,6 +215,9 @@ func (p *plan) distributionErrors(d *model.Distribution) error {
 		if all := strings.Join(slices.Sorted(slices.Values(b.Methods)), " "); !slices.Contains(methods, all) {
 			errs = append(errs, d.Errorf(b.Property+".AllowedMethods", "AWS refuses %s: it takes %s", all, strings.Join(methods, ", or ")))
 		}
+		if o := b.Origin; o != nil && (o.API != nil || o.Bucket != nil) && forwardsHost(b) {
+			errs = append(errs, d.Errorf(b.Property, "the origin %s gets the Host of the viewer, and AWS would answer 403: buckets and REST APIs take their own names alone; use AllViewerExceptHostHeader", o.ID))
+		}
 		if patterns[b.Pattern] {
 			errs = append(errs, d.Errorf(b.Property+".PathPattern", "AWS refuses a second behavior with the pattern %s", b.Pattern))
 		}
@@ -226,6 +229,12 @@ func (p *plan) distributionErrors(d *model.Distribution) error {
 		}
 	}
 	return assembly.Join(errs...)
+}
+
+// forwardsHost says whether an origin gets the Host that the viewer sent.
+func forwardsHost(b *model.Behavior) bool {
+	forwards := func(s model.Selection) bool { return chosen(s, "Host", strings.EqualFold) }
+	return b.CachePolicy != nil && forwards(b.CachePolicy.Headers) || b.OriginRequestPolicy != nil && forwards(b.OriginRequestPolicy.Headers)
 }
 
 func filesErrors(f *model.BucketFiles) error {

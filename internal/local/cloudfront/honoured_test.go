@@ -37,6 +37,8 @@ func TestRefused(t *testing.T) {
 		{change{`"HeaderBehavior": "none"`, `"HeaderBehavior": "whitelist", "Headers": ["CloudFront-Viewer-Country"]`}, "the header CloudFront-Viewer-Country is not honoured"},
 		{change{`"SecurityHeadersConfig": {`, `"CorsConfig": {"AccessControlAllowOrigins": {"Items": ["*"]}}, "SecurityHeadersConfig": {`}, "CorsConfig: it is not honoured: no header depends on the Origin"},
 		{change{`"AllowedMethods": ["GET", "HEAD", "OPTIONS", "PUT", "PATCH", "POST", "DELETE"]`, `"AllowedMethods": ["GET", "POST"]`}, "AWS refuses GET POST"},
+		{change{`"OriginRequestPolicyId": "b689b0a8-53d0-40ab-baf2-68738e2966ac"`, `"OriginRequestPolicyId": "216adef6-5c7f-47e4-b989-5492eafa07d3"`}, "CacheBehaviors[1]: the origin api gets the Host of the viewer, and AWS would answer 403"},
+		{change{`"CachePolicyId": "658327ea-f89d-4fab-a63d-7e88639e58f6"`, `"CachePolicyId": "83da9c7e-98b4-4e11-a168-04f0df8e2c65"`}, "DefaultCacheBehavior: the origin files gets the Host of the viewer"},
 		{change{`"PathPattern": "/api/v1*"`, `"PathPattern": "/api*"`}, "AWS refuses a second behavior with the pattern /api*"},
 		{change{`"DefaultRootObject": "index.html"`, `"DefaultRootObject": "/index.html"`}, "begins with a slash"},
 		{change{`"SourceObjectKeys": ["page.zip"]`, `"SourceObjectKeys": ["other.zip"]`}, "Ui/FilesCustomResource4432EA58/Properties.SourceObjectKeys[0]: the object is no asset of the assembly"},

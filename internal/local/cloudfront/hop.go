@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -98,7 +99,7 @@ func (w way) Hop(asked rules.Request) provider.Hop {
 	case !d.Enabled:
 		hop.Does = "answers 403: the distribution is disabled"
 		return hop
-	case !contains(b.Methods, r.method):
+	case !slices.Contains(b.Methods, r.method):
 		hop.Does = "answers 403: the behavior takes " + strings.Join(b.Methods, ", ")
 		return hop
 	}
@@ -127,15 +128,15 @@ func (w way) Hop(asked rules.Request) provider.Hop {
 		why("no origin request policy: the origin gets the Host %s, and of the viewer's headers, cookies and query what the cache policy tells apart", sent.header.Get("Host"))
 	} else {
 		why("origin request policy %s: the origin gets the Host %s, %s of the viewer, %s and %s", policy.Name, sent.header.Get("Host"),
-			words(policy.Headers, "headers"), words(policy.Cookies, "cookies"), words(policy.Query, "parameters of the query"))
+			which(policy.Headers, "headers"), which(policy.Cookies, "cookies"), which(policy.Query, "parameters of the query"))
 	}
 	hop.Does, hop.Next = fmt.Sprintf("sends %s %s to %s", sent.method, sent.uri(), b.origin.next), b.origin.next
 	hop.Sent = rules.Request{Port: port(d.Distribution, b.Origin), Method: sent.method, Host: sent.header.Get("Host"), Path: sent.path, Query: sent.query, Header: sent.header, SourceIP: netip.AddrFrom4([4]byte{127, 0, 0, 1})}
 	return hop
 }
 
-// words says which of some things a selection has.
-func words(s model.Selection, things string) string {
+// which says which of some things a selection has.
+func which(s model.Selection, things string) string {
 	names := strings.Join(s.Names, ", ")
 	switch s.Behavior {
 	case "all", "allViewer":

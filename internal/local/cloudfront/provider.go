@@ -14,6 +14,7 @@ import (
 	"cutover/internal/assembly"
 	"cutover/internal/local/provider"
 	"cutover/internal/model"
+	"cutover/internal/words"
 )
 
 // Options are what distributions need. All but Port and Free are required.
@@ -192,6 +193,7 @@ func (p *Provider) serve(key string, d *distribution, ln net.Listener) {
 	if f != nil {
 		d.url = fmt.Sprintf("http://localhost:%d", f.port)
 		f.distribution.Store(d)
+		p.warnOfOld(key, f, d)
 		if ln != nil {
 			_ = ln.Close()
 		}
@@ -205,6 +207,22 @@ func (p *Provider) serve(key string, d *distribution, ln net.Listener) {
 			p.options.Events(provider.Event{Kind: "stack", Subject: provider.StackOf(key), State: "FAILED", Message: fmt.Sprintf("%s takes no more connections: %v", key, err)})
 		}
 	}()
+}
+
+// warnOfOld tells of answers of an API in the cache from before a deployment: they may be those of a service that does not
+// answer any more.
+func (p *Provider) warnOfOld(key string, f *front, d *distribution) {
+	now := time.Now()
+	answers, until := f.cache.fresh(now, func(path string) bool {
+		b := d.at(path)
+		return b.origin.Bucket == nil && b.CachePolicy.Keeps()
+	})
+	if answers > 0 {
+		p.options.Events(provider.Event{
+			Time: now, Kind: "stack", Subject: provider.StackOf(key), State: provider.Warning,
+			Message: fmt.Sprintf("CloudFront %s answers from before the deployment out of its cache: %s, for up to %s more", d.Name, words.Count(answers, "answer"), until.Sub(now).Round(time.Second)),
+		})
+	}
 }
 
 // Clean implements [provider.Plan]. A distribution that goes answers the requests in flight, and its cache is gone.
@@ -235,7 +253,8 @@ func (p *plan) Clean(ctx context.Context, stack string) error {
 	for _, f := range files {
 		p.forget(f)
 	}
-	return shut(ctx, gone)
+	go func() { _ = shut(context.WithoutCancel(ctx), gone) }() // as long as requests take
+	return ctx.Err()
 }
 
 // Attribute gives the ids and domains of distributions, and the names of what belongs to them. The domain of a distribution

@@ -211,6 +211,9 @@ func TestDeployment(t *testing.T) {
 	before := s.deploy()
 	s.is("200 Hit old", s.ask("GET /api/kept"))
 	s.is("200 Miss new", s.ask("GET /api/users"))
+	if len(s.told) != 1 || !strings.HasPrefix(s.told[0], "WARNING CloudFront Distribution answers from before the deployment out of its cache: 1 answer, for up to ") {
+		t.Errorf("told is %q", s.told)
+	}
 
 	// The page of another version is under another prefix. The way back has the files of the first one.
 	next := s.p.Plan(read(t, change{`"DestinationBucketKeyPrefix": "v1"`, `"DestinationBucketKeyPrefix": "v2"`}, change{`"OriginPath": "/v1"`, `"OriginPath": "/v2"`}, change{`"PathPattern": "/api/kept*"`, `"PathPattern": "/other*"`}), fill)
@@ -304,6 +307,33 @@ func TestWebSocket(t *testing.T) {
 	}
 }
 
+// A stream keeps nobody else waiting, and is kept when it is complete.
+func TestKeptStreams(t *testing.T) {
+	release := make(chan struct{})
+	s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(w, "1")
+		_ = http.NewResponseController(w).Flush()
+		<-release
+		fmt.Fprint(w, "2")
+	})
+	first, err := s.client.Get(s.url + "/api/kept")
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := s.client.Get(s.url + "/api/kept")
+	if err != nil {
+		t.Fatal(err)
+	}
+	close(release)
+	for _, response := range []*http.Response{first, second} {
+		if body, err := io.ReadAll(response.Body); err != nil || string(body) != "12" {
+			t.Errorf("%q, %v", body, err)
+		}
+		response.Body.Close()
+	}
+	s.is("200 Hit 12", s.ask("GET /api/kept"))
+}
+
 // Requests for one object at a time ask the origin once.
 func TestCollapsing(t *testing.T) {
 	var asked atomic.Int32
@@ -353,5 +383,17 @@ func TestHops(t *testing.T) {
 		if got := fmt.Sprintf("%s, port %d of %s", hop.Does, hop.Sent.Port, hop.Sent.Host); got != want || len(hop.Why) == 0 {
 			t.Errorf("%s: %s %q, want %s", ask, got, hop.Why, want)
 		}
+	}
+}
+
+// What a request costs that the origin answers, the cache, the bucket, or a function.
+func BenchmarkRequests(b *testing.B) {
+	s := serve(b, echo)
+	for name, path := range map[string]string{"miss": "/api/users", "hit": "/api/kept", "page": "/index.html", "function": "/deployment.json"} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				s.ask("GET " + path)
+			}
+		})
 	}
 }

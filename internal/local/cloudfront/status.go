@@ -34,8 +34,8 @@ type BehaviorStatus struct {
 	Misses int `json:"misses"`
 	Errors int `json:"errors"`
 	// P50 and P99 are how long answers took.
-	P50 time.Duration `json:"p50"`
-	P99 time.Duration `json:"p99"`
+	P50 time.Duration `json:"p50Nanoseconds"`
+	P99 time.Duration `json:"p99Nanoseconds"`
 }
 
 // Status implements [provider.Provider], with a [Status]; nil without distributions.

@@ -247,7 +247,8 @@ const (
 )
 
 // Fits says whether the load balancer takes an answer with this body from a function. The answer may have 8 KiB of
-// header fields. Larger answers are status 502 for the client.
+// header fields. Larger answers are status 502 for the client. An API takes more, and gets no more: its function may be
+// behind the load balancer again.
 func Fits(body []byte) bool {
 	if len(body)*mostEscaped+aroundBody <= maxResult {
 		return true

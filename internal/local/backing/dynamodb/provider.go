@@ -222,19 +222,28 @@ type plan struct {
 	wanted func() provider.Resources[*table]
 }
 
-// used are the tables that some task may use. Other tables are for what does not run on this machine, such as
-// Lambda functions.
+// used are the tables that a task may use, or a function that a load balancer or an API invokes. Other tables are for what
+// does not run on this machine.
 func (p *plan) used(text provider.Text) provider.Resources[*table] {
 	used := provider.Resources[*table]{}
 	if len(p.all) == 0 {
 		return used
 	}
 	grants := access.Of(p.model, text)
+	var roles []*model.Role
 	for _, d := range p.model.TaskDefinitions {
-		if d.TaskRole == nil {
+		roles = append(roles, d.TaskRole)
+	}
+	for _, f := range p.model.Functions {
+		if f.Invoked {
+			roles = append(roles, f.Role)
+		}
+	}
+	for _, of := range roles {
+		if of == nil {
 			continue
 		}
-		role := grants.As(d.TaskRole)
+		role := grants.As(of)
 		for key, t := range p.all {
 			if t.usedBy(role) {
 				used[key] = t
@@ -295,7 +304,7 @@ func (p *plan) PassedOver() (all []provider.PassedOver) {
 		if wanted[key] != nil {
 			all = append(all, wanted[key].passedOver()...)
 		} else {
-			all = append(all, provider.PassedOver{Place: key, Subject: p.all[key].TableName, Setting: "the table", Why: "no task may use it: it is not made here"})
+			all = append(all, provider.PassedOver{Place: key, Subject: p.all[key].TableName, Setting: "the table", Why: "no task or function that runs here may use it: it is not made here"})
 		}
 	}
 	return all

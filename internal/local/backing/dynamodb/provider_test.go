@@ -562,8 +562,8 @@ func TestUses(t *testing.T) {
 	}
 }
 
-// TestUnused: a table that no task may use is neither made nor in the way, and the settings without an effect
-// are listed.
+// TestUnused: a table that no task may use, and no function that is invoked here, is neither made nor in the way, and the
+// settings without an effect are listed.
 func TestUnused(t *testing.T) {
 	t.Setenv(EndpointVariable, "")
 	d := newDeployment(t, t.TempDir())
@@ -591,6 +591,17 @@ func TestUnused(t *testing.T) {
 	resources["Users"] = table
 	if got := over(readModel(t, resources)); !slices.Equal(got, []string{"S/Users/Properties.Replicas Replicas"}) {
 		t.Errorf("passed over: %v", got)
+	}
+
+	delete(resources, "Taskusers")
+	delete(resources, "Serviceusers")
+	resources["Function"] = object{"Type": "AWS::Lambda::Function", "Properties": object{"Role": object{"Fn::GetAtt": []any{"Roleusers", "Arn"}}, "Runtime": "provided.al2023"}}
+	if got := over(readModel(t, resources)); !slices.Equal(got, []string{"S/Users the table"}) {
+		t.Errorf("passed over with a function that nobody invokes: %v", got)
+	}
+	resources["Group"] = object{"Type": "AWS::ElasticLoadBalancingV2::TargetGroup", "Properties": object{"TargetType": "lambda", "Targets": []any{object{"Id": object{"Ref": "Function"}}}}}
+	if got := over(readModel(t, resources)); !slices.Equal(got, []string{"S/Users/Properties.Replicas Replicas"}) {
+		t.Errorf("passed over with a function: %v", got)
 	}
 }
 
