@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -25,7 +26,9 @@ const (
 // client loads a server.
 type client struct {
 	address string
-	route   string // the path of all requests
+	// route is the path of all requests. In the open loop, a verb of fmt in it gets a number that is another in each request.
+	route string
+	sent  atomic.Int64
 	// http belongs to the open loop. It keeps its connections from round to round, so that the
 	// slowest requests are not those that open one.
 	http http.Client
@@ -137,7 +140,13 @@ func (c *client) request() []byte {
 // openLoop sends requests at a rate per second, without waiting for answers, and returns the
 // latencies.
 func (c *client) openLoop(ctx context.Context, rate int, duration time.Duration) (vegeta.LatencyMetrics, error) {
-	target := vegeta.NewStaticTargeter(vegeta.Target{Method: http.MethodGet, URL: "http://" + c.address + c.route})
+	target := func(t *vegeta.Target) error {
+		t.Method, t.URL = http.MethodGet, "http://"+c.address+c.route
+		if strings.Contains(t.URL, "%") {
+			t.URL = fmt.Sprintf(t.URL, c.sent.Add(1))
+		}
+		return nil
+	}
 	attacker := vegeta.NewAttacker(vegeta.Client(&c.http))
 	defer context.AfterFunc(ctx, func() { attacker.Stop() })()
 	var metrics vegeta.Metrics

@@ -10,6 +10,7 @@
 //   - split: the forum as a monolith beside the forum as microservices, on this machine.
 //   - stores: a service with each of its stores, beside the same with Express (bench/peer/express).
 //   - functions: a service as a function of Lambda, beside the same as a task.
+//   - fronts: the load balancer, behind API Gateway and CloudFront (bench/front) and without them.
 //   - checks: what the checks of a rehearsal take of its load generator.
 //   - scale: 10, 30 and 100 services (bench/many) on this machine.
 //
@@ -43,6 +44,7 @@ func main() {
 	only := flag.String("only", "", "measure this section only, and write no document (default all)")
 	balancer := flag.String("balancer", "", "run the load balancer, with its files in this directory; arguments: LISTEN TARGET")
 	proxy := flag.String("proxy", "", "run the proxy of a task that calls another by Service Connect, in the assembly of this directory, and print its address; argument: TARGET")
+	front := flag.String("front", "", "run this API or distribution of an assembly; arguments: DIRECTORY PORT PORT-BEHIND")
 	notes := flag.Bool("notes", false, "run the server whose answers a rehearsal checks, and print its address")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -51,6 +53,8 @@ func main() {
 	switch {
 	case *balancer != "":
 		err = serveBalancer(ctx, *balancer, flag.Arg(0), flag.Arg(1))
+	case *front != "":
+		err = serveFront(ctx, flag.Arg(0), *front, flag.Arg(1), flag.Arg(2))
 	case *notes:
 		err = serveNotes(ctx, os.Stdout)
 	case *proxy != "":
@@ -81,11 +85,12 @@ func run(ctx context.Context, rounds int, only string) (err error) {
 		{name: "split", needs: "linux/amd64", measure: b.split}, // like the default deployment's services
 		{name: "stores", needs: "linux", measure: b.stores},
 		{name: "functions", needs: "linux", measure: b.functions},
+		{name: "fronts", needs: "linux", measure: b.fronts},
 		{name: "checks", needs: "linux", measure: b.checks},
 		{name: "scale", needs: "linux/amd64", measure: b.scale},
 	}
 	if !slices.ContainsFunc(sections, func(s section) bool { return only == "" || only == s.name }) {
-		return fmt.Errorf("-only %q: there is no such section: choose one of synthesis, balancer, services, split, stores, functions, checks, scale", only)
+		return fmt.Errorf("-only %q: there is no such section: choose one of synthesis, balancer, services, split, stores, functions, fronts, checks, scale", only)
 	}
 	whole := only == "" && rounds >= comparable
 	for i := range sections {

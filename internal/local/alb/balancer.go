@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"cutover/internal/local/provider"
 	"cutover/internal/rules"
 )
 
@@ -247,15 +248,11 @@ func (b *Balancer) Shutdown(ctx context.Context) error {
 	b.fronts, b.groups = map[string]*front{}, map[string]*group{}
 	b.mu.Unlock()
 
-	var wait sync.WaitGroup
+	var servers []server
 	for _, f := range fronts {
-		wait.Go(func() {
-			if f.server.Shutdown(ctx) != nil {
-				_ = f.server.Close()
-			}
-		})
+		servers = append(servers, f.server)
 	}
-	wait.Wait()
+	_ = provider.Shutdown(ctx, servers...)
 	for _, g := range groups {
 		g.close()
 		g.cut()

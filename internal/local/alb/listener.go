@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"cutover/internal/local/provider"
 	"cutover/internal/model"
 	"cutover/internal/rules"
 )
@@ -123,8 +124,7 @@ type front struct {
 type server interface {
 	// Serve returns [http.ErrServerClosed] after Shutdown or Close.
 	Serve(net.Listener) error
-	Shutdown(context.Context) error
-	Close() error
+	provider.Server
 }
 
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-troubleshooting.html#response-code-000

@@ -138,7 +138,7 @@ type plan struct {
 	*configuration
 	err error // of reading
 
-	opened sync.Map // net.Listener, for listeners without a socket, until their stack is updated
+	provider.Sockets // for listeners without one
 }
 
 // Check implements [provider.Plan]. It opens the sockets of listeners.
@@ -207,19 +207,8 @@ func (p *plan) listen() error {
 			errs = append(errs, fmt.Errorf("%s: port %d is not free: %w; choose another port with --port %d=PORT", key, port, err, listener.Port))
 			continue
 		}
-		p.opened.Store(key, ln)
+		p.Put(key, ln)
 	}
-	return errors.Join(errs...)
-}
-
-// Close closes the sockets whose stacks were not updated.
-func (p *plan) Close() error {
-	var errs []error
-	p.opened.Range(func(_, socket any) bool {
-		errs = append(errs, socket.(net.Listener).Close())
-		return true
-	})
-	p.opened.Clear()
 	return errors.Join(errs...)
 }
 
@@ -234,8 +223,8 @@ func (p *plan) Update(_ context.Context, stack string) error {
 		return err
 	}
 	for key := range next {
-		if socket, ok := p.opened.LoadAndDelete(key); ok {
-			if err := p.serve(key, socket.(net.Listener)); err != nil {
+		if socket := p.Take(key); socket != nil {
+			if err := p.serve(key, socket); err != nil {
 				return err
 			}
 		}

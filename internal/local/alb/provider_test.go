@@ -29,8 +29,9 @@ func TestProvider(t *testing.T) {
 	if err := next.Check(); err != nil {
 		t.Fatal(err)
 	}
-	opened, _ := next.opened.Load("S/Listener")
-	address := opened.(net.Listener).Addr().String()
+	opened := next.Take("S/Listener")
+	address := opened.Addr().String()
+	next.Put("S/Listener", opened)
 	if _, err := give("Lb", "DNSName"); !errors.Is(err, provider.ErrNotYet) {
 		t.Errorf("before the update the address is %v, want it not to exist yet", err)
 	}

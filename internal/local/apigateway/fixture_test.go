@@ -181,7 +181,7 @@ func (d *deployment) request(method, uri, body string) *http.Request {
 		d.Fatal(err)
 	}
 	path, query, _ := strings.Cut(uri, "?")
-	r.URL = rawURL("http", r.URL.Host, path, query)
+	r.URL = provider.RawURL("http", r.URL.Host, path, query)
 	return r
 }
 

@@ -78,16 +78,7 @@ func Compatibility() []provider.Compatibility {
 }
 
 // ignored are settings that are refused nowhere.
-func ignored() map[string]string {
-	all := map[string]string{}
-	for name, only := range forAWS {
-		all[name] = only
-	}
-	for name := range listed {
-		all[name] = ""
-	}
-	return all
-}
+func ignored() map[string]string { return provider.Ignored(forAWS, listed) }
 
 // Check implements [provider.Plan]. It opens the sockets of APIs.
 func (p *plan) Check() error {

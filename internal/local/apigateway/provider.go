@@ -16,7 +16,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"cutover/internal/assembly"
@@ -100,16 +99,11 @@ func (p *Provider) Stop(ctx context.Context) error {
 
 // shut closes APIs when their requests are answered, or when the context ends.
 func shut(ctx context.Context, all []*api) error {
-	var wait sync.WaitGroup
+	var servers []*http.Server
 	for _, a := range all {
-		wait.Go(func() {
-			if a.server.Shutdown(ctx) != nil {
-				_ = a.server.Close()
-			}
-		})
+		servers = append(servers, a.server)
 	}
-	wait.Wait()
-	return ctx.Err()
+	return provider.Shutdown(ctx, servers...)
 }
 
 // Port is the port of an API on this machine, by the key of the API; 0 if it does not listen.
@@ -200,62 +194,13 @@ type plan struct {
 	made   provider.Resources[*model.APIDeployment]
 	stages provider.Resources[*model.APIStage]
 
-	opened sync.Map // net.Listener, for APIs without a socket, until their stack is updated
+	provider.Sockets // for APIs without one
 }
-
-// firstPort and lastPort are those that an API may have without being asked. Others follow them.
-const firstPort, lastPort = 8081, 8089
 
 // listen opens sockets for APIs without one.
 func (p *plan) listen() error {
-	var errs []error
-	port := p.options.Port
-	for _, key := range p.apis.Keys() {
-		if p.Port(key) != 0 {
-			continue
-		}
-		socket, err := p.open(port)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w; choose another port with --port apigateway=PORT", key, err))
-			continue
-		}
-		if port != 0 {
-			port++
-		}
-		p.opened.Store(key, socket)
-	}
-	return errors.Join(errs...)
-}
-
-// open opens a socket at a port, or at a free one for 0.
-func (p *plan) open(port int) (net.Listener, error) {
-	first, last := port, port
-	switch {
-	case p.options.Free:
-		first, last = 0, 0
-	case port == 0:
-		first, last = firstPort, lastPort
-	}
-	for at := first; ; at++ {
-		socket, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", at))
-		if err == nil {
-			return socket, nil
-		}
-		if at == last || !errors.Is(err, syscall.EADDRINUSE) {
-			return nil, fmt.Errorf("port %d is not free: %w", at, err)
-		}
-	}
-}
-
-// Close closes the sockets whose stacks were not updated.
-func (p *plan) Close() error {
-	var errs []error
-	p.opened.Range(func(_, socket any) bool {
-		errs = append(errs, socket.(net.Listener).Close())
-		return true
-	})
-	p.opened.Clear()
-	return errors.Join(errs...)
+	keys := slices.DeleteFunc(p.apis.Keys(), func(key string) bool { return p.Port(key) != 0 })
+	return p.Listen(provider.FrontPorts{Name: "apigateway", First: 8081, Last: 8089, Port: p.options.Port, Free: p.options.Free}, keys)
 }
 
 // Attribute gives ids, and the name of a stage.
@@ -280,8 +225,8 @@ func (p *plan) Attribute(ref assembly.Ref) (any, error) {
 // is there keeps its own. Requests that begin afterwards go by what the stage has now, and others end as they began.
 func (p *plan) Update(_ context.Context, stack string) error {
 	for _, key := range p.apis.Of(stack).Keys() {
-		if socket, ok := p.opened.LoadAndDelete(key); ok {
-			p.serve(key, socket.(net.Listener))
+		if socket := p.Take(key); socket != nil {
+			p.serve(key, socket)
 		}
 	}
 	made := provider.Resources[*definition]{}

@@ -8,8 +8,8 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 
+	"cutover/internal/local/provider"
 	"cutover/internal/model"
 )
 
@@ -63,25 +63,12 @@ func sortedNames(of map[string]string) (all []string) {
 	return all
 }
 
-// rawURL is a URL whose path and query are sent as they are.
-func rawURL(scheme, host, path, query string) *url.URL {
-	u := &url.URL{Scheme: scheme, Host: host, RawQuery: query}
-	decoded, err := url.PathUnescape(path)
-	if u.Path, u.RawPath = decoded, path; err != nil || u.EscapedPath() != path {
-		u.Path, u.RawPath, u.Opaque = "", "", path
-		if strings.HasPrefix(path, "//") {
-			u.Opaque = "//" + host + path
-		}
-	}
-	return u
-}
-
 // forward asks the load balancer of an integration, at an address of this machine.
 func forward(ctx context.Context, transport http.RoundTripper, i *model.Integration, method, host, address, path, query string, header http.Header, body []byte) (*answer, refusal) {
 	ctx, cancel := context.WithTimeout(ctx, i.Timeout)
 	defer cancel()
 	out := (&http.Request{
-		Method: method, URL: rawURL(i.Scheme, address, path, query), Host: host, Header: header, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Method: method, URL: provider.RawURL(i.Scheme, address, path, query), Host: host, Header: header, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Body: http.NoBody,
 	}).WithContext(ctx)
 	if len(body) > 0 {

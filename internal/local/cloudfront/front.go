@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"cutover/internal/local/latency"
+	"cutover/internal/local/provider"
 )
 
 // Limits of requests.
@@ -139,10 +140,11 @@ func identity() string {
 	return base64.URLEncoding.EncodeToString(random[:])
 }
 
-// shutdown answers the requests in flight and closes the socket.
-func (f *front) shutdown(ctx context.Context) error {
-	if err := f.server.Shutdown(ctx); err != nil {
-		return f.server.Close()
+// shut closes distributions when their requests are answered, or when the context ends.
+func shut(ctx context.Context, fronts []*front) error {
+	var servers []*http.Server
+	for _, f := range fronts {
+		servers = append(servers, f.server)
 	}
-	return nil
+	return provider.Shutdown(ctx, servers...)
 }

@@ -2,7 +2,6 @@ package cloudfront
 
 import (
 	"fmt"
-	"maps"
 	"net/http"
 	"os"
 	"slices"
@@ -92,13 +91,7 @@ const (
 	withoutCORS  = "no header depends on the Origin of a request here: let the origin set them"
 )
 
-func ignored() map[string]string {
-	all := maps.Clone(forAWS)
-	for name := range listed {
-		all[name] = ""
-	}
-	return all
-}
+func ignored() map[string]string { return provider.Ignored(forAWS, listed) }
 
 // honoured refuses what is not honoured here.
 func (p *plan) honoured() error {

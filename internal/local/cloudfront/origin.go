@@ -9,9 +9,9 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
+	"cutover/internal/local/provider"
 	"cutover/internal/model"
 )
 
@@ -56,14 +56,7 @@ func (o *origin) ask(ctx context.Context, sent *request, body io.Reader, length 
 	if err != nil {
 		return nil, err
 	}
-	u := &url.URL{Scheme: scheme, Host: address, RawQuery: sent.query, Opaque: sent.path}
-	if strings.HasPrefix(sent.path, "//") { // an opaque URL cannot begin so
-		u.Opaque = ""
-		if u.Path, err = url.PathUnescape(sent.path); err != nil {
-			return nil, err
-		}
-		u.RawPath = sent.path
-	}
+	u := provider.RawURL(scheme, address, sent.path, sent.query)
 	again := length == 0 && (sent.method == http.MethodGet || sent.method == http.MethodHead)
 	var failed error
 	for range o.Attempts {

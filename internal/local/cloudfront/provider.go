@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"slices"
 	"sync"
-	"syscall"
 	"time"
 
 	"cutover/internal/assembly"
@@ -64,17 +64,12 @@ func (p *Provider) Stop(ctx context.Context) error {
 	fronts := p.fronts
 	p.fronts = map[string]*front{}
 	p.mu.Unlock()
-	var wait sync.WaitGroup
-	for _, f := range fronts {
-		wait.Go(func() { _ = f.shutdown(ctx) })
-	}
-	wait.Wait()
-	return ctx.Err()
+	return shut(ctx, slices.Collect(maps.Values(fronts)))
 }
 
 // Plan implements [provider.Provider].
 func (p *Provider) Plan(m *model.Model, text provider.Text) provider.Plan {
-	next := &plan{Provider: p, model: m, wanted: provider.Resources[*model.Distribution]{}, files: provider.Resources[*model.BucketFiles]{}, read: map[*assembly.Resource]bool{}, opened: map[string]net.Listener{}}
+	next := &plan{Provider: p, model: m, wanted: provider.Resources[*model.Distribution]{}, files: provider.Resources[*model.BucketFiles]{}, read: map[*assembly.Resource]bool{}}
 	next.compiler = &compiler{model: m, text: text, options: p.options, bucket: p.bucket}
 	for _, d := range m.Distributions {
 		next.wanted[d.Key()] = d
@@ -110,8 +105,7 @@ type plan struct {
 	// read has the buckets that distributions read, and what is copied into them.
 	read map[*assembly.Resource]bool
 
-	opening sync.Mutex
-	opened  map[string]net.Listener // for distributions without a socket, until their stack is updated
+	provider.Sockets // for distributions without one
 }
 
 // Stands implements [provider.Partial]: other buckets are on AWS only.
@@ -137,62 +131,11 @@ func (p *plan) Check() error {
 	return nil
 }
 
-// firstPort and lastPort are those that a distribution may have without being asked. Others follow them.
-const firstPort, lastPort = 8090, 8099
-
 // listen opens sockets for the distributions that have none.
 func (p *plan) listen() error {
-	p.opening.Lock()
-	defer p.opening.Unlock()
-	running, port := p.running(), p.Provider.options.Port
-	var errs []error
-	for _, key := range p.wanted.Keys() {
-		if running[key] != nil {
-			continue
-		}
-		ln, err := p.open(port)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w; choose another port with --port cloudfront=PORT", key, err))
-			continue
-		}
-		if port != 0 {
-			port++
-		}
-		p.opened[key] = ln
-	}
-	return errors.Join(errs...)
-}
-
-// open opens a socket at a port, or at a free one for 0.
-func (p *plan) open(port int) (net.Listener, error) {
-	first, last := port, port
-	switch {
-	case p.Provider.options.Free:
-		first, last = 0, 0
-	case port == 0:
-		first, last = firstPort, lastPort
-	}
-	for at := first; ; at++ {
-		ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", at))
-		if err == nil {
-			return ln, nil
-		}
-		if at == last || !errors.Is(err, syscall.EADDRINUSE) {
-			return nil, fmt.Errorf("port %d is not free: %w", at, err)
-		}
-	}
-}
-
-// Close closes the sockets whose stacks were not updated.
-func (p *plan) Close() error {
-	p.opening.Lock()
-	defer p.opening.Unlock()
-	var errs []error
-	for _, ln := range p.opened {
-		errs = append(errs, ln.Close())
-	}
-	clear(p.opened)
-	return errors.Join(errs...)
+	running, options := p.running(), p.Provider.options
+	keys := slices.DeleteFunc(p.wanted.Keys(), func(key string) bool { return running[key] != nil })
+	return p.Listen(provider.FrontPorts{Name: "cloudfront", First: 8090, Last: 8099, Port: options.Port, Free: options.Free}, keys)
 }
 
 // Update implements [provider.Plan]. It copies files, and then changes the distributions: requests that begin afterwards go
@@ -227,11 +170,7 @@ func (p *plan) Update(_ context.Context, stack string) error {
 		if err != nil {
 			return err
 		}
-		p.opening.Lock()
-		ln := p.opened[key]
-		delete(p.opened, key)
-		p.opening.Unlock()
-		p.serve(key, d, ln)
+		p.serve(key, d, p.Take(key))
 	}
 	return nil
 }
@@ -314,9 +253,7 @@ func (p *plan) Clean(ctx context.Context, stack string) error {
 	for _, f := range files {
 		p.forget(f)
 	}
-	for _, f := range gone {
-		go f.shutdown(context.WithoutCancel(ctx)) // as long as requests take
-	}
+	go func() { _ = shut(context.WithoutCancel(ctx), gone) }() // as long as requests take
 	return ctx.Err()
 }
 

@@ -62,16 +62,7 @@ func Compatibility() []provider.Compatibility {
 var ofCode = []string{"ZipFile", "Layers"}
 
 // ignored are settings that are refused nowhere.
-func ignored() map[string]string {
-	all := map[string]string{}
-	for name, only := range forAWS {
-		all[name] = only
-	}
-	for name := range listed {
-		all[name] = ""
-	}
-	return all
-}
+func ignored() map[string]string { return provider.Ignored(forAWS, listed) }
 
 // Check implements [provider.Plan].
 func (p *plan) Check() error {

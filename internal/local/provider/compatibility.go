@@ -41,6 +41,16 @@ func Settings(passed, warned, listed, refused map[string]string) []Compatibility
 	return slices.SortedFunc(maps.Values(all), bySetting)
 }
 
+// Ignored are the settings of two tables that are refused nowhere: those that are passed over, with the only value or "" for
+// any, and those that are listed.
+func Ignored(passed, listed map[string]string) map[string]string {
+	all := maps.Clone(passed)
+	for name := range listed {
+		all[name] = ""
+	}
+	return all
+}
+
 func bySetting(a, b Compatibility) int {
 	return cmp.Or(strings.Compare(strings.ToLower(a.Setting), strings.ToLower(b.Setting)), strings.Compare(a.Setting, b.Setting))
 }

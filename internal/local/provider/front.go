@@ -1,7 +1,9 @@
 package provider
 
 import (
+	"net/url"
 	"slices"
+	"strings"
 
 	"cutover/internal/rules"
 )
@@ -62,4 +64,17 @@ func Hops(fronts []Front, first Front, request rules.Request) (hops []Hop) {
 		at, request = fronts[i], hop.Sent
 	}
 	return hops
+}
+
+// RawURL is a URL whose path and query are sent as they are.
+func RawURL(scheme, host, path, query string) *url.URL {
+	u := &url.URL{Scheme: scheme, Host: host, RawQuery: query}
+	decoded, err := url.PathUnescape(path)
+	if u.Path, u.RawPath = decoded, path; err != nil || u.EscapedPath() != path {
+		u.Path, u.RawPath, u.Opaque = "", "", path
+		if strings.HasPrefix(path, "//") {
+			u.Opaque = "//" + host + path
+		}
+	}
+	return u
 }
