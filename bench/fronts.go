@@ -20,8 +20,8 @@ import (
 
 const (
 	// frontRate is in requests per second. Four processes share the machine with the load.
-	frontRate     = 500
-	frontDuration = time.Second
+	frontRate     = 200
+	frontDuration = 2 * time.Second
 )
 
 // frontDir has an assembly with an API and two distributions before a load balancer. What they do is as in the forum's

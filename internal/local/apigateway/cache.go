@@ -1,6 +1,7 @@
 package apigateway
 
 import (
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -24,8 +25,9 @@ const maxCached = 1_048_576 // bytes of an answer
 // cache keeps answers of a stage. Each one is kept for a time, whatever its status is: there are reports, but no
 // documentation, as in https://exchangetuts.com/prevent-caching-of-non-200-responses-in-aws-api-gateway-1640428563668979.
 type cache struct {
-	mu   sync.Mutex
-	kept map[string]kept
+	mu    sync.Mutex
+	kept  map[string]kept
+	sweep time.Time // when answers whose time is over are given up next
 }
 
 type kept struct {
@@ -54,10 +56,9 @@ func (c *cache) put(key string, a *answer, ttl time.Duration) {
 	if c.kept == nil {
 		c.kept = map[string]kept{}
 	}
-	for key, one := range c.kept {
-		if !now.Before(one.until) {
-			delete(c.kept, key)
-		}
+	if !now.Before(c.sweep) { // not each time: there may be many
+		maps.DeleteFunc(c.kept, func(_ string, one kept) bool { return !now.Before(one.until) })
+		c.sweep = now.Add(ttl)
 	}
 	c.kept[key] = kept{a, now.Add(ttl)}
 }
