@@ -111,6 +111,7 @@ func (b *bench) fronts(out io.Writer) (err error) {
 	if err := kept.compare(b.ctx, out, b.work, "answer", "api-miss", "api-hit"); err != nil {
 		return err
 	}
+	fmt.Fprintln(out)
 	return kept.compare(b.ctx, out, b.work, "answer", "page-miss", "page-revalidated", "page-hit")
 }
 

@@ -108,6 +108,11 @@ func TestDeploymentFollowsMethods(t *testing.T) {
 	if id(deployment.Forum, plain) == id(fronted(), plain) {
 		t.Error("a method with a signature is in the deployment of one without")
 	}
+	swapped := fronted() // as many methods
+	swapped.Services[0].API.WriteAuthorization, swapped.Services[2].API.WriteAuthorization = "", config.AWSIAM
+	if id(swapped, plain) == id(fronted(), plain) {
+		t.Error("a signature of another service's methods is in no deployment")
+	}
 	if first, last := id(deployment.Forum, plain), id(deployment.Forum, settings{"front": "apigateway", "phase": "switched"}); first != last {
 		t.Errorf("a phase changes the deployment from %s to %s", first, last)
 	}
