@@ -124,9 +124,9 @@ func NewFront(scope constructs.Construct, s config.Settings, d config.Deployment
 			cached = cached || method.Cached != nil
 		}
 	}
-	// A deployment is a snapshot of the methods. The id says which, so that a change makes another one, and a
-	// rollback leads to the one before.
-	snapshot, err := json.Marshal([]any{deployed, s.Scheme(), s.Domain, s.Internal})
+	// A deployment is a snapshot of the methods, the VPC link and the load balancer. The id says which, so that a change
+	// makes another one, and a rollback leads to the one before.
+	snapshot, err := json.Marshal([]any{deployed, s.Scheme(), s.Domain, s.Internal, s.Zones, s.VPCID, s.Name(s.Env)})
 	if err != nil {
 		panic(err) // text and numbers alone
 	}

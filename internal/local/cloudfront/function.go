@@ -19,7 +19,7 @@ import (
 const (
 	maxCode = 10 << 10
 	// AWS gives a function less than a millisecond of a processor. This machine has others to serve.
-	maxRun = time.Second
+	maxRun = 10 * time.Second
 )
 
 // function is a function of CloudFront that can run.
