@@ -260,6 +260,13 @@ func checkFronts(d Deployment, s Settings, refuse func(string, ...any)) {
 			refuse("service %q: "+format, append([]any{service.Name}, args...)...)
 		})
 	}
+	if s.Internal {
+		for _, service := range d.All() {
+			if _, is := service.Function(); is && len(service.Calls) > 0 {
+				refuse("scheme: internal: the function of %q calls %q, and a function is outside of the VPC, where it reaches no internal load balancer: choose Fargate{} for it, or set scheme to internet-facing", service.Name, service.Calls[0])
+			}
+		}
+	}
 	front := s.front()
 	if front == "" {
 		if !s.DirectAccess {
@@ -279,6 +286,9 @@ func checkFronts(d Deployment, s Settings, refuse func(string, ...any)) {
 				refuse("%s: %s: Hosts %q: a front asks the load balancer by another host name: remove Hosts, or the front", front, title(service, route), route.Hosts)
 			}
 		}
+	}
+	if !s.DirectAccess && d.callsThrough("") {
+		refuse("directAccess: off: services call others through the load balancer, which would admit the front alone: let the Discovery of those that are called begin with ServiceConnect{} or CloudMap{}, or set directAccess to on")
 	}
 	if s.WAF && s.Front != APIGateway {
 		refuse("waf: the web ACL is at the REST API: set front to apigateway, or waf to off")

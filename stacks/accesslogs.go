@@ -20,21 +20,7 @@ const logDelivery = "logdelivery.elasticloadbalancing.amazonaws.com"
 // admits an AWS account instead of the service. AWS recommends the service, which
 // works in all regions. So this template fits every region.
 func keepAccessLogs(stack awscdk.Stack, s config.Settings, balancer elb.ApplicationLoadBalancer) {
-	bucket := awss3.NewBucket(stack, jsii.String("AccessLogs"), &awss3.BucketProps{
-		BlockPublicAccess: awss3.BlockPublicAccess_BLOCK_ALL(),
-		ObjectOwnership:   awss3.ObjectOwnership_BUCKET_OWNER_ENFORCED,
-		// Load balancers write only to buckets with S3's own keys.
-		Encryption:        awss3.BucketEncryption_S3_MANAGED,
-		EnforceSSL:        jsii.Bool(true),
-		MinimumTLSVersion: jsii.Number(1.2),
-		LifecycleRules: &[]*awss3.LifecycleRule{{
-			Expiration:                          awscdk.Duration_Days(jsii.Number(s.LogRetentionDays)),
-			AbortIncompleteMultipartUploadAfter: awscdk.Duration_Days(jsii.Number(1)),
-		}},
-		// CloudFormation cannot delete a bucket with lines, and the last lines come after
-		// the load balancer is gone.
-		RemovalPolicy: awscdk.RemovalPolicy_RETAIN,
-	})
+	bucket := newLogBucket(stack, s, awss3.ObjectOwnership_BUCKET_OWNER_ENFORCED)
 	suppress(bucket, suppression{rule: "AwsSolutions-S1", reason: "The bucket holds access logs, which only the log delivery writes: logs of that writing would call for logs in turn"})
 
 	bucket.AddToResourcePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
@@ -57,4 +43,23 @@ func keepAccessLogs(stack awscdk.Stack, s config.Settings, balancer elb.Applicat
 	balancer.SetAttribute(jsii.String("access_logs.s3.bucket"), bucket.BucketName())
 	// The load balancer writes a test object at once.
 	balancer.Node().AddDependency(bucket.Policy())
+}
+
+// newLogBucket adds a bucket of access logs.
+func newLogBucket(stack awscdk.Stack, s config.Settings, ownership awss3.ObjectOwnership) awss3.Bucket {
+	return awss3.NewBucket(stack, jsii.String("AccessLogs"), &awss3.BucketProps{
+		BlockPublicAccess: awss3.BlockPublicAccess_BLOCK_ALL(),
+		ObjectOwnership:   ownership,
+		// Load balancers write only to buckets with S3's own keys.
+		Encryption:        awss3.BucketEncryption_S3_MANAGED,
+		EnforceSSL:        jsii.Bool(true),
+		MinimumTLSVersion: jsii.Number(1.2),
+		LifecycleRules: &[]*awss3.LifecycleRule{{
+			Expiration:                          awscdk.Duration_Days(jsii.Number(s.LogRetentionDays)),
+			AbortIncompleteMultipartUploadAfter: awscdk.Duration_Days(jsii.Number(1)),
+		}},
+		// CloudFormation cannot delete a bucket with lines, and the last lines come after
+		// what writes them is gone.
+		RemovalPolicy: awscdk.RemovalPolicy_RETAIN,
+	})
 }

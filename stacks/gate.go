@@ -1,6 +1,8 @@
 package stacks
 
 import (
+	"slices"
+
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsssm"
 	"github.com/aws/constructs-go/constructs/v10"
@@ -21,7 +23,10 @@ func newGate(scope constructs.Construct, s config.Settings, locks []migration.Lo
 			// A stack needs a resource. This name is never blocked.
 			addParameters(stack, s, []migration.Parameter{{ID: "GateIsOff", Name: migration.GateOff(lock.Balancer), Value: "off", Description: "The gate is off: nothing is refused"}})
 		} else {
-			addParameters(stack, s, lock.Gate)
+			addParameters(stack, s, ofScheme(s, lock.Gate))
+			if s.Internal && lock.Balancer == "" {
+				addParameters(stack, s, migration.NotInternetFacing())
+			}
 		}
 		gates = append(gates, stack)
 	}
@@ -33,7 +38,7 @@ func newPhase(scope constructs.Construct, s config.Settings, locks []migration.L
 	var phases []awscdk.Stack
 	for _, lock := range locks {
 		stack := newStack(scope, s, phaseStack+config.Pascal(lock.Balancer), "The phase that is deployed, and what must not follow it", nil)
-		addParameters(stack, s, lock.Last)
+		addParameters(stack, s, ofScheme(s, lock.Last))
 		if lock.Balancer == "" {
 			if s.Internal {
 				addParameters(stack, s, []migration.Parameter{{ID: "Scheme", Name: config.SchemeParameter, Value: config.Internal, Description: "The load balancers have addresses in the VPC only"}})
@@ -43,6 +48,17 @@ func newPhase(scope constructs.Construct, s config.Settings, locks []migration.L
 		phases = append(phases, stack)
 	}
 	return phases
+}
+
+// ofScheme gives parameters the names that they have with the load balancers' scheme.
+func ofScheme(s config.Settings, parameters []migration.Parameter) []migration.Parameter {
+	parameters = slices.Clone(parameters)
+	for i := range parameters {
+		if s.Internal {
+			parameters[i].Name = migration.Internal(parameters[i].Name)
+		}
+	}
+	return parameters
 }
 
 func addParameters(stack awscdk.Stack, s config.Settings, parameters []migration.Parameter) {

@@ -208,18 +208,7 @@ func securityHeaders(stack awscdk.Stack) awscloudfront.ResponseHeadersPolicy {
 // distributionLogs is the bucket of CloudFront's access logs, which needs access control lists
 // (https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/standard-logging-legacy-s3.html).
 func distributionLogs(stack awscdk.Stack, s config.Settings) awss3.Bucket {
-	bucket := awss3.NewBucket(stack, jsii.String("AccessLogs"), &awss3.BucketProps{
-		BlockPublicAccess: awss3.BlockPublicAccess_BLOCK_ALL(),
-		ObjectOwnership:   awss3.ObjectOwnership_BUCKET_OWNER_PREFERRED,
-		Encryption:        awss3.BucketEncryption_S3_MANAGED,
-		EnforceSSL:        jsii.Bool(true),
-		MinimumTLSVersion: jsii.Number(1.2),
-		LifecycleRules: &[]*awss3.LifecycleRule{{
-			Expiration:                          awscdk.Duration_Days(jsii.Number(s.LogRetentionDays)),
-			AbortIncompleteMultipartUploadAfter: awscdk.Duration_Days(jsii.Number(1)),
-		}},
-		RemovalPolicy: awscdk.RemovalPolicy_RETAIN, // CloudFormation cannot delete a bucket with lines
-	})
+	bucket := newLogBucket(stack, s, awss3.ObjectOwnership_BUCKET_OWNER_PREFERRED)
 	suppress(bucket, suppression{rule: "AwsSolutions-S1", reason: "The bucket holds access logs: logs of their writing would call for logs in turn"})
 	return bucket
 }

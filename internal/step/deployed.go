@@ -57,11 +57,19 @@ func Read(m migration.Migration, env, region string, values map[string]string) (
 			own[name] = value
 		}
 	}
+	if d.Internal = own[config.SchemeParameter] == config.Internal; d.Internal {
+		of := map[string]string{}
+		for name, value := range own {
+			if own := migration.InternetFacing(name); own != name || migration.Internal(name) == name {
+				of[own] = value
+			}
+		}
+		own = of
+	}
 	var err error
 	if d.Deployed, err = m.Deployed(own); err != nil {
 		return Deployed{}, fmt.Errorf("%s: the SSM parameter /%s/%w", d.Where(env), env, err)
 	}
-	d.Internal = own[config.SchemeParameter] == config.Internal
 	if _, off := own[migration.GateOff("")]; off {
 		d.Begun, d.Exact = d.Reached, false
 	}
@@ -79,19 +87,34 @@ func Ask(ctx context.Context, m migration.Migration, env string, getenv func(str
 		return Deployed{}, fmt.Errorf("AWS was not asked: %w", err)
 	}
 	values, since := map[string]string{}, time.Time{}
-	for names := range slices.Chunk(append(m.DeployedNames(), migration.GateOff(""), config.SchemeParameter), mostNames) {
-		for i, name := range names {
-			names[i] = "/" + env + "/" + name
-		}
-		answer, err := ssm.NewFromConfig(on).GetParameters(ctx, &ssm.GetParametersInput{Names: names})
-		if err != nil {
-			return Deployed{}, fmt.Errorf("AWS did not answer for %s in %s: %w", names[0], on.Region, err)
-		}
-		for _, parameter := range answer.Parameters {
-			values[aws.ToString(parameter.Name)] = aws.ToString(parameter.Value)
-			if at := aws.ToTime(parameter.LastModifiedDate); at.After(since) {
-				since = at
+	ask := func(all []string) error {
+		for names := range slices.Chunk(all, mostNames) {
+			for i, name := range names {
+				names[i] = "/" + env + "/" + name
 			}
+			answer, err := ssm.NewFromConfig(on).GetParameters(ctx, &ssm.GetParametersInput{Names: names})
+			if err != nil {
+				return fmt.Errorf("AWS did not answer for %s in %s: %w", names[0], on.Region, err)
+			}
+			for _, parameter := range answer.Parameters {
+				values[aws.ToString(parameter.Name)] = aws.ToString(parameter.Value)
+				if at := aws.ToTime(parameter.LastModifiedDate); at.After(since) {
+					since = at
+				}
+			}
+		}
+		return nil
+	}
+	names := append(m.DeployedNames(), migration.GateOff(""))
+	if err := ask(append(slices.Clone(names), config.SchemeParameter)); err != nil {
+		return Deployed{}, err
+	}
+	if values["/"+env+"/"+config.SchemeParameter] == config.Internal {
+		for i := range names {
+			names[i] = migration.Internal(names[i])
+		}
+		if err := ask(names); err != nil {
+			return Deployed{}, err
 		}
 	}
 	d, err := Read(m, env, on.Region, values)

@@ -81,7 +81,7 @@ func Follows(app App, to migration.Position, deployed Deployed) error {
 		return nil
 	}
 	if app.Internal != deployed.Internal {
-		return fmt.Errorf("cdk.json says scheme %s, and %s has another: the load balancer would be replaced, and its address with it, while its target groups belong to the old one, so that AWS refuses the deployment half-way: set scheme back, or make a new environment and move the clients to it",
+		return fmt.Errorf("cdk.json says scheme %s, and %s has another: the load balancer would be replaced, and its address with it, so the gate refuses it: set scheme back, or make a new environment and move the clients to it",
 			config.Scheme(app.Internal), deployed.Where(app.Env))
 	}
 	for _, was := range []migration.State{deployed.Reached, deployed.Begun} {
