@@ -84,26 +84,7 @@ func NewUI(scope constructs.Construct, s config.Settings, d config.Deployment, o
 	})
 	suppressUpload(stack)
 
-	page := &awscloudfront.BehaviorOptions{
-		Origin: awscloudfrontorigins.S3BucketOrigin_WithOriginAccessControl(bucket, &awscloudfrontorigins.S3BucketOriginWithOACProps{
-			OriginPath: jsii.String("/" + version), OriginAccessLevels: &[]awscloudfront.AccessLevel{awscloudfront.AccessLevel_READ},
-		}),
-		ViewerProtocolPolicy: awscloudfront.ViewerProtocolPolicy_REDIRECT_TO_HTTPS,
-		Compress:             jsii.Bool(true),
-		// The path of a file is the same in each version, so each is asked for again.
-		CachePolicy: awscloudfront.NewCachePolicy(stack, jsii.String("Revalidate"), &awscloudfront.CachePolicyProps{
-			MinTtl: awscdk.Duration_Seconds(jsii.Number(0)), DefaultTtl: awscdk.Duration_Seconds(jsii.Number(0)), MaxTtl: awscdk.Duration_Days(jsii.Number(1)),
-			EnableAcceptEncodingGzip: jsii.Bool(true), EnableAcceptEncodingBrotli: jsii.Bool(true),
-		}),
-		ResponseHeadersPolicy: securityHeaders(stack),
-		FunctionAssociations: &[]*awscloudfront.FunctionAssociation{{
-			EventType: awscloudfront.FunctionEventType_VIEWER_REQUEST,
-			Function: awscloudfront.NewFunction(stack, jsii.String("Routes"), &awscloudfront.FunctionProps{
-				Comment: jsii.String("The page's own routes, and what is deployed"), Code: awscloudfront.FunctionCode_FromInline(jsii.String(d.PageFunction(s))),
-				Runtime: awscloudfront.FunctionRuntime_JS_2_0(),
-			}),
-		}},
-	}
+	page := pageBehavior(stack, s, d, bucket, version)
 	behaviors := map[string]*awscloudfront.BehaviorOptions{}
 	origin := apiOrigin(stack, s, on.routings[0], front)
 	for _, pattern := range d.UIPatterns() {
@@ -133,6 +114,39 @@ func NewUI(scope constructs.Construct, s config.Settings, d config.Deployment, o
 	}
 	distribution := awscloudfront.NewDistribution(stack, jsii.String("Distribution"), props)
 	distribution.Node().AddDependency(files) // a version is there before a request for it
+	suppress(distribution, unmet(s)...)
+	address := pageAddress(stack, s, distribution)
+	output(stack, "UiUrl", "Where the page is", awscdk.Fn_Join(jsii.String(""), &[]*string{jsii.String("https://"), address}))
+	watchDistribution(stack, s, distribution, on.routings[0].Alarms)
+	return &UI{stack, distribution}, nil
+}
+
+// pageBehavior is what CloudFront does with the requests for the page.
+func pageBehavior(stack awscdk.Stack, s config.Settings, d config.Deployment, bucket awss3.IBucket, version string) *awscloudfront.BehaviorOptions {
+	return &awscloudfront.BehaviorOptions{
+		Origin: awscloudfrontorigins.S3BucketOrigin_WithOriginAccessControl(bucket, &awscloudfrontorigins.S3BucketOriginWithOACProps{
+			OriginPath: jsii.String("/" + version), OriginAccessLevels: &[]awscloudfront.AccessLevel{awscloudfront.AccessLevel_READ},
+		}),
+		ViewerProtocolPolicy: awscloudfront.ViewerProtocolPolicy_REDIRECT_TO_HTTPS,
+		Compress:             jsii.Bool(true),
+		// The path of a file is the same in each version, so each is asked for again.
+		CachePolicy: awscloudfront.NewCachePolicy(stack, jsii.String("Revalidate"), &awscloudfront.CachePolicyProps{
+			MinTtl: awscdk.Duration_Seconds(jsii.Number(0)), DefaultTtl: awscdk.Duration_Seconds(jsii.Number(0)), MaxTtl: awscdk.Duration_Days(jsii.Number(1)),
+			EnableAcceptEncodingGzip: jsii.Bool(true), EnableAcceptEncodingBrotli: jsii.Bool(true),
+		}),
+		ResponseHeadersPolicy: securityHeaders(stack),
+		FunctionAssociations: &[]*awscloudfront.FunctionAssociation{{
+			EventType: awscloudfront.FunctionEventType_VIEWER_REQUEST,
+			Function: awscloudfront.NewFunction(stack, jsii.String("Routes"), &awscloudfront.FunctionProps{
+				Comment: jsii.String("The page's own routes, and what is deployed"), Code: awscloudfront.FunctionCode_FromInline(jsii.String(d.PageFunction(s))),
+				Runtime: awscloudfront.FunctionRuntime_JS_2_0(),
+			}),
+		}},
+	}
+}
+
+// unmet are the rules that a distribution does not meet, and why.
+func unmet(s config.Settings) []suppression {
 	suppressions := []suppression{
 		{rule: "AwsSolutions-CFR1", reason: "The API is for all countries"},
 		{rule: "AwsSolutions-CFR2", reason: "A web ACL of CloudFront exists in us-east-1 alone. The setting waf puts one before the REST API"},
@@ -143,20 +157,21 @@ func NewUI(scope constructs.Construct, s config.Settings, d config.Deployment, o
 	if s.UIDomain == "" {
 		suppressions = append(suppressions, suppression{rule: "AwsSolutions-CFR4", reason: "CloudFront's own name has CloudFront's own certificate, and no choice of TLS. The setting uiDomain has"})
 	}
-	suppress(distribution, suppressions...)
-	address := distribution.DistributionDomainName()
-	if s.UIDomain != "" {
-		address = jsii.String(s.UIDomain)
-		target := awsroute53.RecordTarget_FromAlias(awsroute53targets.NewCloudFrontTarget(distribution))
-		zone := awsroute53.HostedZone_FromHostedZoneAttributes(stack, jsii.String("Zone"), &awsroute53.HostedZoneAttributes{
-			HostedZoneId: jsii.String(s.UIHostedZoneID), ZoneName: jsii.String(s.UIDomain),
-		})
-		awsroute53.NewARecord(stack, jsii.String("Address"), &awsroute53.ARecordProps{Zone: zone, RecordName: jsii.String(s.UIDomain + "."), Target: target})
-		awsroute53.NewAaaaRecord(stack, jsii.String("AddressV6"), &awsroute53.AaaaRecordProps{Zone: zone, RecordName: jsii.String(s.UIDomain + "."), Target: target})
+	return suppressions
+}
+
+// pageAddress is the DNS name of the page. The domain of the settings leads to the distribution.
+func pageAddress(stack awscdk.Stack, s config.Settings, distribution awscloudfront.Distribution) *string {
+	if s.UIDomain == "" {
+		return distribution.DistributionDomainName()
 	}
-	output(stack, "UiUrl", "Where the page is", awscdk.Fn_Join(jsii.String(""), &[]*string{jsii.String("https://"), address}))
-	watchDistribution(stack, s, distribution, on.routings[0].Alarms)
-	return &UI{stack, distribution}, nil
+	target := awsroute53.RecordTarget_FromAlias(awsroute53targets.NewCloudFrontTarget(distribution))
+	zone := awsroute53.HostedZone_FromHostedZoneAttributes(stack, jsii.String("Zone"), &awsroute53.HostedZoneAttributes{
+		HostedZoneId: jsii.String(s.UIHostedZoneID), ZoneName: jsii.String(s.UIDomain),
+	})
+	awsroute53.NewARecord(stack, jsii.String("Address"), &awsroute53.ARecordProps{Zone: zone, RecordName: jsii.String(s.UIDomain + "."), Target: target})
+	awsroute53.NewAaaaRecord(stack, jsii.String("AddressV6"), &awsroute53.AaaaRecordProps{Zone: zone, RecordName: jsii.String(s.UIDomain + "."), Target: target})
+	return jsii.String(s.UIDomain)
 }
 
 // apiOrigin is where CloudFront sends the requests for the API.

@@ -117,7 +117,8 @@ func TestRename(t *testing.T) {
 	// Nothing names another module, and nothing but the module was renamed.
 	back := strings.NewReplacer(path+"/", "cutover/", path+"$$", "cutover$$", "module "+path, "module cutover")
 	old := regexp.MustCompile(`example\.com/x\.y|[ "^]cutover/(cmd|config|deployment|internal|migration|services|stacks|test)\b`)
-	for _, name := range strings.Fields(must(t, dir, "find", ".", "-type", "f", "-not", "-path", "./node_modules/*", "-not", "-path", "./test/module/*")) {
+	for name := range strings.Lines(must(t, dir, "find", ".", "-type", "f", "-not", "-path", "./node_modules/*", "-not", "-path", "./test/module/*")) {
+		name = strings.TrimSuffix(name, "\n")
 		text, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {
 			t.Fatal(err)
