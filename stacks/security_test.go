@@ -204,9 +204,19 @@ func TestSecurityControls(t *testing.T) {
 	// A database is there with a store only.
 	maps.Copy(closing, map[string]settings{"databaseCapacity": {"store": "postgres", "databaseCapacity": "0.5-2"}})
 	withDatabase := findings(t, settings{"store": "postgres"})
+	// API Gateway and CloudFront are there with a front only.
+	fronts := settings{"front": "apigateway", "ui": "on"}
+	maps.Copy(closing, map[string]settings{
+		"waf": with(fronts, settings{"waf": "on"}), "directAccess": with(fronts, settings{"directAccess": "off"}),
+		"uiCertificateArn": with(fronts, settings{"uiDomain": "forum.example.com", "uiHostedZoneId": "Z0123456789ABCDEFGHIJ", "uiCertificateArn": certificate}),
+	})
+	withFronts := model.Read(synthApp(t, fronts))
 	for _, control := range controls.All {
 		if control.Setting == "databaseCapacity" {
 			inDefault[control.ID] = withDatabase[control.ID]
+		}
+		if closing[control.Setting]["front"] != nil || strings.HasPrefix(control.ID, "CloudFront.") {
+			inDefault[control.ID] = len(control.Check(withFronts))
 		}
 		if n := inDefault[control.ID]; (n > 0) != (control.Setting != "") {
 			t.Errorf("%s: the default profile has %d findings; what makes it meet the control: %q", control.ID, n, control.Setting)
