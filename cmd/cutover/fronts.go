@@ -7,22 +7,15 @@ import (
 	"slices"
 	"strings"
 
-	"cutover/internal/local/provider"
 	"cutover/internal/model"
 	"cutover/internal/rehearsal"
 )
 
-// way names the fronts of the first request of a rehearsal; empty without a front.
+// way names the fronts of a request; empty without a front.
 func (s *stage) way(r *rehearsal.Request) string {
 	var names []string
-	fronts := s.Fronts()
-	for _, first := range provider.Outermost(fronts) {
-		sent := ruled(r)
-		sent.Path = first.Base() + sent.Path
-		for _, hop := range provider.Hops(fronts, first, sent) {
-			names = append(names, hop.Front)
-		}
-		break
+	for _, hop := range s.Hops(ruled(r)) {
+		names = append(names, hop.Front)
 	}
 	return strings.Join(names, " → ")
 }
@@ -43,12 +36,12 @@ func kept(phases map[string]*phaseRules) (lines []string) {
 func keptBy(m *model.Model) (lines []string) {
 	const after = "after a switch a client may get an answer of the side before for so long, and a rehearsal may compare one with itself"
 	for _, stage := range m.APIStages {
-		if stage.API == nil || stage.CacheGB == "" {
+		if stage.API == nil {
 			continue
 		}
 		for _, method := range stage.API.Methods {
-			if settings := stage.SettingsOf(method, http.MethodGet); settings.Cached && settings.TTL > 0 && (method.Method == http.MethodGet || method.Method == "ANY") {
-				lines = append(lines, fmt.Sprintf("API Gateway keeps answers to GET %s for %v: %s", method.Of.Path(), settings.TTL, after))
+			if ttl := stage.Keeps(method, http.MethodGet); ttl > 0 && (method.Method == http.MethodGet || method.Method == "ANY") {
+				lines = append(lines, fmt.Sprintf("API Gateway keeps answers to GET %s for %v: %s", method.Of.Path(), ttl, after))
 			}
 		}
 	}

@@ -50,23 +50,25 @@ func (r *Runner) URLOf(request rules.Request) string {
 	return front.URL() + front.Base()
 }
 
-// entry is the front that clients ask, nil if they ask a load balancer, and whether they sign the request.
-func (r *Runner) entry(request rules.Request) (front provider.Front, signed bool) {
+// Hops are the hops of a request through the fronts that run; none if clients ask a load balancer.
+func (r *Runner) Hops(request rules.Request) []provider.Hop {
 	fronts := r.Fronts()
 	outermost := provider.Outermost(fronts)
 	if len(outermost) != 1 {
-		return nil, false
+		return nil
 	}
-	first := outermost[0]
-	sent := request
-	sent.Path = first.Base() + sent.Path
-	for _, hop := range provider.Hops(fronts, first, sent) {
-		if hop.Signed {
-			i := slices.IndexFunc(fronts, func(f provider.Front) bool { return f.Name() == hop.Front })
-			return fronts[i], true
+	request.Path = outermost[0].Base() + request.Path
+	return provider.Hops(fronts, outermost[0], request)
+}
+
+// entry is the front that clients ask, nil if they ask a load balancer, and whether they sign the request.
+func (r *Runner) entry(request rules.Request) (front provider.Front, signed bool) {
+	for _, hop := range r.Hops(request) {
+		if front == nil || hop.Signed {
+			front, signed = hop.By, hop.Signed
 		}
 	}
-	return first, false
+	return front, signed
 }
 
 // Sign returns what signs a request for the user of the deployment; nil if the request needs no signature.

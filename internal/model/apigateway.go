@@ -3,6 +3,7 @@ package model
 import (
 	"cmp"
 	"fmt"
+	"net/http"
 	"regexp"
 	"slices"
 	"strings"
@@ -401,6 +402,17 @@ func (s *APIStage) SettingsOf(of *APIMethod, method string) MethodSettings {
 		}
 	}
 	return MethodSettings{}
+}
+
+// Keeps says for how long the stage keeps answers to a request that a method takes; 0 if it keeps none. It keeps those to GET,
+// and to other methods with settings of their own.
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-caching.html
+func (s *APIStage) Keeps(of *APIMethod, method string) time.Duration {
+	settings := s.SettingsOf(of, method)
+	if s.CacheGB == "" || !settings.Cached || method != http.MethodGet && settings.Method != method {
+		return 0
+	}
+	return settings.TTL
 }
 
 // ExecuteAPI is the host name of an API, of which a REST API's is the first part.

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"regexp"
 	"slices"
-	"strings"
 
 	"cutover/internal/assembly"
 )
@@ -68,58 +67,6 @@ func (m *Model) Doors(lb *LoadBalancer) (doors []Door) {
 		}
 	}
 	return doors
-}
-
-// MethodOf is the method of an API that takes a request: of the most specific resource, in which a text goes before a parameter
-// and a parameter before all parts that are left, the method of that name, or else ANY. It is nil if none does.
-// https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-method-settings-method-request.html
-func (a *RestAPI) MethodOf(name, path string) (found *APIMethod) {
-	var best []int
-	for _, m := range a.Methods {
-		rank := specific(segments(m.Of.Path()), segments(path))
-		if rank == nil || found != nil && slices.Compare(rank, best) < 0 {
-			continue
-		}
-		if found != nil && slices.Equal(rank, best) && m.Method != name {
-			continue
-		}
-		found, best = m, rank
-	}
-	if found == nil || found.Method == name || found.Method == "ANY" {
-		return found
-	}
-	for _, m := range a.Methods {
-		if m.Of == found.Of && m.Method == "ANY" {
-			return m
-		}
-	}
-	return nil
-}
-
-func segments(path string) []string { return strings.Split(strings.TrimPrefix(path, "/"), "/") }
-
-// specific says how specifically a resource takes the parts of a path, from the first one on: more is more. It is nil if it
-// does not take them.
-func specific(resource, parts []string) []int {
-	rank := []int{}
-	for i, part := range resource {
-		switch {
-		case i >= len(parts):
-			return nil
-		case strings.HasPrefix(part, "{") && strings.HasSuffix(part, "+}"):
-			return append(rank, 1)
-		case strings.HasPrefix(part, "{") && parts[i] != "":
-			rank = append(rank, 2)
-		case part == parts[i]:
-			rank = append(rank, 3)
-		default:
-			return nil
-		}
-	}
-	if len(resource) < len(parts) {
-		return nil
-	}
-	return rank
 }
 
 // named are the resources to which a value refers, as it is in the template of a resource: in its functions, too, which a

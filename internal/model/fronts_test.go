@@ -42,7 +42,7 @@ func TestMethodOf(t *testing.T) {
 	} {
 		name, path, _ := strings.Cut(request, " ")
 		got := ""
-		if found := m.RestAPIs[0].MethodOf(name, path); found != nil {
+		if found, _ := m.RestAPIs[0].Routes().Find(name, path); found != nil {
 			got = found.Key()
 		}
 		if got != want {

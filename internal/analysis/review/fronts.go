@@ -133,8 +133,10 @@ const open = "NONE"
 // its resource, and a resource that goes leaves them to the one above.
 func (b *behind) authorization(was, is *model.RestAPI) {
 	lost, gained := map[string][]called{}, map[string][]called{}
+	before, after := was.Routes(), is.Routes()
 	for _, r := range requestsOf(was, is) {
-		one, other := was.MethodOf(r.method, r.sample()), is.MethodOf(r.method, r.sample())
+		one, _ := before.Find(r.method, r.sample())
+		other, _ := after.Find(r.method, r.sample())
 		switch {
 		case one == nil || other == nil || one.Authorization == other.Authorization:
 		case other.Authorization == open:
@@ -264,11 +266,10 @@ func (b *behind) caches(was, is *model.APIStage) {
 	if was.API == nil || is.API == nil {
 		return
 	}
-	kept := func(s *model.APIStage, r called) (seconds int) {
-		if m := s.API.MethodOf(r.method, r.sample()); m != nil && s.CacheGB != "" {
-			if settings := s.SettingsOf(m, r.method); settings.Cached {
-				return int(settings.TTL.Seconds())
-			}
+	before, after := was.API.Routes(), is.API.Routes()
+	kept := func(s *model.APIStage, routes model.APIRoutes, r called) (seconds int) {
+		if m, _ := routes.Find(r.method, r.sample()); m != nil {
+			return int(s.Keeps(m, r.method).Seconds())
 		}
 		return 0
 	}
@@ -276,7 +277,7 @@ func (b *behind) caches(was, is *model.APIStage) {
 		if r.method != "GET" { // API Gateway keeps answers to GET alone, unless a method says otherwise
 			continue
 		}
-		switch one, other := kept(was, r), kept(is, r); {
+		switch one, other := kept(was, before, r), kept(is, after, r); {
 		case one == other:
 		case one == 0:
 			b.add(is.Resource, false, "keeps answers to %s for %d s: after a switch the old side's answers stay that long, and a client may not see a write of its own", grouped([]called{r}), other)

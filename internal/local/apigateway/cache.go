@@ -8,8 +8,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"cutover/internal/model"
 )
 
 // answer is what a client gets.
@@ -68,11 +66,6 @@ func (c *cache) entries() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return len(c.kept)
-}
-
-// cached says whether the answers to a request are kept: those to GET, and to other methods with settings of their own.
-func cached(s *model.APIStage, method string, settings model.MethodSettings) bool {
-	return s.CacheGB != "" && settings.Cached && settings.TTL > 0 && (method == http.MethodGet || settings.Method == method)
 }
 
 // cacheKey tells answers apart: by the namespace, the method, and the parameters of the cache key alone. A path parameter

@@ -3,6 +3,7 @@ package apigateway
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -167,7 +168,7 @@ func (p *plan) checkMethod(m *model.APIMethod) error {
 			}
 		}
 	}
-	for _, name := range sortedNames(i.Parameters) {
+	for _, name := range slices.Sorted(maps.Keys(i.Parameters)) {
 		errs = append(errs, checkParameter(m, name))
 	}
 	for _, name := range i.CacheKey {
@@ -176,7 +177,7 @@ func (p *plan) checkMethod(m *model.APIMethod) error {
 		}
 	}
 	if m.Validator != nil && m.Validator.Body {
-		for _, contentType := range sortedNames(contentTypes(m)) {
+		for _, contentType := range slices.Sorted(maps.Keys(m.Models)) {
 			if m.Models[contentType] != nil {
 				_, err := schema(m.Models[contentType])
 				errs = append(errs, err)
@@ -184,14 +185,6 @@ func (p *plan) checkMethod(m *model.APIMethod) error {
 		}
 	}
 	return assembly.Join(errs...)
-}
-
-func contentTypes(m *model.APIMethod) map[string]string {
-	all := map[string]string{}
-	for name := range m.Models {
-		all[name] = ""
-	}
-	return all
 }
 
 // checkParameter refuses a parameter of an integration that is made of something else than the request or a text.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -42,7 +43,7 @@ func integrationHeader(found *route, r *request, drop ...[]string) http.Header {
 func integrationQuery(found *route, r *request) string {
 	query := r.query
 	of := found.method.Integration.Parameters
-	for _, name := range sortedNames(of) {
+	for _, name := range slices.Sorted(maps.Keys(of)) {
 		if kind, key := parameterName(name); kind == "querystring" {
 			for _, value := range r.values(found, of, name) {
 				if query != "" {
@@ -53,14 +54,6 @@ func integrationQuery(found *route, r *request) string {
 		}
 	}
 	return query
-}
-
-func sortedNames(of map[string]string) (all []string) {
-	for name := range of {
-		all = append(all, name)
-	}
-	slices.Sort(all)
-	return all
 }
 
 // forward asks the load balancer of an integration, at an address of this machine.

@@ -137,7 +137,8 @@ func (x *exchange) ask(of *stage, r *request) *answer {
 		of.noteThrottled()
 		return errThrottled.answer()
 	}
-	if !cached(of.spec, r.method, settings) {
+	ttl := of.spec.Keeps(found.method, r.method)
+	if ttl == 0 {
 		return x.integrate(of, found, r, signer)
 	}
 	key, warn := cacheKey(found, r.method, r), false
@@ -155,7 +156,7 @@ func (x *exchange) ask(of *stage, r *request) *answer {
 	if given == nil {
 		return refused.answer()
 	}
-	of.cache.put(key, given, settings.TTL)
+	of.cache.put(key, given, ttl)
 	return warned(given, warn)
 }
 

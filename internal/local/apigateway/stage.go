@@ -179,12 +179,12 @@ func (f front) Hop(asked rules.Request) provider.Hop {
 		why("at most %g requests a second, and %d at once", settings.Rate, settings.Burst)
 	}
 	r := &request{method: method, path: path, query: asked.Query, header: asked.Header, host: asked.Host}
-	if cached(f.spec, method, settings) {
+	if ttl := f.spec.Keeps(of, method); ttl > 0 {
 		kept := "no answer is kept for it now"
 		if f.cache.get(cacheKey(found, method, r)) != nil {
 			kept = "an answer is kept for it now: the client gets that one"
 		}
-		why("answers are kept for %v, told apart by %s; %s", settings.TTL, cmp.Or(strings.Join(of.Integration.CacheKey, ", "), "nothing"), kept)
+		why("answers are kept for %v, told apart by %s; %s", ttl, cmp.Or(strings.Join(of.Integration.CacheKey, ", "), "nothing"), kept)
 	}
 	i := &of.Integration
 	hop.Next, hop.Sent = next(i), asked

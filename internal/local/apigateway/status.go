@@ -96,15 +96,12 @@ func (s *stage) routes() []RouteStatus {
 	for _, m := range s.definition.api.Methods {
 		method := m.Method
 		settings := s.spec.SettingsOf(m, method)
-		one := RouteStatus{Method: method, Path: m.Of.Path(), Authorization: m.Authorization, Does: "load balancer " + next(&m.Integration)}
+		one := RouteStatus{Method: method, Path: m.Of.Path(), Authorization: m.Authorization, Does: "load balancer " + next(&m.Integration), TTL: s.spec.Keeps(m, method)}
 		if m.Integration.Type == "AWS_PROXY" {
 			one.Does = "function " + m.Integration.Function
 		}
 		if settings.Throttled {
 			one.Rate, one.Burst = settings.Rate, settings.Burst
-		}
-		if cached(s.spec, method, settings) {
-			one.TTL = settings.TTL
 		}
 		all = append(all, one)
 	}

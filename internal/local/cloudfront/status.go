@@ -1,6 +1,7 @@
 package cloudfront
 
 import (
+	"maps"
 	"time"
 
 	"cutover/internal/local/provider"
@@ -41,11 +42,9 @@ type BehaviorStatus struct {
 // Status implements [provider.Provider], with a [Status]; nil without distributions.
 func (p *Provider) Status() any {
 	var all Status
-	for _, key := range p.running().Keys() {
-		f := p.running()[key]
-		if f == nil {
-			continue
-		}
+	running := p.running()
+	for _, key := range running.Keys() {
+		f := running[key]
 		d := f.distribution.Load()
 		one := DistributionStatus{Key: key, Name: d.Name, URL: d.url}
 		one.Objects, one.Bytes = f.cache.contents()
@@ -70,9 +69,5 @@ func (p *Provider) Status() any {
 func (p *Provider) running() provider.Resources[*front] {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	all := provider.Resources[*front]{}
-	for key, f := range p.fronts {
-		all[key] = f
-	}
-	return all
+	return maps.Clone(p.fronts)
 }

@@ -30,6 +30,8 @@ type Fronted interface{ Fronts() []Front }
 
 // Hop is what a front does with a request, and why.
 type Hop struct {
+	// By is the front. [Hops] sets it.
+	By Front `json:"-"`
 	// Front is the name of the front, and Request is "METHOD PATH?QUERY" as the front gets it.
 	Front   string `json:"front"`
 	Request string `json:"request"`
@@ -56,6 +58,7 @@ func Outermost(fronts []Front) []Front {
 func Hops(fronts []Front, first Front, request rules.Request) (hops []Hop) {
 	for at := first; len(hops) <= len(fronts); {
 		hop := at.Hop(request)
+		hop.By = at
 		hops = append(hops, hop)
 		i := slices.IndexFunc(fronts, func(f Front) bool { return f.Key() == hop.Next })
 		if i < 0 {
