@@ -121,66 +121,49 @@ func (d Deployment) APIResources() []APIResource {
 		}
 	}
 	var resources []APIResource
-	for _, path := range slices.SortedFunc(keysOf(owners), byDepth) {
+	for _, path := range slices.Sorted(maps.Keys(owners)) {
+		owner := owners[path]
 		for _, at := range []string{path, path + Proxy} {
-			owner := owners[path]
 			resources = append(resources, APIResource{Path: cmp.Or(at, "/"), Service: owner.Name, Methods: d.apiMethods(at, owner)})
 		}
 	}
 	return resources
 }
 
-func keysOf(m map[string]Service) func(func(string) bool) {
-	return func(yield func(string) bool) {
-		for key := range m {
-			if !yield(key) {
-				return
-			}
-		}
-	}
-}
-
-func byDepth(a, b string) int {
-	return cmp.Or(cmp.Compare(strings.Count(a, "/"), strings.Count(b, "/")), strings.Compare(a, b))
-}
-
 // apiMethods are the methods of a resource at a path.
 func (d Deployment) apiMethods(at string, owner Service) []APIMethod {
-	any := APIMethod{Name: AnyMethod, RateLimit: owner.API.RateLimit, BurstLimit: owner.API.BurstLimit}
-	if owner.API.Direct {
-		function, _ := owner.Function()
-		any.Direct = function.Name
-	}
-	with := func(name string) APIMethod {
-		m := any
-		m.Name = name
+	of := func(name string) APIMethod {
+		m := APIMethod{Name: name, RateLimit: owner.API.RateLimit, BurstLimit: owner.API.BurstLimit}
+		if owner.API.Direct {
+			function, _ := owner.Function()
+			m.Direct = function.Name
+		}
 		return m
 	}
-	var methods []APIMethod
+	methods := []APIMethod{of(AnyMethod)}
 	for _, cached := range owner.API.Cache {
 		if apiResource(cached.Path) == at {
-			get := with("GET")
+			get := of("GET")
 			get.Cached = &cached
 			methods = append(methods, get)
 		}
 	}
 	for _, validated := range owner.API.Validate {
 		if apiResource(validated.Path) == at {
-			write := with(validated.Method)
+			write := of(validated.Method)
 			write.Schema = validated.Schema
 			methods = append(methods, write)
 		}
 	}
 	if !slices.ContainsFunc(d.All(), func(s Service) bool { return s.API.WriteAuthorization == AWSIAM && s.takes(at) }) {
-		return append([]APIMethod{any}, methods...)
+		return methods
 	}
-	methods = append([]APIMethod{any}, methods...)
 	for i := range methods {
 		methods[i].IAM = methods[i].Name != "GET"
 	}
 	for _, name := range []string{"GET", "HEAD", "OPTIONS"} {
 		if !slices.ContainsFunc(methods, func(m APIMethod) bool { return m.Name == name }) {
-			methods = append(methods, with(name))
+			methods = append(methods, of(name))
 		}
 	}
 	return methods
@@ -210,9 +193,13 @@ type apiPath struct {
 func (s Service) apiPaths() (all []apiPath) {
 	for _, route := range s.AllRoutes() {
 		for _, pattern := range route.Paths {
-			before, _, wild := cutAny(pattern, "*?")
-			path := apiPath{pattern: pattern, own: strings.TrimRight(before, "/"), dir: strings.TrimRight(before, "/")}
-			if wild && !strings.HasSuffix(before, "/") {
+			before := pattern
+			if wild := strings.IndexAny(pattern, "*?"); wild >= 0 {
+				before = pattern[:wild]
+			}
+			own := strings.TrimRight(before, "/")
+			path := apiPath{pattern: pattern, own: own, dir: own}
+			if before != pattern && !strings.HasSuffix(before, "/") {
 				path.dir = before[:max(0, strings.LastIndex(before, "/"))]
 			}
 			all = append(all, path)
@@ -221,22 +208,15 @@ func (s Service) apiPaths() (all []apiPath) {
 	return all
 }
 
-func cutAny(text, chars string) (before, after string, found bool) {
-	if i := strings.IndexAny(text, chars); i >= 0 {
-		return text[:i], text[i:], true
-	}
-	return text, "", false
-}
-
 // takes says whether a request of a resource may be one of the service.
 func (s Service) takes(at string) bool {
 	path, below := strings.CutSuffix(at, Proxy)
 	return slices.ContainsFunc(s.apiPaths(), func(p apiPath) bool {
 		if !below {
-			return migration.Match{Paths: []string{p.pattern}}.Meets(migration.Match{Paths: []string{cmp.Or(path, "/")}})
+			return migration.Meet(p.pattern, cmp.Or(path, "/"))
 		}
-		inside := path == p.dir || strings.HasPrefix(path, strings.TrimRight(p.dir, "/")+"/") || p.dir == ""
-		return inside && migration.Match{Paths: []string{p.pattern}}.Meets(migration.Match{Paths: []string{path + "/*"}})
+		inside := path == p.dir || strings.HasPrefix(path, p.dir+"/") || p.dir == ""
+		return inside && migration.Meet(p.pattern, path+"/*")
 	})
 }
 
@@ -267,13 +247,13 @@ func checkFronts(d Deployment, s Settings, refuse func(string, ...any)) {
 			}
 		}
 	}
+	if s.WAF && s.Front != APIGateway {
+		refuse("waf: the web ACL is at the REST API: set front to apigateway, or waf to off")
+	}
 	front := s.front()
 	if front == "" {
 		if !s.DirectAccess {
 			refuse("directAccess: off leaves no way to the load balancer: set front to apigateway, or ui to on, first")
-		}
-		if s.WAF {
-			refuse("waf: the web ACL is at the REST API: set front to apigateway, or waf to off")
 		}
 		return
 	}
@@ -289,9 +269,6 @@ func checkFronts(d Deployment, s Settings, refuse func(string, ...any)) {
 	}
 	if !s.DirectAccess && d.callsThrough("") {
 		refuse("directAccess: off: services call others through the load balancer, which would admit the front alone: let the Discovery of those that are called begin with ServiceConnect{} or CloudMap{}, or set directAccess to on")
-	}
-	if s.WAF && s.Front != APIGateway {
-		refuse("waf: the web ACL is at the REST API: set front to apigateway, or waf to off")
 	}
 	if s.Front == APIGateway {
 		if s.CertificateARN != "" && s.Domain == "" {
@@ -346,16 +323,16 @@ func checkUI(d Deployment, s Settings, refuse func(string, ...any)) {
 	}
 }
 
-// AnsweredByVariable is the variable of a [GoPackage] that makes it name itself in each answer, in the header
+// answeredByVariable is the variable of a [GoPackage] that makes it name itself in each answer, in the header
 // X-Answered-By. The page shows it.
-const AnsweredByVariable = "ANSWERED_BY"
+const answeredByVariable = "ANSWERED_BY"
 
 // answering lets each Go package say in its answers which service it is.
 func (d Deployment) answering() Deployment {
 	d.Services = slices.Clone(d.Services)
 	name := func(s *Service) {
 		if _, isGo := s.Image.(GoPackage); isGo {
-			environment := map[string]string{AnsweredByVariable: s.Name}
+			environment := map[string]string{answeredByVariable: s.Name}
 			maps.Copy(environment, s.Environment)
 			s.Environment = environment
 		}

@@ -73,7 +73,7 @@ func (m Match) Covers(narrow Match) bool {
 // Meets reports whether there is a request that both matches take.
 func (m Match) Meets(other Match) bool {
 	same := func(a, b string) bool { return a == b }
-	fold := func(a, b string) bool { return meets(strings.ToLower(a), strings.ToLower(b)) }
+	fold := func(a, b string) bool { return Meet(strings.ToLower(a), strings.ToLower(b)) }
 	any := func(a, b []string, meet func(a, b string) bool) bool {
 		return len(a) == 0 || len(b) == 0 || slices.ContainsFunc(a, func(a string) bool {
 			return slices.ContainsFunc(b, func(b string) bool { return meet(a, b) })
@@ -87,7 +87,7 @@ func (m Match) Meets(other Match) bool {
 		}
 		return true
 	}
-	return any(m.Paths, other.Paths, meets) && any(m.Hosts, other.Hosts, fold) && any(m.Methods, other.Methods, same) &&
+	return any(m.Paths, other.Paths, Meet) && any(m.Hosts, other.Hosts, fold) && any(m.Methods, other.Methods, same) &&
 		each(m.Headers, other.Headers) && each(m.Query, other.Query)
 }
 
@@ -101,8 +101,8 @@ func valuesOf(all map[string][]string, name string) []string {
 	return nil
 }
 
-// meets reports whether a text matches both patterns.
-func meets(a, b string) bool {
+// Meet reports whether a text matches both patterns.
+func Meet(a, b string) bool {
 	// Most patterns differ before their first wildcard.
 	for i := range min(len(a), len(b)) {
 		if strings.ContainsAny(a[i:i+1]+b[i:i+1], "*?") {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
@@ -135,7 +136,7 @@ func NewFront(scope constructs.Construct, s config.Settings, d config.Deployment
 		deployment.AddResourceDependency(method, nil)
 	}
 	f.watch(s, f.addStage(s, deployment, settings, cached), routing.Alarms)
-	output(f.Stack, "ApiUrl", "Where API Gateway answers", jsii.String(f.domain()+"/"+StageName))
+	output(f.Stack, "ApiUrl", "Where API Gateway answers", jsii.String("https://"+*f.host()+"/"+StageName))
 	output(f.Stack, "ApiArn", "What a policy of a caller that signs may name, with execute-api:Invoke", f.Stack.FormatArn(&awscdk.ArnComponents{
 		Service: jsii.String("execute-api"), Resource: f.API.Ref(), ResourceName: jsii.String(StageName + "/*"),
 	}))
@@ -169,11 +170,7 @@ func (f *Front) validate(props *awsapigateway.CfnMethodProps, id string, method 
 	return schema, nil
 }
 
-// domain is the address of the REST API.
-func (f *Front) domain() string {
-	return *awscdk.Fn_Join(jsii.String(""), &[]*string{jsii.String("https://"), f.host()})
-}
-
+// host is the DNS name of the REST API.
 func (f *Front) host() *string {
 	return awscdk.Fn_Sub(jsii.String("${Api}.execute-api.${AWS::Region}.${AWS::URLSuffix}"), &map[string]*string{"Api": f.API.Ref()})
 }
@@ -192,21 +189,14 @@ func apiID(path string) string {
 
 // pascalPart turns a part of a path into a part of an id. A code of characters that an id cannot have tells parts apart.
 func pascalPart(part string) string {
-	var b strings.Builder
-	up := true
-	for _, c := range part {
-		switch {
-		case c >= 'a' && c <= 'z' && up:
-			b.WriteRune(c - 'a' + 'A')
-		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9':
-			b.WriteRune(c)
-		default:
-			fmt.Fprintf(&b, "x%x", c)
-		}
-		up = false
+	text := noLetter.ReplaceAllStringFunc(part, func(c string) string { return fmt.Sprintf("x%x", c) })
+	if text == "" {
+		return ""
 	}
-	return b.String()
+	return strings.ToUpper(text[:1]) + text[1:]
 }
+
+var noLetter = regexp.MustCompile(`[^A-Za-z0-9]`)
 
 // method is what a method of the REST API does.
 func (f *Front) method(host string, link awsapigatewayv2.CfnVpcLink, routing *Routing, resource config.APIResource, method config.APIMethod, functions map[string]*Function) *awsapigateway.CfnMethodProps {

@@ -86,11 +86,11 @@ func watchDistribution(stack awscdk.Stack, s config.Settings, distribution awscl
 	here := awscdk.NewCfnCondition(stack, jsii.String("MetricsAreHere"), &awscdk.CfnConditionProps{
 		Expression: awscdk.Fn_ConditionEquals(awscdk.Aws_REGION(), jsii.String(distributionRegion)),
 	})
-	metric := distributionMetric(distribution, "5xxErrorRate", "Average", "5xx, %", 5*time.Minute)
 	alarm := alarms.add(stack, "Errors", &awscloudwatch.AlarmProps{
 		AlarmName:        jsii.String(alarmName(s, "errors-of-cloudfront", "")),
 		AlarmDescription: jsii.String("CloudFront answers one request in a hundred or more with 5xx, those of services among them, for 15 minutes"),
-		Metric:           metric.With(&awscloudwatch.MetricOptions{Region: nil}), Threshold: jsii.Number(1), EvaluationPeriods: jsii.Number(3),
+		Metric:           distributionMetric(distribution, "5xxErrorRate", "Average", "5xx, %", 5*time.Minute),
+		Threshold:        jsii.Number(1), EvaluationPeriods: jsii.Number(3),
 	})
 	alarm.Node().DefaultChild().(awscdk.CfnResource).CfnOptions().SetCondition(here)
 }

@@ -129,10 +129,25 @@ func stacks(t *testing.T, a *AWS) (*cloudformation.Client, func(name string) str
 	}
 }
 
+// refusing returns what expects that the creation of a stack is rolled back for a reason, and that nothing is left of the stack.
+func refusing(t *testing.T, stack string, deploy func(cfntypes.ChangeSetType, string) (status, reason string), destroy func(string) string) func(what, body, reason string) {
+	return func(what, body, want string) {
+		t.Helper()
+		status, reason := deploy(cfntypes.ChangeSetTypeCreate, body)
+		if status != "ROLLBACK_COMPLETE" || !strings.Contains(reason, want) {
+			t.Errorf("%s: %s (%s), want a rollback because of %q", what, status, reason, want)
+		}
+		if left := destroy(stack); left != "" {
+			t.Fatalf("%s: the stack is left: %s", what, left)
+		}
+	}
+}
+
 func TestAPIGateway(t *testing.T) {
 	a := services(t)
 	cfn, destroy := stacks(t, a)
 	deploy := deploying(t, cfn, "gateway")
+	refuses := refusing(t, "gateway", deploy, destroy)
 
 	for _, refused := range []struct {
 		name, reason string
@@ -149,13 +164,7 @@ func TestAPIGateway(t *testing.T) {
 		{"a setting that is not kept", "does not keep the property ClientCertificateId", []string{`"TracingEnabled": true,`, `"ClientCertificateId": "x",`}},
 	} {
 		body := strings.ReplaceAll(gatewayStack(refused.changes...), "DEPLOYMENT", "D1")
-		status, reason := deploy(cfntypes.ChangeSetTypeCreate, body)
-		if status != "ROLLBACK_COMPLETE" || !strings.Contains(reason, refused.reason) {
-			t.Errorf("%s: %s (%s), want a rollback because of %q", refused.name, status, reason, refused.reason)
-		}
-		if left := destroy("gateway"); left != "" {
-			t.Fatalf("%s: the stack is left: %s", refused.name, left)
-		}
+		refuses(refused.name, body, refused.reason)
 	}
 	var apis struct{ Item []struct{ ID string } }
 	read(t, a, "apigateway", "/restapis", &apis)

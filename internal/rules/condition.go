@@ -13,13 +13,13 @@ import (
 // condition is a condition of the model with its values compiled.
 type condition struct {
 	model.Condition
-	patterns []pattern      // of path-pattern, host-header and http-header
+	patterns []Pattern      // of path-pattern, host-header and http-header
 	query    []keyValue     // of query-string
 	prefixes []netip.Prefix // of source-ip
 }
 
 // keyValue is a value of a query-string condition.
-type keyValue struct{ key, value pattern }
+type keyValue struct{ key, value Pattern }
 
 // compileCondition compiles the values of a condition that has no problem.
 func compileCondition(m model.Condition) condition {
@@ -89,10 +89,10 @@ func (c *condition) miss(r *Request) string {
 	return fmt.Sprintf("%v: the request has %q", c, actual)
 }
 
-func matchesOne(patterns []pattern, text string) bool {
+func matchesOne(patterns []Pattern, text string) bool {
 	for i := range patterns {
 		// Most texts do not have the prefix.
-		if p := &patterns[i]; strings.HasPrefix(text, p.prefix) && p.match(text) {
+		if p := &patterns[i]; strings.HasPrefix(text, p.prefix) && p.Match(text) {
 			return true
 		}
 	}
@@ -110,7 +110,7 @@ func (c *condition) matchesQuery(query string) bool {
 		key, value, _ := strings.Cut(pair, "=")
 		key, value = lower(decode(key)), lower(decode(value))
 		for i := range c.query {
-			if c.query[i].key.match(key) && c.query[i].value.match(value) {
+			if c.query[i].key.Match(key) && c.query[i].value.Match(value) {
 				return true
 			}
 		}
@@ -140,8 +140,8 @@ func lower(text string) string {
 	return string(folded)
 }
 
-// pattern is a compiled text with the wildcards * and ?.
-type pattern struct {
+// Pattern is a compiled text with the wildcards * and ?.
+type Pattern struct {
 	// prefix ends before the first wildcard. Most texts differ in the prefix already.
 	prefix string
 	// rest has a token for each byte or wildcard after the prefix.
@@ -152,7 +152,7 @@ type pattern struct {
 const anyOne, anyMany = -1, -2
 
 // compile compiles a pattern. With escapes, as in query strings, \* and \? are no wildcards.
-func compile(text string, escapes bool) pattern {
+func compile(text string, escapes bool) Pattern {
 	var prefix []byte
 	var rest []int16
 	for i := 0; i < len(text); i++ {
@@ -172,11 +172,14 @@ func compile(text string, escapes bool) pattern {
 			rest = append(rest, token)
 		}
 	}
-	return pattern{string(prefix), rest}
+	return Pattern{string(prefix), rest}
 }
 
-// match tells whether the pattern matches the whole text, byte by byte.
-func (p *pattern) match(text string) bool {
+// NewPattern compiles a pattern in which * stands for any text, and ? for one byte.
+func NewPattern(text string) Pattern { return compile(text, false) }
+
+// Match tells whether the pattern matches the whole text, byte by byte.
+func (p *Pattern) Match(text string) bool {
 	return strings.HasPrefix(text, p.prefix) && matchTokens(p.rest, text[len(p.prefix):])
 }
 

@@ -55,20 +55,20 @@ func (c *condition) covers(narrow condition) bool {
 // (https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-limits.html).
 const maxWildcards = 5
 
-func coversOne(patterns []pattern, narrow string) bool {
+func coversOne(patterns []Pattern, narrow string) bool {
 	if strings.Count(narrow, "*") > maxWildcards {
 		return false // AWS refuses the rule, and the comparison would take for ever
 	}
-	return slices.ContainsFunc(patterns, func(p pattern) bool { return p.covers(narrow) })
+	return slices.ContainsFunc(patterns, func(p Pattern) bool { return p.covers(narrow) })
 }
 
 // covers reports whether each text that matches a narrow pattern matches this one, too. The time
 // doubles with every "*" of the narrow pattern, of which there are at most [maxWildcards].
-func (p *pattern) covers(narrow string) bool {
+func (p *Pattern) covers(narrow string) bool {
 	before, after, wildcard := strings.Cut(narrow, "*")
 	if !wildcard {
 		// Only a wildcard takes any character, as this one.
-		return p.match(strings.ReplaceAll(narrow, "?", "\x00"))
+		return p.Match(strings.ReplaceAll(narrow, "?", "\x00"))
 	}
 	// A "*" takes nothing, or so much that only another "*" can take it.
 	much := strings.Repeat("?", len(p.prefix)+len(p.rest)+1)

@@ -2,13 +2,13 @@ package rules
 
 import "strings"
 
-// normalize is the path that path patterns are compared with. AWS evaluates rules after URI
+// Normalize is the path that path patterns are compared with. AWS evaluates rules after URI
 // normalization
 // (https://docs.aws.amazon.com/elasticloadbalancing/latest/application/rule-condition-types.html#path-conditions).
 // The page does not say which. This is the normalization of RFC 3986, sections 6.2.2.2 and 6.2.2.3:
 // unreserved characters are decoded, and then the segments "." and ".." are resolved. All else stays:
 // an empty segment, a "%2F" and other reserved characters. What AWS makes of them is not known.
-func normalize(path string) string {
+func Normalize(path string) string {
 	if !strings.HasPrefix(path, "/") || !strings.Contains(path, "%") && !strings.Contains(path, "/.") {
 		return path
 	}

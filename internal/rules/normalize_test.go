@@ -39,7 +39,7 @@ func TestNormalize(t *testing.T) {
 		"":                             "",
 		"api/../x":                     "api/../x",
 	} {
-		if got := normalize(path); got != want {
+		if got := Normalize(path); got != want {
 			t.Errorf("%q is %q, want %q", path, got, want)
 		}
 	}
@@ -76,9 +76,9 @@ func TestRulesSeeNormalizedPaths(t *testing.T) {
 func FuzzNormalize(f *testing.F) {
 	f.Add("/a/../b/./%2e%2E/c//d%2F")
 	f.Fuzz(func(t *testing.T, path string) {
-		once := normalize(path)
-		if strings.HasPrefix(path, "/") && !strings.Contains(decodeUnreserved(path), "%") && normalize(once) != once {
-			t.Errorf("%q is %q, and that is %q", path, once, normalize(once))
+		once := Normalize(path)
+		if strings.HasPrefix(path, "/") && !strings.Contains(decodeUnreserved(path), "%") && Normalize(once) != once {
+			t.Errorf("%q is %q, and that is %q", path, once, Normalize(once))
 		}
 		u, err := url.Parse("http://h" + path)
 		if err != nil || u.RawQuery != "" || u.Fragment != "" || strings.ContainsAny(path, "%?#") || strings.Contains(path, "//") || !strings.HasPrefix(path, "/") {

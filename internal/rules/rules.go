@@ -137,7 +137,7 @@ type Request struct {
 // path is the path of the request as rules see it.
 func (r *Request) path() string {
 	if r.normal == "" {
-		r.normal = normalize(r.Path)
+		r.normal = Normalize(r.Path)
 	}
 	return r.normal
 }
@@ -345,7 +345,7 @@ func (rule *Rule) Patterns(r *Request) (patterns []string) {
 			continue
 		}
 		for i := range c.patterns {
-			if c.patterns[i].match(r.path()) {
+			if c.patterns[i].Match(r.path()) {
 				patterns = append(patterns, c.Values[i])
 			}
 		}

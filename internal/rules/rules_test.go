@@ -507,10 +507,10 @@ func FuzzMatch(f *testing.F) {
 			t.Skip()
 		}
 		plain, escaped := compile(pattern, false), compile(pattern, true)
-		if got, want := plain.match(text), expression(pattern, false).MatchString(latin1(text)); got != want {
+		if got, want := plain.Match(text), expression(pattern, false).MatchString(latin1(text)); got != want {
 			t.Errorf("%q matches %q is %t, want %t", pattern, text, got, want)
 		}
-		if got, want := escaped.match(text), expression(pattern, true).MatchString(latin1(text)); got != want {
+		if got, want := escaped.Match(text), expression(pattern, true).MatchString(latin1(text)); got != want {
 			t.Errorf("%q with escapes matches %q is %t, want %t", pattern, text, got, want)
 		}
 	})
@@ -539,7 +539,7 @@ func expression(pattern string, escapes bool) *regexp.Regexp {
 // A pattern for which a matcher that tries every way would not come to an end.
 func TestMatchWorstCase(t *testing.T) {
 	pattern, text := strings.Repeat("*a", 60)+"b", strings.Repeat("a", 10_000)
-	if p := compile(pattern, false); p.match(text) || !p.match(text+"b") {
+	if p := compile(pattern, false); p.Match(text) || !p.Match(text+"b") {
 		t.Error("the pattern matches the wrong text")
 	}
 }

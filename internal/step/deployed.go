@@ -58,13 +58,14 @@ func Read(m migration.Migration, env, region string, values map[string]string) (
 		}
 	}
 	if d.Internal = own[config.SchemeParameter] == config.Internal; d.Internal {
-		of := map[string]string{}
-		for name, value := range own {
-			if own := migration.InternetFacing(name); own != name || migration.Internal(name) == name {
-				of[own] = value
-			}
+		for _, claim := range migration.NotInternetFacing() {
+			delete(own, claim.Name)
 		}
-		own = of
+		renamed := map[string]string{}
+		for name, value := range own {
+			renamed[migration.InternetFacing(name)] = value
+		}
+		own = renamed
 	}
 	var err error
 	if d.Deployed, err = m.Deployed(own); err != nil {

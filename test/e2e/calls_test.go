@@ -134,15 +134,7 @@ func TestCalls(t *testing.T) {
 		t.Fatal(err)
 	}
 	required(t, root, "aws")
-	emulated, err := emulate.Start(interrupted, emulate.Options{Log: logWriter{t}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := emulated.Close(); err != nil {
-			t.Errorf("stopping the emulator: %v", err)
-		}
-	})
+	emulated := emulated(t)
 	out := t.TempDir()
 	cli, a := newCDK(interrupted, root, emulated.Env()), newAccount(interrupted, emulated.Endpoint(), emulate.Region)
 	elsewhere := *cli

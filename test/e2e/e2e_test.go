@@ -232,15 +232,7 @@ func TestDeployment(t *testing.T) {
 			}
 		}
 	})
-	// A failed step ends the test, for the next step builds on it.
-	step := func(name string, f func(t *testing.T)) {
-		t.Helper()
-		began := time.Now()
-		if !t.Run(name, f) {
-			t.FailNow()
-		}
-		t.Logf("%-40s %6.1f s", name, time.Since(began).Seconds())
-	}
+	step := stepping(t)
 	out := t.TempDir()
 	assembly := func(phase string) string { return filepath.Join(out, phase) }
 	choose := func(phase string) []string {
@@ -505,4 +497,31 @@ type logWriter struct{ t *testing.T }
 func (w logWriter) Write(b []byte) (int, error) {
 	w.t.Log(strings.TrimRight(string(b), "\n"))
 	return len(b), nil
+}
+
+// stepping returns what runs the steps of a test. A failed step ends the test, for the next step builds on it.
+func stepping(t *testing.T) func(name string, f func(t *testing.T)) {
+	return func(name string, f func(t *testing.T)) {
+		t.Helper()
+		began := time.Now()
+		if !t.Run(name, f) {
+			t.FailNow()
+		}
+		t.Logf("%-40s %6.1f s", name, time.Since(began).Seconds())
+	}
+}
+
+// emulated starts an emulated AWS that stops with the test.
+func emulated(t *testing.T) *emulate.AWS {
+	t.Helper()
+	emulated, err := emulate.Start(interrupted, emulate.Options{Log: logWriter{t}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := emulated.Close(); err != nil {
+			t.Errorf("stopping the emulator: %v", err)
+		}
+	})
+	return emulated
 }

@@ -13,7 +13,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	gocmp "github.com/google/go-cmp/cmp"
@@ -316,23 +315,8 @@ func TestFront(t *testing.T) {
 		t.Fatal(err)
 	}
 	required(t, root, "aws", "git")
-	emulated, err := emulate.Start(interrupted, emulate.Options{Log: logWriter{t}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := emulated.Close(); err != nil {
-			t.Errorf("stopping the emulator: %v", err)
-		}
-	})
-	step := func(name string, f func(t *testing.T)) {
-		t.Helper()
-		began := time.Now()
-		if !t.Run(name, f) {
-			t.FailNow()
-		}
-		t.Logf("%-40s %6.1f s", name, time.Since(began).Seconds())
-	}
+	emulated := emulated(t)
+	step := stepping(t)
 	out := t.TempDir()
 	cli, a := newCDK(interrupted, root, emulated.Env()), newAccount(interrupted, emulated.Endpoint(), emulate.Region)
 	elsewhere := *cli

@@ -181,15 +181,7 @@ func bootstrapped(t *testing.T) (*cdk, *account) {
 		t.Fatal(err)
 	}
 	required(t, root)
-	aws, err := emulate.Start(interrupted, emulate.Options{Log: logWriter{t}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := aws.Close(); err != nil {
-			t.Errorf("stopping the emulator: %v", err)
-		}
-	})
+	aws := emulated(t)
 	cli := newCDK(interrupted, root, aws.Env())
 	elsewhere := *cli
 	elsewhere.dir = t.TempDir()

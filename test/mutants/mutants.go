@@ -430,7 +430,7 @@ var mutants = []mutant{
 	// The load balancer: rules, health checks, draining.
 	{"internal/rules/condition.go", "met = matchesOne(c.patterns, lower(r.hostname()))", "met = matchesOne(c.patterns, r.hostname())", "TestConditions",
 		"a host in capitals is not found"},
-	{"internal/rules/condition.go", "c.query[i].key.match(key) && c.query[i].value.match(value)", "c.query[i].key.match(key) || c.query[i].value.match(value)", "TestConditions",
+	{"internal/rules/condition.go", "c.query[i].key.Match(key) && c.query[i].value.Match(value)", "c.query[i].key.Match(key) || c.query[i].value.Match(value)", "TestConditions",
 		"a query string with another value matches"},
 	{"internal/rules/condition.go", "pattern[p] == anyOne || pattern[p] == int16(text[t])", "pattern[p] == int16(text[t])", "TestConditions",
 		"? matches nothing"},
@@ -836,7 +836,7 @@ var mutants = []mutant{
 		"the cache serves the old side after a switch for good"},
 	{"internal/local/cloudfront/exchange.go", "if i >= 0 && x.d", "if i < 0 || x.d", "TestErrors",
 		"an error of the API is replaced by the page, or its page is missing"},
-	{"internal/local/cloudfront/distribution.go", "\tpath = normalized(path)\n", "", "TestChain",
+	{"internal/local/cloudfront/distribution.go", "\tpath = rules.Normalize(path)\n", "", "TestChain",
 		"a path with dots goes another way here than on AWS"},
 	{"internal/local/cloudfront/provider.go", "before != nil && !before.Retain &&", "before != nil &&", "TestDeployment",
 		"the files of the version before are gone for the way back"},

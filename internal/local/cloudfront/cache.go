@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"cutover/internal/rules"
 )
 
 // What the cache keeps at most. AWS documents no size; it keeps objects of up to 30 GB.
@@ -129,10 +131,14 @@ func pathOf(key string) string { return strings.Split(key, "\n")[1] }
 // invalidate forgets what is kept of some paths. A path may end in *.
 // https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/invalidation-specifying-objects.html
 func (c *cache) invalidate(paths []string) {
+	var patterns []rules.Pattern
+	for _, path := range paths {
+		patterns = append(patterns, rules.NewPattern(path))
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for key, at := range c.entries {
-		if slices.ContainsFunc(paths, func(p string) bool { return matches(p, pathOf(key)) }) {
+		if slices.ContainsFunc(patterns, func(p rules.Pattern) bool { return p.Match(pathOf(key)) }) {
 			c.remove(at)
 		}
 	}

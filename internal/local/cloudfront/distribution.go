@@ -11,6 +11,7 @@ import (
 	"cutover/internal/assembly"
 	"cutover/internal/local/provider"
 	"cutover/internal/model"
+	"cutover/internal/rules"
 )
 
 // distribution is a distribution as a template says, with all values. It does not change: a deployment makes another.
@@ -26,6 +27,7 @@ type distribution struct {
 // behavior is a behavior with what it refers to.
 type behavior struct {
 	*model.Behavior
+	pattern           rules.Pattern
 	distribution      *distribution
 	origin            *origin
 	request, response *function
@@ -44,10 +46,12 @@ func (b *behavior) cacheable(method string) bool {
 
 func via(d *distribution) string { return "1.1 " + d.pop + ".cloudfront.net (CloudFront)" }
 
-// at is the behavior of a path.
+// at is the behavior of a path. Patterns are compared with the normalized path, and the origin gets the path as the viewer
+// sent it.
+// https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/DownloadDistValuesCacheBehavior.html#DownloadDistValuesPathPattern
 func (d *distribution) at(path string) *behavior {
-	path = normalized(path)
-	i := slices.IndexFunc(d.behaviors, func(b *behavior) bool { return matches(b.Pattern, path) })
+	path = rules.Normalize(path)
+	i := slices.IndexFunc(d.behaviors, func(b *behavior) bool { return b.pattern.Match(path) })
 	return d.behaviors[i] // the default behavior matches all
 }
 
@@ -108,7 +112,7 @@ func (c *compiler) compile(d *model.Distribution) (*distribution, error) {
 		if b.CachePolicy == nil || b.Origin == nil {
 			continue // refused
 		}
-		one := &behavior{Behavior: b, distribution: compiled, origin: origins[b.Origin], request: run(b.ViewerRequest), response: run(b.ViewerResponse)}
+		one := &behavior{Behavior: b, pattern: rules.NewPattern(b.Pattern), distribution: compiled, origin: origins[b.Origin], request: run(b.ViewerRequest), response: run(b.ViewerResponse)}
 		if policy := b.ResponseHeadersPolicy; policy != nil {
 			for _, header := range policy.Headers {
 				value, err := c.value(header.Variable)

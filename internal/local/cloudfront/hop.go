@@ -88,7 +88,7 @@ func (w way) Hop(asked rules.Request) provider.Hop {
 		if other == b {
 			break
 		}
-		why("behavior %s does not match %s", other.Pattern, normalized(r.path))
+		why("behavior %s does not match %s", other.Pattern, rules.Normalize(r.path))
 	}
 	if b.Pattern == "*" {
 		why("the default behavior takes it")

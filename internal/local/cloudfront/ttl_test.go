@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"cutover/internal/model"
+	"cutover/internal/rules"
 )
 
 func TestLifetime(t *testing.T) {
@@ -109,7 +110,7 @@ func says(status int, body string, headers ...string) *http.Response {
 func before(policy model.CachePolicy, errors []model.ErrorResponse, transport http.RoundTripper) func(headers ...string) string {
 	d := &distribution{Distribution: &model.Distribution{Enabled: true, ErrorResponses: errors}}
 	o := &origin{Origin: &model.Origin{Attempts: 1, ReadTimeout: 30 * time.Second}, transport: transport, at: func() (string, string, error) { return "http", "x", nil }}
-	d.behaviors = []*behavior{{Behavior: &model.Behavior{Pattern: "*", Methods: []string{"GET"}, CachePolicy: &policy}, distribution: d, origin: o}}
+	d.behaviors = []*behavior{{Behavior: &model.Behavior{Pattern: "*", Methods: []string{"GET"}, CachePolicy: &policy}, pattern: rules.NewPattern("*"), distribution: d, origin: o}}
 	f := &front{cache: newCache(), counts: map[string]*counts{}}
 	f.distribution.Store(d)
 	return func(headers ...string) string {

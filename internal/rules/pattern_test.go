@@ -1,11 +1,12 @@
-package cloudfront
+package rules
 
 import (
 	"strings"
 	"testing"
 )
 
-func TestMatches(t *testing.T) {
+// The patterns are those of a distribution of CloudFront.
+func TestPattern(t *testing.T) {
 	for _, c := range []struct {
 		pattern string
 		yes, no []string
@@ -31,8 +32,13 @@ func TestMatches(t *testing.T) {
 	}
 }
 
+func matches(pattern, path string) bool {
+	p := NewPattern(pattern)
+	return p.Match(path)
+}
+
 // A pattern takes no time that grows with its stars.
-func FuzzMatches(f *testing.F) {
+func FuzzPattern(f *testing.F) {
 	f.Add("/a*b*c", "/aabbcc")
 	f.Add(strings.Repeat("*a", 50), strings.Repeat("a", 500)+"b")
 	f.Fuzz(func(t *testing.T, pattern, path string) {
@@ -45,12 +51,12 @@ func FuzzMatches(f *testing.F) {
 	})
 }
 
-func TestNormalized(t *testing.T) {
+func TestNormalizeOfCloudFront(t *testing.T) {
 	for path, want := range map[string]string{
 		"/": "/", "/a/b": "/a/b", "/a/../b": "/b", "/../b": "/b", "/a/.": "/a/", "/a/..": "/", "/a/./b/": "/a/b/", "/%61pi": "/api", "/%2e%2E/x": "/x", "/a%2Fb": "/a%2Fb",
 		"//a": "//a", "/a%zz": "/a%zz", "/%": "/%", "/.well-known/x": "/.well-known/x", "/%7Euser": "/~user",
 	} {
-		if got := normalized(path); got != want {
+		if got := Normalize(path); got != want {
 			t.Errorf("%s is %s, want %s", path, got, want)
 		}
 	}
