@@ -6,9 +6,14 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
+	"cutover/internal/local"
+	"cutover/internal/local/apigateway"
 	"cutover/internal/model"
+	"cutover/internal/plain"
 	"cutover/internal/rehearsal"
+	"cutover/internal/words"
 )
 
 // way names the fronts of a request; empty without a front.
@@ -53,4 +58,61 @@ func keptBy(m *model.Model) (lines []string) {
 		}
 	}
 	return lines
+}
+
+// distributions returns the distributions of CloudFront with what their behaviors answered. It is empty if there are none.
+func (v *view) distributions(s local.Status) string {
+	var b strings.Builder
+	for _, one := range s.Distributions {
+		fmt.Fprintf(&b, "CloudFront %s at %s\n", plain.Line(one.Name), plain.Line(one.URL))
+		rows := [][]string{{"  BEHAVIOR", "ORIGIN", "CACHE", "REQUESTS", "HITS", "MISSES", "ERRORS", "P50", "P99"}}
+		for _, c := range one.Behaviors {
+			row := []string{"  " + c.Pattern, c.Origin, c.Cache}
+			for _, n := range []int{c.Requests, c.Hits, c.Misses, c.Errors} {
+				row = append(row, fmt.Sprint(n))
+			}
+			rows = append(rows, append(row, c.P50.Round(100*time.Microsecond).String(), c.P99.Round(100*time.Microsecond).String()))
+		}
+		b.WriteString(v.table(rows) + "\n")
+	}
+	return b.String()
+}
+
+// apis returns the stages of REST APIs with what they answered. It is empty if there are none.
+func (v *view) apis(s local.Status) string {
+	var b strings.Builder
+	for _, one := range s.APIs {
+		signed, kept := 0, 0
+		for _, route := range one.Routes {
+			if route.Authorization != "NONE" {
+				signed++
+			}
+			if route.TTL > 0 {
+				kept++
+			}
+		}
+		fmt.Fprintf(&b, "%s at %s\n", plain.Line(apiName(one)), plain.Line(one.URL))
+		fmt.Fprintf(&b, "  %s", words.Count(len(one.Routes), "method"))
+		if signed > 0 {
+			fmt.Fprintf(&b, "; %d with AWS_IAM", signed)
+		}
+		if kept > 0 {
+			fmt.Fprintf(&b, "; %d cached", kept)
+		}
+		fmt.Fprintf(&b, "\n  %s: %d with 4xx, %d with 5xx, %d throttled", words.Count(one.Requests, "request"), one.Errors4XX, one.Errors5XX, one.Throttled)
+		if kept > 0 {
+			fmt.Fprintf(&b, "; %s in the cache, %d not", words.Count(one.CacheHits, "hit"), one.CacheMisses)
+		}
+		fmt.Fprintf(&b, "; p50 %v, p99 %v\n", one.P50.Round(100*time.Microsecond), one.P99.Round(100*time.Microsecond))
+		if one.Credentials != "" {
+			fmt.Fprintf(&b, "  to sign requests, set AWS_SHARED_CREDENTIALS_FILE=%s\n", plain.Line(one.Credentials))
+		}
+		b.WriteString("\n")
+	}
+	return b.String()
+}
+
+// apiName is what a stage is called.
+func apiName(one apigateway.StageStatus) string {
+	return fmt.Sprintf("API Gateway %s, stage %s,", one.API, one.Stage)
 }
