@@ -17,7 +17,7 @@ func TestGoldensOfEvents(t *testing.T) {
 		{"dynamodb", []string{"Events", "Relays", "Data", "Feed", "Deletions", "Api"}},
 		{"postgres", []string{"Events", "Users"}},
 	} {
-		a := synthDeployment(t, deployment.Forum, settings{"store": test.store, "events": "on", "maxInstances": "8"})
+		a := synthDeployment(t, deployment.Forum, settings{"store": test.store, "events": "on"})
 		for _, part := range test.stacks {
 			stack := a.Stack("dev-" + part)
 			golden.Compare(t, filepath.Join(goldenDir, "events", test.store, stack.Name+".json"), goldenTemplate(t, stack))
