@@ -260,7 +260,9 @@ func (d Deployment) eventful(settings Settings) Deployment {
 	}
 	for i := range d.Services {
 		tell(&d.Services[i], d.Services[i], true)
-		tell(&d.Monolith, d.Services[i], false)
+		if settings.Phase < migration.Retired {
+			tell(&d.Monolith, d.Services[i], false)
+		}
 	}
 	return d
 }

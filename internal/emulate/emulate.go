@@ -154,6 +154,8 @@ var (
 	motoServer string
 	//go:embed moto_apigateway.py
 	motoAPIGateway string
+	//go:embed moto_events.py
+	motoEvents string
 )
 
 // startMoto starts the service APIs and returns their address.
@@ -169,7 +171,7 @@ func (a *AWS) startMoto(ctx context.Context) (string, error) {
 		"MOTO_IAM_LOAD_MANAGED_POLICIES=true", // roles attach them
 		"MOTO_EC2_LOAD_DEFAULT_AMIS=false",    // slow, and unused
 		"PYTHONDONTWRITEBYTECODE=1",
-	), "python3", "-c", motoAPIGateway+motoServer, "-H", "127.0.0.1", "-p", port)
+	), "python3", "-c", motoAPIGateway+motoEvents+motoServer, "-H", "127.0.0.1", "-p", port)
 	if err != nil {
 		return "", err
 	}

@@ -245,7 +245,7 @@ var types = map[string]facts{
 	IAMManagedPolicy:                        {nil, free, nil},
 	IAMPolicy:                               {only(), free, nil},
 	IAMRole:                                 {only("Path", "RoleName"), free, nil},
-	KMSAlias:                                {nil, free, nil},
+	KMSAlias:                                {only("AliasName"), free, nil},
 	KMSKey:                                  {only(), []string{"key"}, nil},
 	LambdaAlias:                             {only("FunctionName", "Name"), free, nil},
 	LambdaEventSource:                       {only("AmazonManagedKafkaEventSourceConfig", "EventSourceArn", "SelfManagedEventSource", "SelfManagedKafkaEventSourceConfig", "StartingPosition", "StartingPositionTimestamp"), free, nil},
