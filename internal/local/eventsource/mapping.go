@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"cutover/internal/local/backing/client"
 	"cutover/internal/local/lambda"
 	"cutover/internal/local/provider"
 	"cutover/internal/model"
@@ -23,7 +24,8 @@ type mapping struct {
 	spec     *model.EventSource
 	settings string // all that makes another mapping, as text
 	filters  filters
-	client   *client
+	id       string // of its credentials
+	client   *client.Client
 	stream   string    // the ARN; empty for a queue
 	position *position // of the stream
 
@@ -55,9 +57,11 @@ type Counts struct {
 // newMapping makes a mapping that does not poll yet.
 func (p *Provider) newMapping(spec *model.EventSource, settings, stream string, f filters) *mapping {
 	m := &mapping{
-		Provider: p, spec: spec, settings: settings, filters: f, stream: stream,
-		client: newClient(p.options.Access, spec.Target.Function, uuid.NewString()), ended: make(chan struct{}), oldest: map[string]time.Time{}, told: map[string]bool{},
+		Provider: p, spec: spec, settings: settings, filters: f, stream: stream, id: uuid.NewString(), ended: make(chan struct{}), oldest: map[string]time.Time{}, told: map[string]bool{},
 	}
+	by := *spec.Target.Function
+	by.Environment = nil // what the function sets for itself is not for its mapping
+	m.client = client.New(func() []model.Variable { return p.options.Access.FunctionVariables(m.id, &by) })
 	m.stop = func() { close(m.ended) }
 	return m
 }
@@ -73,7 +77,7 @@ func (m *mapping) begin() {
 		} else {
 			m.readStream(ctx)
 		}
-		m.options.Access.Forget(m.client.id)
+		m.options.Access.Forget(m.id)
 	}()
 }
 
@@ -196,12 +200,6 @@ func (m *mapping) insist(ctx context.Context, do func() error) bool {
 	}
 }
 
-// is says whether an error is of a kind of AWS's.
-func is(err error, kind string) bool {
-	var r *refusal
-	return errors.As(err, &r) && r.Kind == kind
-}
-
 // Status is a mapping as it is at one moment.
 type Status struct {
 	// Function is the name of the function, and Service its service. Source is the name of the queue, or of the table.
@@ -262,7 +260,7 @@ func (m *mapping) gaveUp(ctx context.Context, shard string, records []record, wh
 	if to := m.spec.OnFailure; to != nil {
 		text, _ := json.Marshal(body) // cannot fail: all is of JSON
 		if !m.insist(ctx, func() error {
-			return m.client.call(ctx, queues, "SendMessage", object{"QueueUrl": m.client.queueURL(to.Name), "MessageBody": string(text)}, nil)
+			return m.client.Call(ctx, client.SQS, "SendMessage", object{"QueueUrl": m.client.QueueURL(to.Name), "MessageBody": string(text)}, nil)
 		}) {
 			return false
 		}

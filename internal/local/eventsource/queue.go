@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"cutover/internal/local/backing/client"
 	"cutover/internal/local/provider"
 )
 
@@ -94,8 +95,8 @@ func (m *mapping) receive(ctx context.Context) (all []message, err error) {
 	var until time.Time
 	for len(all) < m.spec.Batch && size < maxPayload && ctx.Err() == nil {
 		var out struct{ Messages []message }
-		err := m.client.call(context.WithoutCancel(ctx), queues, "ReceiveMessage", object{
-			"QueueUrl": m.client.queueURL(m.spec.Queue.Name), "MaxNumberOfMessages": min(receives, m.spec.Batch-len(all)), "WaitTimeSeconds": longPoll,
+		err := m.client.Call(context.WithoutCancel(ctx), client.SQS, "ReceiveMessage", object{
+			"QueueUrl": m.client.QueueURL(m.spec.Queue.Name), "MaxNumberOfMessages": min(receives, m.spec.Batch-len(all)), "WaitTimeSeconds": longPoll,
 			"AttributeNames": []string{"All"}, "MessageSystemAttributeNames": []string{"All"}, "MessageAttributeNames": []string{"All"},
 		}, &out)
 		if err != nil {
@@ -166,7 +167,7 @@ func (m *mapping) remove(messages []message) {
 		var out struct {
 			Failed []struct{ Code, Message string }
 		}
-		if err := m.client.call(context.Background(), queues, "DeleteMessageBatch", object{"QueueUrl": m.client.queueURL(m.spec.Queue.Name), "Entries": entries}, &out); err != nil {
+		if err := m.client.Call(context.Background(), client.SQS, "DeleteMessageBatch", object{"QueueUrl": m.client.QueueURL(m.spec.Queue.Name), "Entries": entries}, &out); err != nil {
 			m.fail(err)
 			continue
 		}

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"cutover/internal/local/backing/client"
 )
 
 // every is how often a shard without records is asked.
@@ -104,7 +106,7 @@ func (m *mapping) shards(ctx context.Context) (all []shard, err error) {
 		if last != "" {
 			in["ExclusiveStartShardId"] = last
 		}
-		if err := m.client.call(ctx, streams, "DescribeStream", in, &out); err != nil {
+		if err := m.client.Call(ctx, client.Streams, "DescribeStream", in, &out); err != nil {
 			return nil, err
 		}
 		all = append(all, out.StreamDescription.Shards...)
@@ -203,8 +205,8 @@ func (r *reader) next(ctx context.Context) ([]record, error) {
 			in["ShardIteratorType"], in["SequenceNumber"] = "AFTER_SEQUENCE_NUMBER", r.last
 		}
 		var out struct{ ShardIterator string }
-		err := r.client.call(ctx, streams, "GetShardIterator", in, &out)
-		if is(err, "TrimmedDataAccessException") {
+		err := r.client.Call(ctx, client.Streams, "GetShardIterator", in, &out)
+		if client.Is(err, "TrimmedDataAccessException") {
 			r.warn("the stream does not keep the record " + r.last + " any more: records may be lost")
 			r.last = ""
 			return nil, nil
@@ -218,7 +220,7 @@ func (r *reader) next(ctx context.Context) ([]record, error) {
 		Records           []object
 		NextShardIterator string
 	}
-	if err := r.client.call(ctx, streams, "GetRecords", object{"ShardIterator": r.iterator}, &out); err != nil {
+	if err := r.client.Call(ctx, client.Streams, "GetRecords", object{"ShardIterator": r.iterator}, &out); err != nil {
 		r.iterator = "" // it may have expired
 		return nil, err
 	}
