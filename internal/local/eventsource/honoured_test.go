@@ -22,7 +22,7 @@ func queued(queue, mapping object) object {
 		"Q": object{"Type": "AWS::SQS::Queue", "Properties": q},
 		"D": object{"Type": "AWS::SQS::Queue", "Properties": object{"QueueName": "dead.fifo", "FifoQueue": true}},
 		"R": object{"Type": "AWS::IAM::Role", "Properties": object{"Policies": []any{object{"PolicyDocument": object{"Statement": object{
-			"Effect": "Allow", "Action": "sqs:*", "Resource": get("Q"),
+			"Effect": "Allow", "Action": "sqs:*", "Resource": "arn:aws:sqs:*:*:jobs*",
 		}}}}}},
 		"F": object{"Type": "AWS::Lambda::Function", "Properties": object{"FunctionName": "worker", "Role": get("R"), "Runtime": "provided.al2023", "Handler": "bootstrap", "Timeout": 30}},
 		"M": object{"Type": "AWS::Lambda::EventSourceMapping", "Properties": m},

@@ -73,12 +73,21 @@ type deployment struct {
 
 func newDeployment(t *testing.T, dir string) *deployment {
 	t.Setenv(dynamodb.EndpointVariable, "")
-	d := &deployment{t: t, dir: dir, access: access.New(), functions: &functions{do: succeed, asked: make(chan []object, 1000)}, events: make(chan provider.Event, 1000)}
-	tell := func(e provider.Event) { d.events <- e }
-	d.sources = New(Options{Dir: filepath.Join(dir, "positions"), Access: d.access, Functions: d.functions, Events: tell})
-	d.providers = []provider.Provider{d.access, dynamodb.New(dir, d.access, tell), d.sources}
-	t.Cleanup(d.stop)
+	d := &deployment{t: t, dir: dir, functions: &functions{do: succeed, asked: make(chan []object, 1000)}, events: make(chan provider.Event, 1000)}
+	d.start(nil)
 	return d
+}
+
+// start makes the providers. The variables are for tasks and functions, too.
+func (d *deployment) start(variables func() []model.Variable) {
+	tell := func(e provider.Event) { d.events <- e }
+	d.access = access.New()
+	if variables != nil {
+		d.access.Offer(variables)
+	}
+	d.sources = New(Options{Dir: filepath.Join(d.dir, "positions"), Access: d.access, Functions: d.functions, Events: tell})
+	d.providers = []provider.Provider{d.access, dynamodb.New(d.dir, d.access, tell), d.sources}
+	d.t.Cleanup(d.stop)
 }
 
 func (d *deployment) stop() {
