@@ -40,9 +40,14 @@ type publishing struct {
 
 func newPublishing(t testing.TB, variables map[string]string) *publishing {
 	t.Helper()
-	p := &publishing{stores: map[string]*store.Memory{}, modules: []server.Module{server.Environment(func(name string) string { return variables[name] })}}
+	return newPublishingIn(t, variables, map[string]*store.Memory{"users": store.NewMemory(), "threads": store.NewMemory(), "posts": store.NewMemory()})
+}
+
+// newPublishingIn is newPublishing with stores that are there.
+func newPublishingIn(t testing.TB, variables map[string]string, stores map[string]*store.Memory) *publishing {
+	t.Helper()
+	p := &publishing{stores: stores, modules: []server.Module{server.Environment(func(name string) string { return variables[name] })}}
 	for _, k := range published {
-		p.stores[k.Name] = store.NewMemory()
 		p.modules = append(p.modules, k.In(data.API, p.stores[k.Name]))
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -263,7 +268,7 @@ func TestChangesAreTold(t *testing.T) {
 	if text, err := p.run(t, "replay"); err != nil {
 		t.Error(text, err)
 	}
-	for line, want := range map[string]string{"history": "takes the id", "history x": "takes the id", "history 999": "has no history", "forget 999": "has no history", "replay now": "takes nothing", "republish a b": "and no more"} {
+	for line, want := range map[string]string{"history": "takes the id", "history x": "takes the id", "history 999": "has no history", "forget 999": "has no history", "replay now": "takes nothing", "republish a b": "and no more", "republish a/b": "and no more", "republish ü": "and no more"} {
 		if text, err := p.run(t, line); err == nil || !strings.Contains(err.Error(), want) {
 			t.Error(line, text, err)
 		}
@@ -277,9 +282,10 @@ func TestReplayFindsDifferences(t *testing.T) {
 		alter func(*store.Change)
 		want  string
 	}{
-		"another content": {func(i store.Item) store.Key { return i.Key }, func(c *store.Change) { c.Body = []byte(`{"thread":1,"text":"x","user":1}`) }, "the history ends with another content"},
-		"another number":  {func(i store.Item) store.Key { return i.Key }, func(c *store.Change) { c.Seq = 7 }, "the history ends with change 1, and the record has had 7"},
-		"a line is gone":  {func(i store.Item) store.Key { return store.Key{List: "history#" + i.ID, ID: fmt.Sprintf("%016d", 1)} }, func(c *store.Change) { c.Remove = true }, "there is no history"},
+		"another content":    {func(i store.Item) store.Key { return i.Key }, func(c *store.Change) { c.Body = []byte(`{"thread":1,"text":"x","user":1}`) }, "the history ends with another content"},
+		"another number":     {func(i store.Item) store.Key { return i.Key }, func(c *store.Change) { c.Seq = 7 }, "the history ends with change 1, and the record has had 7"},
+		"the record is gone": {func(i store.Item) store.Key { return i.Key }, func(c *store.Change) { c.Remove = true }, "the history ends with change 1, and there is no record"},
+		"a line is gone":     {func(i store.Item) store.Key { return store.Key{List: "history#" + i.ID, ID: fmt.Sprintf("%016d", 1)} }, func(c *store.Change) { c.Remove = true }, "there is no history"},
 		"a line is changed": {func(i store.Item) store.Key { return store.Key{List: "history#" + i.ID, ID: fmt.Sprintf("%016d", 1)} },
 			func(c *store.Change) { c.Body = []byte(`{"type":"created","data":{}}`) }, "the history ends with another content"},
 	} {
@@ -338,5 +344,63 @@ func TestRepublish(t *testing.T) {
 	}
 	if _, header := p.do(t, "GET", "/api/posts/2", ""); header.Get("ETag") != `"2"` {
 		t.Error(header)
+	}
+}
+
+// A history that is switched on, off and on again goes on with a snapshot of what the record was.
+func TestHistoryLater(t *testing.T) {
+	before := newPublishing(t, map[string]string{})
+	if _, err := before.run(t, "seed"); err != nil {
+		t.Fatal(err)
+	}
+	with := newPublishingIn(t, on(), before.stores)
+	n := 0
+	put := func(p *publishing) {
+		t.Helper()
+		n++
+		if status, _ := p.do(t, "PUT", "/api/posts/1", fmt.Sprintf(`{"thread":1,"text":"%d","user":1}`, n), "If-Match", "*"); status != 200 {
+			t.Fatal(status)
+		}
+	}
+	put(before) // change 2
+	put(with)
+	put(before)
+	put(before)
+	put(with)
+	if text, err := with.run(t, "replay"); err == nil || strings.Contains(text, "posts/1:") || !strings.Contains(text, "posts/2: there is no history") {
+		t.Error(text, err)
+	}
+	text, err := with.run(t, "history 1")
+	var got []string
+	for line := range strings.Lines(text) {
+		got = append(got, strings.Fields(line)[0]+strings.Fields(line)[2])
+	}
+	if err != nil || strings.Join(got, " ") != "2snapshot 3changed 5snapshot 6changed" {
+		t.Error(got, err)
+	}
+	if _, err := with.run(t, "republish"); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := with.run(t, "replay"); err != nil || !strings.HasSuffix(text, "posts: 6 records by 9 changes, 0 differ\n") {
+		t.Error(text, err)
+	}
+}
+
+// The largest record has room in its history, with the longest of what a client says of itself.
+func TestHistoryOfTheLargest(t *testing.T) {
+	p := newPublishing(t, on())
+	if _, err := p.run(t, "seed"); err != nil {
+		t.Fatal(err)
+	}
+	const most, around = 390 << 10, len(`{"thread":1,"text":"","user":1}`)
+	for more, want := range []int{201, 413} {
+		largest := strings.Repeat(`\u0001`, 20000) + strings.Repeat("x", most-around-6*20000+more)
+		status, header := p.do(t, "POST", "/api/posts", `{"thread":1,"text":"`+largest+`","user":1}`, "X-Forwarded-For", strings.Repeat(`"<`, 100), "X-Amzn-Trace-Id", strings.Repeat(`"<`, 400))
+		if status != want {
+			t.Fatal(status, header)
+		}
+	}
+	if text, err := p.run(t, "replay"); err != nil {
+		t.Error(text, err)
 	}
 }
