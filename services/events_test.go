@@ -394,7 +394,7 @@ func TestHistoryOfTheLargest(t *testing.T) {
 	}
 	const most, around = 390 << 10, len(`{"thread":1,"text":"","user":1}`)
 	for more, want := range []int{201, 413} {
-		largest := strings.Repeat(`\u0001`, 20000) + strings.Repeat("x", most-around-6*20000+more)
+		largest := strings.Repeat("\u2028", 40000) + strings.Repeat("x", most-around-6*40000+more) // the store has six bytes for three
 		status, header := p.do(t, "POST", "/api/posts", `{"thread":1,"text":"`+largest+`","user":1}`, "X-Forwarded-For", strings.Repeat(`"<`, 100), "X-Amzn-Trace-Id", strings.Repeat(`"<`, 400))
 		if status != want {
 			t.Fatal(status, header)
