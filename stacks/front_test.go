@@ -42,6 +42,7 @@ func fronts() map[string]settings {
 		"closed":     {"ui": "on", "scheme": "internal", "directAccess": "off", "cloudFrontPrefixListId": "pl-3b927c52"},
 		"public": {"ui": "on", "certificateArn": certificate, "domain": "api.example.com", "uiDomain": "forum.example.com", "uiHostedZoneId": "Z0123456789ABCDEFGHIJ",
 			"uiCertificateArn": certificate},
+		"asked": {"ui": "on", "certificateArn": certificate, "domain": "api.example.com", "directAccess": "off"},
 	}
 }
 
@@ -51,6 +52,15 @@ func TestGoldensOfFronts(t *testing.T) {
 	for _, part := range []string{"Network", "ApiGatewayAccount", "Front", "Ui", "Watch"} {
 		stack := a.Stack("dev-" + part)
 		golden.Compare(t, filepath.Join(goldenDir, "fronts", stack.Name+".json"), goldenTemplate(t, stack))
+	}
+}
+
+// TestGoldensOfAskingRules compares the stacks of a public load balancer that CloudFront alone may ask.
+func TestGoldensOfAskingRules(t *testing.T) {
+	a := synth(t, fronts()["asked"])
+	for _, part := range []string{"Routing", "Ui"} {
+		stack := a.Stack("dev-" + part)
+		golden.Compare(t, filepath.Join(goldenDir, "fronts", "asked", stack.Name+".json"), goldenTemplate(t, stack))
 	}
 }
 
