@@ -76,7 +76,11 @@ func (s *stored) tells(rt *server.Router) error {
 		if err != nil {
 			return fmt.Errorf("%s_TOPIC_ARN: %w", strings.ToUpper(s.Name), err)
 		}
-		one := relay.Relay{Event: s.Event, To: topic, Log: slog.New(slog.NewJSONHandler(os.Stdout, nil))}
+		name := strings.TrimSuffix(arn[strings.LastIndex(arn, ":")+1:], ".fifo") // dev-users
+		one := relay.Relay{
+			Event: s.Event, To: topic, Log: slog.New(slog.NewJSONHandler(os.Stdout, nil)),
+			Environment: strings.TrimSuffix(name, "-"+s.Name), Service: s.Name,
+		}
 		rt.Records("aws:dynamodb", one.Stream)
 		if outbox, is := s.store.(store.Outbox); is {
 			rt.Worker("relay", func(ctx context.Context, log *slog.Logger) error {
