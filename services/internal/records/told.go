@@ -198,6 +198,41 @@ func (k Kind) Schema() ([]byte, error) {
 	}, "", "  ")
 }
 
+// EventTypes are what happens to a record, and the end of a run of snapshots.
+var EventTypes = []string{events.Created, events.Changed, events.Deleted, events.Snapshot, Republished}
+
+// EventSchema is the JSON schema of the events of a type, as a consumer gets them. More members may come.
+func (k Kind) EventSchema(what string) ([]byte, error) {
+	text := func(pattern string) any { return map[string]any{"type": "string", "pattern": pattern} }
+	is := func(value string) any { return map[string]any{"const": value} }
+	subject := k.Name + "/[1-9][0-9]*"
+	properties := map[string]any{
+		"specversion": is("1.0"), "source": is("/api/" + k.Name), "type": is(k.Name + "." + what), "subject": text("^" + subject + "$"),
+		"id": text("^" + subject + "#[1-9][0-9]*$"), "time": map[string]any{"type": "string", "format": "date-time"}, "sequence": text("^[1-9][0-9]*$"),
+		"datacontenttype": is("application/json"), "dataschema": is(k.SchemaName()), "data": map[string]any{"$ref": k.SchemaFile()},
+		"truncated": map[string]any{"type": "boolean"}, "dataref": text("^/api/" + subject + "$"),
+	}
+	required := []string{"specversion", "source", "type", "subject", "id", "time", "sequence"}
+	run := map[string]any{"type": "string"}
+	switch what {
+	case events.Created, events.Changed:
+		required = append(required, "dataschema", "data")
+	case events.Deleted:
+		properties["data"] = false
+	case events.Snapshot: // without data, the record was deleted
+		properties["id"], properties["run"], required = text("^"+subject+"#[1-9][0-9]*#"), run, append(required, "run")
+	case Republished:
+		properties["subject"], properties["id"], properties["run"], required = is(k.Name), text("^"+k.Name+"#"), run, append(required, "run", "data")
+		properties["data"] = map[string]any{"type": "object", "properties": map[string]any{"records": map[string]any{"type": "integer"}}, "required": []string{"records"}}
+	}
+	return json.MarshalIndent(map[string]any{
+		"$schema": "https://json-schema.org/draft/2020-12/schema", "type": "object", "properties": properties, "required": required,
+	}, "", "  ")
+}
+
+// SchemaFile is the name of the file with the schema of the data.
+func (k Kind) SchemaFile() string { return strings.ReplaceAll(k.SchemaName(), "/", ".") + ".json" }
+
 // each calls a function with the items of all records, those that were deleted among them, in the order of their ids.
 func (s *stored) each(ctx context.Context, do func(store.Item) error) error {
 	for after := ""; ; {
