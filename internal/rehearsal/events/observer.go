@@ -84,8 +84,11 @@ func (o *Observer) receive(ctx context.Context) {
 				o.problems = append(o.problems, Problem{Unreadable, m.Group, "A topic published a message that is no event: " + wrong.Error() + "."})
 				continue
 			}
+			if e.End() {
+				continue
+			}
 			o.got, o.at = append(o.got, e), append(o.at, now)
-			if !e.Snapshot {
+			if e.Run == "" {
 				o.relayed = max(o.relayed, now.Sub(e.Time))
 			}
 		}
