@@ -46,10 +46,10 @@ func Decode(body []byte) (Event, error) {
 	}
 	var read struct {
 		SpecVersion, ID, Source, Type, Subject, Run string
-		Time                                   time.Time
-		Sequence                               string
-		Truncated                              bool
-		Data                                   json.RawMessage
+		Time                                        time.Time
+		Sequence                                    string
+		Truncated                                   bool
+		Data                                        json.RawMessage
 	}
 	if err := json.Unmarshal(body, &read); err != nil {
 		return Event{}, fmt.Errorf("the body is no CloudEvent: %w", err)
