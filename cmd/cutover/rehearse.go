@@ -302,6 +302,7 @@ func (o *rehearse) report(ctx context.Context, g *global, progress func(rehearsa
 	stage.provisioned, stage.kept = provisioned(phases), kept(phases)
 	stage.limited = limitedPairs(cmp.Or(o.walker, &walker{}).m, phases)
 	rehearsed.Parts, stage.groups = parts(phases, o.walker != nil && !o.walker.m.KeepRest), groupNames(phases)
+	rehearsed.Watchers = []rehearsal.Watcher{stage.observer()}
 	rehearsed.Findings = unanswered(rehearsed.Walk, phases, rehearsed.Workload)
 	if report, err = rehearsed.Run(ctx, stage); err != nil {
 		return nil, "", alsoFound(err, rehearsed.Findings)
@@ -378,6 +379,10 @@ func (o *rehearse) check(progress func(rehearsal.Progress)) (*rehearsal.Rehearsa
 			return nil, fmt.Errorf("--fault %s: there is no fault %q: choose from %s", text, fault.Kind, faultNames())
 		}
 		kind := local.FaultKinds()[known]
+		if besideRequests(fault) {
+			kind.Lossless = true
+			fault.Phase = cmp.Or(fault.Phase, busiest(names))
+		}
 		fault.Lossless, fault.Once, fault.OfStore = kind.Lossless, kind.Once, slices.Contains(provider.StoreFaults, kind)
 		if strings.ContainsAny(fault.Phase, "=@") && o.walker != nil {
 			app, err := o.walker.read(fault.Phase)
@@ -597,7 +602,31 @@ func checkServices(dir string, faults []rehearsal.Fault) error {
 	for _, service := range m.Services {
 		names = append(names, service.Name)
 	}
-	return checkFaults(faults, names, functions)
+	functions = append(functions, polled(m)...)
+	return checkFaults(faults, append(names, polled(m)...), functions)
+}
+
+// polled are the names of the functions that Lambda invokes with what comes from a queue or a stream.
+func polled(m *model.Model) (names []string) {
+	for _, e := range m.EventSources {
+		if f := e.Target.Function; f != nil && !slices.Contains(names, f.Name) {
+			names = append(names, f.Name)
+		}
+	}
+	return names
+}
+
+// besideRequests says whether a fault harms a worker, which answers no requests.
+func besideRequests(f rehearsal.Fault) bool {
+	return slices.ContainsFunc([]string{config.Relay, config.Consumer, config.Jobs}, func(role string) bool { return strings.HasSuffix(f.Service, "-"+role) })
+}
+
+// busiest is the phase in which the microservices answer, or else the one in the middle of a walk.
+func busiest(walk []string) string {
+	if switched := migration.Switched.String(); slices.Contains(walk, switched) {
+		return switched
+	}
+	return walk[len(walk)/2]
 }
 
 // functionsOf are the names of the functions behind load balancers.
@@ -631,7 +660,7 @@ func checkReach(r *rehearsal.Rehearsal, phases map[string]*phaseRules) error {
 	for _, fault := range r.Faults {
 		if in := phases[fault.Phase]; in != nil {
 			tasked := slices.ContainsFunc(in.Services, func(s *model.Service) bool { return s.Name == fault.Service && s.Tasks() > 0 })
-			if !tasked && !slices.Contains(functionsOf(in.Model), fault.Service) {
+			if !tasked && !slices.Contains(append(functionsOf(in.Model), polled(in.Model)...), fault.Service) {
 				return fmt.Errorf("--fault %s: %s has no task in %s", fault, fault.Service, fault.Phase)
 			}
 			continue
