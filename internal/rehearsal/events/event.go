@@ -16,13 +16,16 @@ type Event struct {
 	Key string
 	// Sequence counts the changes of the key, from 1.
 	Sequence int64
+	// Source is the path of the records, as in "/api/posts".
+	Source string
 	// Type is as in "posts.created".
 	Type string
 	Time time.Time
 	// Snapshot events repeat a change that was published before.
 	Snapshot bool
-	// Data is the record after the change; nil if it was deleted.
-	Data json.RawMessage
+	// Data is the record after the change; nil if it was deleted. Truncated says that long texts are cut.
+	Data      json.RawMessage
+	Truncated bool
 }
 
 // Deleted says that the record is gone after the change.
@@ -38,10 +41,11 @@ func Decode(body []byte) (Event, error) {
 		body = []byte(envelope.Message)
 	}
 	var read struct {
-		SpecVersion, ID, Type, Subject string
-		Time                           time.Time
-		Sequence                       string
-		Data                           json.RawMessage
+		SpecVersion, ID, Source, Type, Subject string
+		Time                                   time.Time
+		Sequence                               string
+		Truncated                              bool
+		Data                                   json.RawMessage
 	}
 	if err := json.Unmarshal(body, &read); err != nil {
 		return Event{}, fmt.Errorf("the body is no CloudEvent: %w", err)
@@ -60,7 +64,7 @@ func Decode(body []byte) (Event, error) {
 		read.Data = nil
 	}
 	return Event{
-		ID: read.ID, Key: read.Subject, Sequence: sequence, Type: read.Type, Time: read.Time,
-		Snapshot: strings.HasSuffix(read.Type, ".snapshot"), Data: read.Data,
+		ID: read.ID, Key: read.Subject, Sequence: sequence, Source: read.Source, Type: read.Type, Time: read.Time,
+		Snapshot: strings.HasSuffix(read.Type, ".snapshot"), Data: read.Data, Truncated: read.Truncated,
 	}, nil
 }

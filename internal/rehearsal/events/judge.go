@@ -106,6 +106,8 @@ func numbers(all []string) string {
 type Record struct {
 	Sequence int64
 	Data     json.RawMessage // nil if it was deleted
+	// Truncated says that long texts of the data are cut.
+	Truncated bool
 }
 
 // Fold is the state after all events: for each key what its last event says. The order of the events does not matter.
@@ -115,7 +117,7 @@ func Fold(events []Event) map[string]Record {
 		if at, known := state[e.Key]; known && e.Sequence <= at.Sequence {
 			continue
 		}
-		r := Record{Sequence: e.Sequence, Data: e.Data}
+		r := Record{e.Sequence, e.Data, e.Truncated}
 		if e.Deleted() {
 			r.Data = nil
 		}
@@ -143,22 +145,19 @@ func Stored(fold map[string]Record, stored map[string]json.RawMessage) (problems
 			problems = append(problems, Problem{WrongFold, key, fmt.Sprintf("%s is stored, and by its last event, number %d, it was deleted.", key, r.Sequence)})
 		case !is:
 			problems = append(problems, Problem{NoChange, key, fmt.Sprintf("%s is not stored, and by its last event, number %d, it is there.", key, r.Sequence)})
-		case !sameRecord(r.Data, has):
+		case !sameRecord(r, has):
 			problems = append(problems, Problem{WrongFold, key, fmt.Sprintf("%s is stored as %s, and its last event, number %d, says %s.", key, brief(has), r.Sequence, brief(r.Data))})
 		}
 	}
 	return problems
 }
 
-// sameRecord compares the data of an event with a record of the API. Texts of a long event are cut, and the member truncated says
-// so. Some answers have no id.
-func sameRecord(data, record json.RawMessage) bool {
+// sameRecord compares what the events say with a record of the API. Some answers have no id.
+func sameRecord(r Record, record json.RawMessage) bool {
 	var told, has map[string]any
-	if json.Unmarshal(data, &told) != nil || json.Unmarshal(record, &has) != nil {
-		return sameJSON(data, record)
+	if json.Unmarshal(r.Data, &told) != nil || json.Unmarshal(record, &has) != nil {
+		return sameJSON(r.Data, record)
 	}
-	cut, _ := told["truncated"].(bool)
-	delete(told, "truncated")
 	for _, other := range []map[string]any{told, has} {
 		delete(other, "id")
 	}
@@ -168,7 +167,7 @@ func sameRecord(data, record json.RawMessage) bool {
 	for name, value := range told {
 		text, isText := value.(string)
 		of, _ := has[name].(string)
-		if cut && isText && strings.HasPrefix(of, text) {
+		if r.Truncated && isText && strings.HasPrefix(of, text) {
 			continue
 		}
 		if other, is := has[name]; !is || value != other {

@@ -73,10 +73,10 @@ func TestFold(t *testing.T) {
 
 func TestStored(t *testing.T) {
 	fold := map[string]Record{
-		"posts/1": {2, json.RawMessage(`{"thread":1,"text":"a","user":1}`)},
-		"posts/2": {3, nil},
-		"users/1": {1, json.RawMessage(`{"id":1,"name":"Ada"}`)},
-		"posts/3": {1, json.RawMessage(`{"text":"lon","truncated":true}`)},
+		"posts/1": {2, json.RawMessage(`{"thread":1,"text":"a","user":1}`), false},
+		"posts/2": {3, nil, false},
+		"users/1": {1, json.RawMessage(`{"id":1,"name":"Ada"}`), false},
+		"posts/3": {1, json.RawMessage(`{"text":"lon"}`), true},
 	}
 	for _, test := range []struct{ stored, want string }{
 		{`{"posts/1":{"thread":1,"text":"a","user":1},"users/1":{"id":1,"name":"Ada"},"posts/3":{"text":"long"}}`, ""},
@@ -111,14 +111,14 @@ func TestPoison(t *testing.T) {
 func TestFeed(t *testing.T) {
 	long := strings.Repeat("é", 101)
 	feed, err := Feed(map[string]Record{
-		"users/1":    {1, json.RawMessage(`{"id":1,"name":"Ada"}`)},
-		"threads/1":  {1, json.RawMessage(`{"id":1,"title":"Looms","createdBy":1}`)},
-		"threads/12": {1, json.RawMessage(`{"id":12,"title":"Alone","createdBy":7}`)},
-		"threads/3":  {2, nil},
-		"posts/9":    {1, json.RawMessage(`{"thread":1,"text":"first","user":1}`)},
-		"posts/10":   {1, json.RawMessage(`{"thread":1,"text":"` + long + `","user":2}`)},
-		"posts/11":   {2, nil},
-		"posts/13":   {1, json.RawMessage(`{"thread":3,"text":"of a thread that is gone","user":2}`)},
+		"users/1":    {1, json.RawMessage(`{"id":1,"name":"Ada"}`), false},
+		"threads/1":  {1, json.RawMessage(`{"id":1,"title":"Looms","createdBy":1}`), false},
+		"threads/12": {1, json.RawMessage(`{"id":12,"title":"Alone","createdBy":7}`), false},
+		"threads/3":  {2, nil, false},
+		"posts/9":    {1, json.RawMessage(`{"thread":1,"text":"first","user":1}`), false},
+		"posts/10":   {1, json.RawMessage(`{"thread":1,"text":"` + long + `","user":2}`), false},
+		"posts/11":   {2, nil, false},
+		"posts/13":   {1, json.RawMessage(`{"thread":3,"text":"of a thread that is gone","user":2}`), false},
 	})
 	if err != nil {
 		t.Fatal(err)
