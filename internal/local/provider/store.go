@@ -67,9 +67,11 @@ var EventFaults = []FaultKind{
 	{Name: "queue-kill", Once: true, Does: "the program behind topics and queues is killed, and starts again"},
 }
 
-// Faulter is a provider whose stores can be harmed.
+// Faulter is a provider whose stores, topics or queues can be harmed.
 type Faulter interface {
-	// Fault does harm to the stores of a service, until the returned function is called. It is nil if the
-	// provider has no store of the service.
+	// Faults are the kinds of harm that the provider does.
+	Faults() []FaultKind
+	// Fault does harm of one of these kinds to what a service uses, until the returned function is called. It is nil if the
+	// provider has nothing that the service uses.
 	Fault(ctx context.Context, kind, service string) (clear func(context.Context) error, err error)
 }

@@ -193,7 +193,9 @@ func (p *plan) Check() error {
 
 func hasSuffix(name string) bool { return len(name) > 5 && name[len(name)-5:] == ".fifo" }
 
-func (r *resource) fifo() bool { return r.queue != nil && r.queue.FIFO || r.topic != nil && r.topic.FIFO }
+func (r *resource) fifo() bool {
+	return r.queue != nil && r.queue.FIFO || r.topic != nil && r.topic.FIFO
+}
 
 // checkSubscription refuses a subscription whose messages would be lost on AWS without a word: SNS needs the leave of
 // the queue, and of the key of the queue.

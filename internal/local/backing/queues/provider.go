@@ -17,7 +17,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
-	"cutover/internal/assembly"
 	"cutover/internal/local/backing/access"
 	"cutover/internal/local/backing/programs"
 	"cutover/internal/local/provider"
@@ -230,11 +229,11 @@ func (p *Provider) running() *programs.Program {
 	return p.program
 }
 
+// Faults implements [provider.Faulter].
+func (p *Provider) Faults() []provider.FaultKind { return provider.EventFaults }
+
 // Fault implements [provider.Faulter], for all topics and queues that a role of the service may use.
 func (p *Provider) Fault(_ context.Context, kind, service string) (func(context.Context) error, error) {
-	if !slices.ContainsFunc(provider.EventFaults, func(k provider.FaultKind) bool { return k.Name == kind }) {
-		return nil, nil
-	}
 	names := p.usedBy(service)
 	if kind == "topic-away" {
 		names = slices.DeleteFunc(names, func(n string) bool { return n[:3] != "sns" })
