@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"cutover/migration"
 )
@@ -18,6 +19,9 @@ import (
 type Deployment struct {
 	Monolith Service   `json:"monolith"`
 	Services []Service `json:"services"`
+	// WithEvents are further microservices, which are there if the setting events is on: those that consume what others publish, or
+	// have a queue of work. Default: none.
+	WithEvents []Service `json:"-"`
 	// RootService names the microservice that answers the root paths from the switch on. [Load]
 	// takes the name from the setting of the same name. Default: none.
 	RootService string `json:"rootService,omitempty"`
@@ -183,6 +187,21 @@ type Service struct {
 	StopTimeoutSeconds int `json:"-"`
 	// Alarms says when the service's alarms go off. Default: that of [Alarms].
 	Alarms Alarms `json:"-"`
+	// Publishes makes each change of the service's records an event on a topic of the service, with the setting events. The
+	// service keeps its records in a database. Default: false.
+	Publishes bool `json:"-"`
+	// Unordered makes the topic a standard one of SNS: cheaper, faster, and without an order. Default: a FIFO topic, which keeps the
+	// order of the events of each key.
+	Unordered bool `json:"-"`
+	// Subscribers are endpoints that get the events of a standard topic: "https://…", "mailto:…", or the ARN of a function.
+	// Default: none.
+	Subscribers []string `json:"-"`
+	// Consumes says whose events the service consumes. Its queue keeps the order if all topics do. Default: none.
+	Consumes []Source `json:"-"`
+	// Work gives the service a queue of work, and workers. Default: none.
+	Work *Work `json:"-"`
+	// History makes the log of all changes what the service writes; a record is what the log adds up to. Default: false.
+	History bool `json:"-"`
 	// API is how API Gateway treats the service's requests. Default: it passes them on.
 	API API `json:"-"`
 }
@@ -241,6 +260,7 @@ func (s Service) withDefaults() Service {
 	s.MemoryReservationMiB = cmp.Or(s.MemoryReservationMiB, 256)
 	s.MemoryLimitMiB = cmp.Or(s.MemoryLimitMiB, max(512, 2*s.MemoryReservationMiB))
 	s.Tasks = cmp.Or(s.Tasks, 1)
+	s.Work = s.Work.withDefaults()
 	if s.MaxTasks != 0 {
 		s.TargetCPUPercent = cmp.Or(s.TargetCPUPercent, 60)
 	}
@@ -310,6 +330,10 @@ type Settings struct {
 	// Alarms watches the services and the load balancer and tells an SNS topic. Default: as
 	// AccessLogs.
 	Alarms bool
+	// AlarmEmail is the address that hears of alarms. Default: none.
+	AlarmEmail string
+	// Events lets services publish, consume and work, as the list says. Default: "off".
+	Events bool
 	// Dashboard shows how the environment does, with saved queries of its logs. Default: "on".
 	Dashboard bool
 	// LogRetentionDays is how long logs are kept, in days. Default: 30; 365 in prod.
@@ -377,13 +401,23 @@ func Load(d Deployment, context map[string]any, getenv func(string) string) (Dep
 	full := d
 	full.Monolith, full.Services = d.Monolith.withDefaults(), nil
 	full.RootService, full.KeepRest = r.text("rootService"), r.oneOf("rest", "drop", "monolith") == "monolith"
-	for _, s := range d.Services {
+	events := r.onOff("events")
+	for _, s := range append(slices.Clone(d.Services), d.WithEvents...) {
 		full.Services = append(full.Services, s.withDefaults())
+	}
+	full.WithEvents = nil
+	if !events {
+		full.Services = full.Services[:len(d.Services)]
+		full = full.withoutEvents()
 	}
 	full = full.sized().stored(stores[r.oneOf("store", "file", "dynamodb", "postgres")])
 	settings := r.settings(full, getenv)
 	if settings.UI {
 		full = full.answering()
+	}
+	if settings.Events = events; events {
+		r.eventVariables(full)
+		full = full.eventful(settings)
 	}
 	problems := append(r.problems, checkServices(full, settings)...)
 	return full, settings, errors.Join(problems...)

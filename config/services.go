@@ -106,6 +106,7 @@ func checkServices(d Deployment, s Settings) []error {
 	checkStores(d, s, refuse)
 	checkFunctionVariables(d, s, refuse)
 	checkFronts(d, s, refuse)
+	checkEvents(d, s, refuse)
 	for _, b := range plan.Balancers {
 		checkQuotas(d, s, b, refuse)
 	}
@@ -179,6 +180,10 @@ func checkBalancers(d Deployment, s Settings, plan migration.Plan, refuse func(s
 	}
 	if slices.ContainsFunc(d.All(), Service.Stored) {
 		stack("the stack of tables and databases", "Data")
+	}
+	if s.Events {
+		stack("the stack of topics and queues", "Events")
+		stack("the stack of the relays of tables", "Relays")
 	}
 	if s.Front == APIGateway {
 		stack("the REST API", "Front")
@@ -265,6 +270,11 @@ func checkCapacity(d Deployment, s Settings, refuse func(string, ...any)) {
 		}
 		task := d.reserves(service)
 		all = all.Plus(task.Times(service.peak()))
+		for _, worker := range d.Workers(service, s) {
+			if Kind(worker.Pair.Compute) == migration.EC2 {
+				all = all.Plus(d.reserves(worker.Service).Times(max(worker.Tasks, worker.MaxTasks)))
+			}
+		}
 		if task.CPU > one.CPU || task.MemoryMiB > one.MemoryMiB {
 			refuse("service %q: a task reserves %d CPU units and %d MiB, and an instance of type %s has %d and %d: set instanceType to a larger one, or reserve less",
 				service.Name, task.CPU, task.MemoryMiB, kind, one.CPU, one.MemoryMiB)

@@ -66,6 +66,11 @@ func (r *reader) settings(d Deployment, getenv func(string) string) Settings {
 	s.AccessLogs = r.onOff("accessLogs")
 	s.DeletionProtection = r.onOff("deletionProtection")
 	s.Alarms = r.onOff("alarms")
+	if s.AlarmEmail = r.text("alarmEmail"); s.AlarmEmail != "" && !emailFormat.MatchString(s.AlarmEmail) {
+		r.refuse("alarmEmail: %q is no address: it looks like \"team@example.com\"", s.AlarmEmail)
+	} else if s.AlarmEmail != "" && !s.Alarms {
+		r.refuse("alarmEmail: there are no alarms: set alarms to on, or remove it")
+	}
 	s.LogRetentionDays = r.number("logRetentionDays", 1, math.MaxInt32)
 	s.Retain = r.oneOf("removalPolicy", "retain", "destroy") == "retain"
 

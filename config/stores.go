@@ -67,7 +67,8 @@ func (s Service) StoreVariable() string {
 // services until it is retired, since its modules answer for them.
 func (d Deployment) StoresOf(s Service, at migration.Position) (owners []Service) {
 	if s.Name == d.Monolith.Name && at.Phase < migration.Retired {
-		owners = d.All()
+		// What a service makes of events belongs to it alone: the monolith has the records themselves.
+		owners = d.that(func(owner Service) bool { return len(owner.Consumes) == 0 })
 	} else {
 		owners = []Service{s}
 	}

@@ -8,9 +8,14 @@ var Forum = config.Deployment{
 	Monolith: config.Service{Name: "api", Paths: []string{"/api*"}},
 	// What a service refuses may depend on the records of others: a thread needs a user.
 	Services: []config.Service{
-		{Name: "users", Paths: []string{"/api/users*"}, Order: 10, StoreCalls: []string{"threads", "posts"}},
-		{Name: "threads", Paths: []string{"/api/threads*"}, Order: 20, StoreCalls: []string{"users", "posts"}},
-		{Name: "posts", Paths: []string{"/api/posts*"}, Order: 30, StoreCalls: []string{"users", "threads"}},
+		{Name: "users", Paths: []string{"/api/users*"}, Order: 10, StoreCalls: []string{"threads", "posts"}, Publishes: true},
+		{Name: "threads", Paths: []string{"/api/threads*"}, Order: 20, StoreCalls: []string{"users", "posts"}, Publishes: true},
+		{Name: "posts", Paths: []string{"/api/posts*"}, Order: 30, StoreCalls: []string{"users", "threads"}, Publishes: true, History: true},
+	},
+	// With events, a service reads what the others publish, and another one has a queue of work.
+	WithEvents: []config.Service{
+		{Name: "feed", Paths: []string{"/api/feed*"}, Order: 40, Store: config.DynamoDB{}, Consumes: []config.Source{{Of: "users"}, {Of: "threads"}, {Of: "posts"}}},
+		{Name: "deletions", Paths: []string{"/api/deletions*"}, Order: 50, StoreCalls: []string{"users", "threads", "posts"}, Work: &config.Work{}},
 	},
 	// With a database, a rehearsal also writes.
 	StoreRoutes: "deployment/forum.yaml",

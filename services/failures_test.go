@@ -61,8 +61,14 @@ func alone(t *testing.T, kind records.Kind, s store.Store, others string) string
 	if err != nil {
 		t.Fatal(err)
 	}
+	environment := server.Environment(func(name string) string {
+		if strings.HasSuffix(name, "_URL") {
+			return others
+		}
+		return ""
+	})
 	go func() {
-		if err := server.Serve(t.Context(), l, io.Discard, server.Environment(func(string) string { return others }), kind.In(data.API, s)); err != nil {
+		if err := server.Serve(t.Context(), l, io.Discard, environment, kind.In(data.API, s)); err != nil {
 			panic(err)
 		}
 	}()

@@ -35,7 +35,7 @@ type Alarms struct {
 func newAlarms(at *Routing, s config.Settings, d config.Deployment, first *Alarms) *Alarms {
 	a := &Alarms{}
 	if first == nil {
-		a.Topic, a.names = newAlarmTopic(at.Stack, d), &[]string{}
+		a.Topic, a.names = newAlarmTopic(at.Stack, s, d), &[]string{}
 	} else {
 		a.Topic, a.names = first.Topic, first.names
 	}
@@ -60,7 +60,7 @@ func newAlarms(at *Routing, s config.Settings, d config.Deployment, first *Alarm
 	return a
 }
 
-func newAlarmTopic(stack awscdk.Stack, d config.Deployment) awssns.Topic {
+func newAlarmTopic(stack awscdk.Stack, s config.Settings, d config.Deployment) awssns.Topic {
 	// CloudWatch cannot use AWS's own key for SNS
 	// (https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html).
 	key := awskms.NewKey(stack, jsii.String("AlarmKey"), &awskms.KeyProps{
@@ -93,6 +93,11 @@ func newAlarmTopic(stack awscdk.Stack, d config.Deployment) awssns.Topic {
 		Resources:  jsii.Strings("*"),
 		Conditions: ours,
 	}), nil)
+	if s.AlarmEmail != "" {
+		awssns.NewCfnSubscription(stack, jsii.String("AlarmEmail"), &awssns.CfnSubscriptionProps{
+			TopicArn: topic.TopicArn(), Protocol: jsii.String("email"), Endpoint: jsii.String(s.AlarmEmail),
+		})
+	}
 	output(stack, "AlarmTopicArn", "Subscribe to it to hear of alarms", topic.TopicArn())
 	return topic
 }

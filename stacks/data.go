@@ -40,7 +40,8 @@ var recordActions = append(slices.Clone(tableActions), "dynamodb:BatchWriteItem"
 type Data struct {
 	Stack awscdk.Stack
 
-	cluster awsrds.DatabaseCluster // nil if no service has a database
+	tables  map[string]awsdynamodb.TableV2 // by service
+	cluster awsrds.DatabaseCluster         // nil if no service has a database
 	group   awsec2.SecurityGroup
 }
 
@@ -50,10 +51,10 @@ func NewData(scope constructs.Construct, s config.Settings, d config.Deployment,
 	if len(tables)+len(databases) == 0 {
 		return nil
 	}
-	data := &Data{Stack: newStack(scope, s, dataStack, "Records of the services", nil)}
+	data := &Data{Stack: newStack(scope, s, dataStack, "Records of the services", nil), tables: map[string]awsdynamodb.TableV2{}}
 	data.Stack.SetTerminationProtection(jsii.Bool(s.DeletionProtection || s.DataProtection))
 	for _, owner := range tables {
-		newTable(data.Stack, s, d, owner)
+		data.tables[owner.Name] = newTable(data.Stack, s, d, owner)
 	}
 	if len(databases) > 0 {
 		data.newCluster(s, d, network)
@@ -66,12 +67,12 @@ func NewData(scope constructs.Construct, s config.Settings, d config.Deployment,
 
 // newTable makes the table of a service. What is deleted of a table with point-in-time recovery can be
 // restored for 35 days, and so can the table itself.
-func newTable(stack awscdk.Stack, s config.Settings, d config.Deployment, owner config.Service) {
+func newTable(stack awscdk.Stack, s config.Settings, d config.Deployment, owner config.Service) awsdynamodb.TableV2 {
 	policy := awscdk.RemovalPolicy_DESTROY
 	if s.DataProtection {
 		policy = awscdk.RemovalPolicy_RETAIN
 	}
-	table := awsdynamodb.NewTableV2(stack, jsii.String(config.Pascal(owner.Name)+"Table"), &awsdynamodb.TablePropsV2{
+	props := &awsdynamodb.TablePropsV2{
 		TableName:           jsii.String(owner.Table(s)),
 		PartitionKey:        &awsdynamodb.Attribute{Name: jsii.String("pk"), Type: awsdynamodb.AttributeType_STRING},
 		SortKey:             &awsdynamodb.Attribute{Name: jsii.String("sk"), Type: awsdynamodb.AttributeType_STRING},
@@ -84,8 +85,13 @@ func newTable(stack awscdk.Stack, s config.Settings, d config.Deployment, owner 
 		DeletionProtection: jsii.Bool(s.DataProtection),
 		RemovalPolicy:      policy,
 		ResourcePolicy:     onlyOwners(s, d, owner),
-	})
+	}
+	if owner.ByStream() {
+		props.DynamoStream = awsdynamodb.StreamViewType_NEW_IMAGE
+	}
+	table := awsdynamodb.NewTableV2(stack, jsii.String(config.Pascal(owner.Name)+"Table"), props)
 	tagService(table, owner.Name)
+	return table
 }
 
 // onlyOwners is the policy of a table. It keeps all from the records but the roles of the services that

@@ -36,7 +36,7 @@ func newFargateTaskDefinition(stack awscdk.Stack, s config.Settings, p *pair, co
 // newFargateService returns an ECS service on Fargate, in the private subnets. Only the load balancer
 // reaches its tasks.
 func newFargateService(stack awscdk.Stack, s config.Settings, p *pair, compute config.Fargate, definition awsecs.TaskDefinition, count *float64) awsecs.BaseService {
-	return awsecs.NewFargateService(stack, p.construct("Service"), &awsecs.FargateServiceProps{
+	props := &awsecs.FargateServiceProps{
 		ServiceConnectConfiguration: p.serviceConnect(s),
 		ServiceName:                 jsii.String(p.Name),
 		Cluster:                     p.Alike.cluster,
@@ -52,7 +52,11 @@ func newFargateService(stack awscdk.Stack, s config.Settings, p *pair, compute c
 		HealthCheckGracePeriod:      p.Alike.seconds(p.Service.HealthCheck.GracePeriodSeconds),
 		EnableECSManagedTags:        jsii.Bool(true),
 		PropagateTags:               awsecs.PropagatedTagSource_SERVICE,
-	})
+	}
+	if p.worker {
+		props.HealthCheckGracePeriod = nil // of load balancers
+	}
+	return awsecs.NewFargateService(stack, p.construct("Service"), props)
 }
 
 // spot divides tasks between Fargate and Fargate Spot
@@ -74,12 +78,28 @@ func spot(percent int) *[]*awsecs.CapacityProviderStrategy {
 // tasks, and the tasks reach the deployment's file system. The rules are in the service's stack, so that a
 // new service does not change the network. Those of callers are in the stacks of the callers.
 func (p *pair) newTaskSecurityGroup(stack awscdk.Stack, s config.Settings) {
-	balancer := p.Alike.network.LoadBalancerSecurityGroup
+	from := "from the load balancer, "
+	if p.worker {
+		from = ""
+	}
 	group := awsec2.NewSecurityGroup(stack, p.construct("SecurityGroup"), &awsec2.SecurityGroupProps{
 		Vpc:              p.Alike.network.VPC,
-		Description:      jsii.String("Tasks of " + p.Service.Name + ": from the load balancer, to anywhere"),
+		Description:      jsii.String("Tasks of " + p.Service.Name + ": " + from + "to anywhere"),
 		AllowAllOutbound: jsii.Bool(true),
 	})
+	if !p.worker {
+		p.admitRequests(stack, group)
+	}
+	if slices.ContainsFunc(p.Service.AllVolumes(), func(v config.Volume) bool { return v.FileSystem == "" }) {
+		p.Files.admit(stack, p.construct("ToFiles"), group)
+	}
+	p.admitToDatabase(stack, s, group)
+	p.Alike.groups[p.Name] = group
+}
+
+// admitRequests lets the load balancer, and callers in bridge mode, reach the tasks.
+func (p *pair) admitRequests(stack awscdk.Stack, group awsec2.SecurityGroup) {
+	balancer := p.Alike.network.LoadBalancerSecurityGroup
 	port := awsec2.Port_Tcp(jsii.Number(p.Service.Port))
 	group.AddIngressRule(balancer, port, jsii.String("Load balancer"), nil)
 	awsec2.NewCfnSecurityGroupEgress(stack, p.construct("FromLoadBalancer"), &awsec2.CfnSecurityGroupEgressProps{
@@ -90,14 +110,9 @@ func (p *pair) newTaskSecurityGroup(stack awscdk.Stack, s config.Settings) {
 		DestinationSecurityGroupId: group.SecurityGroupId(),
 		Description:                jsii.String("Tasks of " + p.Service.Name),
 	})
-	if slices.ContainsFunc(p.Service.AllVolumes(), func(v config.Volume) bool { return v.FileSystem == "" }) {
-		p.Files.admit(stack, p.construct("ToFiles"), group)
-	}
-	p.admitToDatabase(stack, s, group)
 	if p.Deployment.CalledFromInstances(p.Service) {
 		group.AddIngressRule(p.Alike.network.InstanceSecurityGroup, port, jsii.String("Callers in bridge mode"), nil)
 	}
-	p.Alike.groups[p.Name] = group
 }
 
 // mountEphemeral gives a container its writable paths on the task's own storage, for Fargate has no

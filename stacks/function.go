@@ -146,7 +146,7 @@ func (f *Function) add(s config.Settings, p *pair, plan migration.Plan) {
 		role.AddToPrincipalPolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{Actions: jsii.Strings(actions...), Resources: &[]*string{resource}}))
 	}
 	allow(logs.LogGroupArn(), "logs:CreateLogStream", "logs:PutLogEvents")
-	permit(role, p.Service.Permissions)
+	permit(role, slices.Concat(p.Service.Permissions, p.Deployment.FunctionMayReceive(p.Service, s)))
 	p.grantStores(f.Stack, s, role)
 	architecture := awslambda.Architecture_X86_64()
 	if s.Arch == "arm64" {
@@ -183,6 +183,7 @@ func (f *Function) add(s config.Settings, p *pair, plan migration.Plan) {
 			}),
 		})
 	}
+	f.takeMessages(s, p.Deployment, p.Service)
 	output(f.Stack, "AliasArn", "What the load balancer calls", f.Alias.FunctionArn())
 }
 

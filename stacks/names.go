@@ -16,6 +16,8 @@ const (
 	clusterStack   = "Cluster"
 	filesStack     = "Files"
 	dataStack      = "Data"
+	eventsStack    = "Events"
+	relaysStack    = "Relays"
 	zoneStack      = "Zone"
 	routingStack   = "Routing"
 	frontStack     = "Front"

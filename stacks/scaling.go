@@ -41,15 +41,7 @@ func scale(stack awscdk.Stack, p *pair, service awsecs.BaseService) {
 	if tasks.Max == 0 {
 		return
 	}
-	target := awsapplicationautoscaling.NewCfnScalableTarget(stack, p.construct("Scaling"), &awsapplicationautoscaling.CfnScalableTargetProps{
-		ServiceNamespace:  jsii.String("ecs"),
-		ScalableDimension: jsii.String("ecs:service:DesiredCount"),
-		ResourceId: awscdk.Fn_Join(jsii.String("/"), &[]*string{
-			jsii.String("service"), p.Alike.cluster.ClusterName(), service.ServiceName(),
-		}),
-		MinCapacity: jsii.Number(tasks.Count),
-		MaxCapacity: jsii.Number(tasks.Max),
-	})
+	target := p.newScalableTarget(stack, service)
 	type metric = awsapplicationautoscaling.CfnScalingPolicy_PredefinedMetricSpecificationProperty
 	track := func(id string, value int, of *metric) {
 		awsapplicationautoscaling.NewCfnScalingPolicy(stack, p.construct(id), &awsapplicationautoscaling.CfnScalingPolicyProps{
@@ -67,4 +59,17 @@ func scale(stack awscdk.Stack, p *pair, service awsecs.BaseService) {
 		track("ScaleByRequests", p.Service.RequestsPerTask,
 			&metric{PredefinedMetricType: jsii.String("ALBRequestCountPerTarget"), ResourceLabel: jsii.String(label)})
 	}
+}
+
+// newScalableTarget lets autoscaling set how many tasks the service runs.
+func (p *pair) newScalableTarget(stack awscdk.Stack, service awsecs.BaseService) awsapplicationautoscaling.CfnScalableTarget {
+	return awsapplicationautoscaling.NewCfnScalableTarget(stack, p.construct("Scaling"), &awsapplicationautoscaling.CfnScalableTargetProps{
+		ServiceNamespace:  jsii.String("ecs"),
+		ScalableDimension: jsii.String("ecs:service:DesiredCount"),
+		ResourceId: awscdk.Fn_Join(jsii.String("/"), &[]*string{
+			jsii.String("service"), p.Alike.cluster.ClusterName(), service.ServiceName(),
+		}),
+		MinCapacity: jsii.Number(p.tasks().Count),
+		MaxCapacity: jsii.Number(p.tasks().Max),
+	})
 }

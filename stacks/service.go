@@ -53,6 +53,8 @@ type pair struct {
 	config.Pair
 	// id begins the ids of its constructs. It is empty on EC2, whose constructs were there first.
 	id string
+	// worker says that nobody sends requests to its tasks.
+	worker bool
 }
 
 func (p *pair) onFargate() bool { return config.Kind(p.Compute) == migration.Fargate }
@@ -183,6 +185,7 @@ func NewService(scope constructs.Construct, s config.Settings, props *ServicePro
 		}
 		rollBack(service, alarms)
 	}
+	addWorkers(stack, s, props)
 	if _, table := props.Service.Store.(config.DynamoDB); table && props.Routings[0].Alarms != nil {
 		props.Routings[0].Alarms.watchTable(stack, s, props.Service)
 	}
@@ -276,6 +279,9 @@ func newECSService(stack awscdk.Stack, s config.Settings, p *pair, definition aw
 			TargetGroupArn: routing.TargetGroups[p.Name].TargetGroupArn(),
 		})
 	}
+	if p.worker {
+		return service
+	}
 	node.DefaultChild().(awsecs.CfnService).SetLoadBalancers(&balancers)
 	return service
 }
@@ -294,6 +300,9 @@ func newEC2Service(stack awscdk.Stack, s config.Settings, p *pair, definition aw
 		HealthCheckGracePeriod:     p.Alike.seconds(p.Service.HealthCheck.GracePeriodSeconds),
 		EnableECSManagedTags:       jsii.Bool(true),
 		PropagateTags:              awsecs.PropagatedTagSource_SERVICE,
+	}
+	if p.worker {
+		props.HealthCheckGracePeriod = nil // of load balancers
 	}
 	if p.AwsVPC() {
 		props.VpcSubnets = &awsec2.SubnetSelection{SubnetType: awsec2.SubnetType_PRIVATE_WITH_EGRESS}

@@ -96,6 +96,12 @@ func add(scope constructs.Construct, d config.Deployment, s config.Settings, ima
 	if err != nil {
 		return err
 	}
+	if on.events = NewEvents(scope, s, d); on.events != nil {
+		on.afterGates(on.events.Stack)
+		if _, err := newRelays(scope, s, d, on.events, on.data, contexts); err != nil {
+			return err
+		}
+	}
 	services := addServices(scope, d, s, plan, contexts, on)
 	for _, stack := range services {
 		for _, phase := range phases {
@@ -119,6 +125,7 @@ type needs struct {
 	alike     *Alike
 	files     *Files
 	data      *Data
+	events    *Events
 	discovery *Discovery
 }
 
@@ -183,6 +190,9 @@ func addServices(scope constructs.Construct, d config.Deployment, s config.Setti
 		}
 		if len(d.StoresOf(service, s.Position)) > 0 {
 			depend(stack, on.data.Stack, "a task uses its table or database from its start")
+		}
+		if on.events != nil {
+			depend(stack, on.events.Stack, "a worker asks a queue that exists")
 		}
 		if service.Repository() {
 			depend(stack, on.registry, "its image is pushed to its repository")

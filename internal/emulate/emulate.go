@@ -10,7 +10,7 @@
 // process, mount, network interface, image or file.
 //
 // The emulation ends at the control plane. No instance boots, no task runs, no load balancer, API or distribution routes a
-// request, and nobody checks a permission. One Lambda function runs, as a program on this machine: that of CDK's
+// request, no topic or queue delivers to anybody, and nobody checks a permission. One Lambda function runs, as a program on this machine: that of CDK's
 // BucketDeployment, with the AWS CLI in its layer. Other custom resources succeed at once. The CloudFormation package only
 // records resource types without a handler. AWS.Recorded names those that a deployment contained.
 package emulate
@@ -154,6 +154,8 @@ var (
 	motoServer string
 	//go:embed moto_apigateway.py
 	motoAPIGateway string
+	//go:embed moto_events.py
+	motoEvents string
 )
 
 // startMoto starts the service APIs and returns their address.
@@ -169,7 +171,7 @@ func (a *AWS) startMoto(ctx context.Context) (string, error) {
 		"MOTO_IAM_LOAD_MANAGED_POLICIES=true", // roles attach them
 		"MOTO_EC2_LOAD_DEFAULT_AMIS=false",    // slow, and unused
 		"PYTHONDONTWRITEBYTECODE=1",
-	), "python3", "-c", motoAPIGateway+motoServer, "-H", "127.0.0.1", "-p", port)
+	), "python3", "-c", motoAPIGateway+motoEvents+motoServer, "-H", "127.0.0.1", "-p", port)
 	if err != nil {
 		return "", err
 	}

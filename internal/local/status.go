@@ -9,6 +9,7 @@ import (
 	"cutover/internal/local/discovery"
 	"cutover/internal/local/ecs"
 	"cutover/internal/local/eventbridge"
+	"cutover/internal/local/eventsource"
 	"cutover/internal/local/lambda"
 	"cutover/internal/local/provider"
 	"cutover/internal/local/ssm"
@@ -23,6 +24,8 @@ type Status struct {
 	Groups    []alb.GroupStatus    `json:"targetGroups"`
 	// Functions are those of Lambda that load balancers invoke.
 	Functions []lambda.FunctionStatus `json:"functions,omitempty"`
+	// EventSources are event source mappings of functions.
+	EventSources []eventsource.Status `json:"eventSources,omitempty"`
 	// APIs are the stages of REST APIs of API Gateway.
 	APIs []apigateway.StageStatus `json:"apis,omitempty"`
 	// Distributions are those of CloudFront.
@@ -63,6 +66,8 @@ func (r *Runner) Status() Status {
 			status.Schedules = one
 		case []lambda.FunctionStatus:
 			status.Functions = one
+		case []eventsource.Status:
+			status.EventSources = one
 		case []apigateway.StageStatus:
 			status.APIs = one
 		case cloudfront.Status:

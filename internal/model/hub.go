@@ -56,6 +56,8 @@ var withoutControls = map[string]bool{
 	IAMInstanceProfile:                              true,
 	LambdaAlias:                                     true, // part of its function
 	"AWS::Lambda::LayerVersion":                     true,
+	KMSAlias:                                        true,
+	LambdaEventSource:                               true,
 	LambdaPermission:                                true, // Lambda.1
 	LambdaVersion:                                   true,
 	"AWS::Logs::MetricFilter":                       true, // part of its log group
@@ -66,7 +68,9 @@ var withoutControls = map[string]bool{
 	"AWS::SecretsManager::SecretTargetAttachment":   true,
 	Route53RecordSet:                                true, // part of its zone, which Route53.2 is about
 	S3BucketPolicy:                                  true, // part of its bucket
-	SNSTopicPolicy:                                  true, // part of its topic
+	SNSSubscription:                                 true, // part of its topic
+	SNSTopicPolicy:                                  true,
+	SQSQueuePolicy:                                  true, // part of its queue
 	SSMParameter:                                    true, // SSM.4 and so on are about documents
 	WAFWebACLAssociation:                            true, // APIGateway.4
 	WAFLogging:                                      true, // WAF.11

@@ -89,6 +89,13 @@ type Model struct {
 	// an ARN has its default.
 	OutsideFunctions []*Function
 
+	// Topics, Subscriptions, Queues and EventSources carry events.
+	Topics         []*Topic
+	Subscriptions  []*Subscription
+	Queues         []*Queue
+	EventSources   []*EventSource
+	EncryptionKeys []*EncryptionKey
+
 	// Distributions are those of CloudFront, and BucketFiles what deployments copy into buckets.
 	Distributions []*Distribution
 	Buckets       []*Bucket
@@ -138,6 +145,8 @@ func Read(a *assembly.Assembly) *Model {
 	m.Listeners = all(m, ELBListener, m.listener)
 	m.Rules = all(m, ELBListenerRule, m.rule)
 
+	m.readKeys()
+	m.readMessaging()
 	m.readLambda()
 	m.readAPIs()
 	m.readServiceDiscovery()
@@ -152,6 +161,7 @@ func Read(a *assembly.Assembly) *Model {
 	m.Parameters = all(m, SSMParameter, (*Parameter).read)
 	m.Secrets = all(m, SecretsManagerSecret, (*ManagedSecret).read)
 	m.Tables = append(all(m, DynamoDBTable, (*Table).read), all(m, DynamoDBGlobalTable, (*Table).read)...)
+	m.EventSources = all(m, LambdaEventSource, m.eventSource)
 	m.readDatabases()
 	m.readCloudFront()
 	m.readWAF()

@@ -12,7 +12,7 @@ import (
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-template-resource-type-ref.html.
 var refProperties = map[string]string{
 	CloudWatchAlarm: "AlarmName", ECRRepository: "RepositoryName", IAMRole: "RoleName", LambdaFunction: "FunctionName", LogGroup: "LogGroupName", S3Bucket: "BucketName",
-	"AWS::DynamoDB::Table": "TableName", "AWS::Events::EventBus": "Name", "AWS::KMS::Alias": "AliasName", "AWS::Kinesis::Stream": "Name",
+	"AWS::DynamoDB::Table": "TableName", "AWS::Events::EventBus": "Name", KMSAlias: "AliasName", "AWS::Kinesis::Stream": "Name",
 	"AWS::RDS::DBCluster": "DBClusterIdentifier", "AWS::RDS::DBInstance": "DBInstanceIdentifier",
 }
 

@@ -88,10 +88,13 @@ const (
 	EventsRule        = "AWS::Events::Rule"
 	SchedulerSchedule = "AWS::Scheduler::Schedule"
 
-	LambdaAlias      = "AWS::Lambda::Alias"
-	LambdaFunction   = "AWS::Lambda::Function"
-	LambdaPermission = "AWS::Lambda::Permission"
-	LambdaVersion    = "AWS::Lambda::Version"
+	KMSAlias = "AWS::KMS::Alias"
+
+	LambdaAlias       = "AWS::Lambda::Alias"
+	LambdaEventSource = "AWS::Lambda::EventSourceMapping"
+	LambdaFunction    = "AWS::Lambda::Function"
+	LambdaPermission  = "AWS::Lambda::Permission"
+	LambdaVersion     = "AWS::Lambda::Version"
 
 	RDSCluster               = "AWS::RDS::DBCluster"
 	RDSClusterParameterGroup = "AWS::RDS::DBClusterParameterGroup"
@@ -102,6 +105,10 @@ const (
 	SecretsManagerRotation = "AWS::SecretsManager::RotationSchedule"
 	SecretsManagerSecret   = "AWS::SecretsManager::Secret"
 	SSMParameter           = "AWS::SSM::Parameter"
+
+	SNSSubscription = "AWS::SNS::Subscription"
+	SQSQueue        = "AWS::SQS::Queue"
+	SQSQueuePolicy  = "AWS::SQS::QueuePolicy"
 
 	WAFWebACL            = "AWS::WAFv2::WebACL"
 	WAFWebACLAssociation = "AWS::WAFv2::WebACLAssociation"
@@ -238,9 +245,10 @@ var types = map[string]facts{
 	IAMManagedPolicy:                        {nil, free, nil},
 	IAMPolicy:                               {only(), free, nil},
 	IAMRole:                                 {only("Path", "RoleName"), free, nil},
-	"AWS::KMS::Alias":                       {nil, free, nil},
-	"AWS::KMS::Key":                         {only(), []string{"key"}, nil},
+	KMSAlias:                                {only("AliasName"), free, nil},
+	KMSKey:                                  {only(), []string{"key"}, nil},
 	LambdaAlias:                             {only("FunctionName", "Name"), free, nil},
+	LambdaEventSource:                       {only("AmazonManagedKafkaEventSourceConfig", "EventSourceArn", "SelfManagedEventSource", "SelfManagedKafkaEventSourceConfig", "StartingPosition", "StartingPositionTimestamp"), free, nil},
 	LambdaFunction:                          {only("FunctionName", "PackageType", "TenancyConfig"), []string{"functionRequests", "functionSecondsX86", "functionSecondsARM"}, nil},
 	"AWS::Lambda::LayerVersion":             {allBut(), free, nil},
 	LambdaPermission:                        {nil, free, nil},
@@ -251,8 +259,11 @@ var types = map[string]facts{
 	Route53RecordSet:                        {only("HostedZoneId", "HostedZoneName", "Name"), free, nil}, // queries for an alias of a distribution are free: https://aws.amazon.com/route53/pricing/
 	"AWS::S3::Bucket":                       {only("BucketName", "BucketNamePrefix", "BucketNamespace", "ObjectLockEnabled"), []string{"storage"}, nil},
 	"AWS::S3::BucketPolicy":                 {only("Bucket"), free, nil},
-	"AWS::SNS::Topic":                       {only("FifoTopic", "TopicName"), free, nil},
-	"AWS::SNS::TopicPolicy":                 {only(), free, nil},
+	SNSSubscription:                         {only("Endpoint", "Protocol", "TopicArn"), free, nil},
+	SNSTopic:                                {only("FifoTopic", "TopicName"), free, nil},
+	SNSTopicPolicy:                          {only(), free, nil},
+	SQSQueue:                                {only("FifoQueue", "QueueName"), free, nil},
+	SQSQueuePolicy:                          {only(), free, nil},
 	AppAutoScalingTarget:                    {only("ResourceId", "ScalableDimension", "ServiceNamespace"), free, nil},
 	AppAutoScalingPolicy:                    {only("PolicyName", "ResourceId", "ScalableDimension", "ScalingTargetId", "ServiceNamespace"), []string{"alarm"}, nil},
 	RDSCluster:                              {only(clusterReplacing...), []string{"databaseStorage", "databaseRequests", "databaseBackups"}, nil},
@@ -268,6 +279,10 @@ var types = map[string]facts{
 	WAFWebACL:                                     {only("Name", "Scope"), []string{"webACL", "webACLRule", "webACLRequests"}, nil},
 	WAFWebACLAssociation:                          {only("ResourceArn", "WebACLArn"), free, nil},
 	WAFLogging:                                    {only("ResourceArn"), free, nil},
+
+	"AWS::AmazonMQ::Broker":                   {only("AuthenticationStrategy", "BrokerName", "DeploymentMode", "EncryptionOptions", "EngineType", "PubliclyAccessible", "StorageType", "SubnetIds"), nil, nil},
+	"AWS::AmazonMQ::Configuration":            {only("AuthenticationStrategy", "EngineType", "EngineVersion", "Name"), free, []string{"Revision"}},
+	"AWS::AmazonMQ::ConfigurationAssociation": {only("Broker"), free, nil},
 }
 
 // Types are the names of all types that the table has.

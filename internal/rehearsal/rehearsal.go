@@ -162,6 +162,8 @@ type Options struct {
 	Findings []Finding
 	// Faults are done in this order, each in the middle of a phase.
 	Faults []Fault
+	// Watchers watch what is not in the answers. Default: nothing is watched.
+	Watchers []Watcher
 	// About is put into the report, for example versions. Default: none.
 	About []Fact
 	// Progress is called about four times a second while there is load, from one
@@ -280,7 +282,10 @@ type Rehearsal struct {
 	ends          []StreamEnd
 	streamResults []Result
 	streamed      []streamed
-	fated         map[int]bool // connections that are in streamed
+	// What the watchers have found.
+	beside []Result
+	lags   []Lag
+	fated  map[int]bool // connections that are in streamed
 
 	mu     sync.Mutex
 	spans  []span
@@ -316,6 +321,11 @@ func (r *Rehearsal) Run(ctx context.Context, d Deployment) (*Report, error) {
 	r.d = d
 	if _, err := d.Deploy(ctx, r.Walk[0]); err != nil {
 		return nil, fmt.Errorf("deploying %s, the phase to begin in: %w", r.Walk[0], err)
+	}
+	watching, stopWatching := context.WithCancel(ctx)
+	defer stopWatching()
+	if err := r.beginWatching(watching); err != nil {
+		return nil, err
 	}
 	for _, c := range r.Workload.Prepare {
 		if err := d.Run(ctx, c); err != nil {
@@ -408,6 +418,7 @@ func (r *Rehearsal) carryOut(ctx context.Context) {
 		r.results = append(r.results, source.Result(r.handled))
 	}
 	r.endStreams()
+	r.endWatching(ctx)
 	r.gaps = visible(r.d.Gaps())
 }
 

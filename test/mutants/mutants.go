@@ -714,6 +714,12 @@ var mutants = []mutant{
 		"an export in use changes, which CloudFormation refuses"},
 	{"internal/emulate/cloudformation/transaction.go", "} else if is.physical != was.physical && !was.retainReplaced {", "} else if is.physical != was.physical {", "TestReplacedAndRetained",
 		"a replaced resource that is retained is deleted"},
+	{"internal/emulate/cloudformation/transaction.go", "old.attrs = with(maps.Clone(old.attrs), attrs)", "_ = attrs", "internal/emulate.TestEvents",
+		"after a rollback, a function reads a stream that is gone"},
+	{"internal/emulate/cloudformation/eventsource.go", "visible < timeout", "visible < 0", "internal/emulate.TestEvents",
+		"a queue shows a message again while a function still has it, and only AWS refuses that"},
+	{"internal/emulate/cloudformation/messaging.go", "dead != \"\" && strings.HasSuffix(dead, \".fifo\") != fifo {", "false {", "internal/emulate.TestEvents",
+		"a FIFO topic has a standard dead-letter queue, and only AWS refuses that"},
 	{"internal/cdk/validation.go", "!(config.Settings{Env: env}).Production()", "(config.Settings{Env: env}).Name(\"\") == \"\"", "TestSkip",
 		"production's templates are not validated"},
 

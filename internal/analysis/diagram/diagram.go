@@ -29,7 +29,8 @@ type Layer struct {
 
 // Requests draws the way of a request: the client, CloudFront and API Gateway, the listeners with their rules in order, the
 // target groups, the services with their tasks and sidecars, their instances or Fargate, whom they call, the
-// repositories or names of the images, the file systems, and the tables and databases.
+// repositories or names of the images, the file systems, the tables and databases, and the topics and queues with the functions that
+// they invoke.
 //
 // Of one layer or more it draws everything, and says where they differ. The error is that of
 // [rules.Build], or names a service that cannot be drawn.
@@ -131,6 +132,7 @@ const client = "client"
 
 // read adds what an assembly has.
 func (d *drawing) read(a *assembly.Assembly) error {
+	a.Locate("ACCOUNT", "REGION") // names are in ARNs, whose ends alone are read
 	m := model.Read(a)
 	d.models = append(d.models, m)
 	table, err := rules.Build(m)
@@ -182,6 +184,7 @@ func (d *drawing) read(a *assembly.Assembly) error {
 			d.stores(m, s)
 		}
 	}
+	d.messages(m)
 	d.calls(m, table)
 	return nil
 }

@@ -43,6 +43,7 @@ var queryVersions = map[string]string{
 	"iam":                  "2010-05-08",
 	"monitoring":           "2010-08-01",
 	"rds":                  "2014-10-31",
+	"sns":                  "2010-03-31",
 }
 
 // Targets of the APIs that speak JSON.
@@ -51,9 +52,11 @@ var jsonTargets = map[string]string{
 	"dynamodb":                "DynamoDB_20120810.",
 	"ecr":                     "AmazonEC2ContainerRegistry_V20150921.",
 	"ecs":                     "AmazonEC2ContainerServiceV20141113.",
+	"kms":                     "TrentService.",
 	"logs":                    "Logs_20140328.",
 	"secretsmanager":          "secretsmanager.",
 	"servicediscovery":        "Route53AutoNaming_v20170314.",
+	"sqs":                     "AmazonSQS.",
 	"ssm":                     "AmazonSSM.",
 	"wafv2":                   "AWSWAF_20190729.",
 }
@@ -92,7 +95,7 @@ func flatten(form url.Values, key string, v any, service string) {
 	case []any:
 		member := ".member."
 		switch {
-		case service == "ec2":
+		case service == "ec2", strings.HasSuffix(key, ".entry"):
 			member = "."
 		case service == "rds" && rdsElements[key] != "":
 			member = "." + rdsElements[key] + "."
@@ -159,7 +162,7 @@ type node struct {
 func parse(b []byte) (*node, error) {
 	var n node
 	switch body := strings.TrimSpace(string(b)); {
-	case body == "":
+	case body == "", body == "null": // so moto answers for KMS
 		return &n, nil
 	case body[0] == '{':
 		var v tree

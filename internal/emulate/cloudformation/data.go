@@ -7,12 +7,13 @@ var data = map[string]*handler{
 	"AWS::DynamoDB::GlobalTable": {
 		name: "TableName",
 		create: func(c *call, p props) string {
-			params := with(pick(p, "AttributeDefinitions", "KeySchema", "BillingMode", "SSESpecification", "StreamSpecification"), props{"TableName": c.id, "Tags": replica(c, p)["Tags"]})
+			params := with(pick(p, "AttributeDefinitions", "KeySchema", "BillingMode", "SSESpecification"), props{"TableName": c.id, "Tags": replica(c, p)["Tags"]})
 			n := c.do("dynamodb", "CreateTable", params)
-			c.attrs = props{"Arn": n.first("TableArn"), "TableId": n.first("TableId"), "StreamArn": n.first("LatestStreamArn")}
+			c.attrs = props{"Arn": n.first("TableArn"), "TableId": n.first("TableId")}
 			return c.id
 		},
 		configure: func(c *call, old, p props) {
+			stream(c, old, p)
 			own := replica(c, p)
 			c.do("dynamodb", "UpdateTable", props{"TableName": c.id, "DeletionProtectionEnabled": truth(own["DeletionProtectionEnabled"])})
 			if v, ok := p["TimeToLiveSpecification"]; ok && differ(old, p, "TimeToLiveSpecification") {
@@ -116,6 +117,24 @@ var data = map[string]*handler{
 // clusterSettings are properties of a cluster that change in place.
 var clusterSettings = []string{"BackupRetentionPeriod", "CopyTagsToSnapshot", "DBClusterParameterGroupName", "DeletionProtection", "EnableCloudwatchLogsExports",
 	"EnableHttpEndpoint", "EnableIAMDatabaseAuthentication", "EngineVersion", "ManageMasterUserPassword", "Port", "ServerlessV2ScalingConfiguration", "VpcSecurityGroupIds"}
+
+// stream switches the stream of a table on or off. A stream that is switched on again, or shows something else, is a new one
+// with another ARN.
+// https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Streams.html#Streams.Enabling
+func stream(c *call, old, p props) {
+	const property = "StreamSpecification"
+	if !differ(old, p, property) {
+		return
+	}
+	if old[property] != nil {
+		c.do("dynamodb", "UpdateTable", props{"TableName": c.id, property: props{"StreamEnabled": false}})
+		c.attrs["StreamArn"] = nil
+	}
+	if view := section(p, property); view != nil {
+		n := c.do("dynamodb", "UpdateTable", props{"TableName": c.id, property: with(pick(view, "StreamViewType"), props{"StreamEnabled": true})})
+		c.attrs["StreamArn"] = n.first("LatestStreamArn")
+	}
+}
 
 // replica is the replica of a global table in the engine's region.
 func replica(c *call, p props) props {

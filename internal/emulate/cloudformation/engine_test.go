@@ -201,7 +201,7 @@ func TestFunctions(t *testing.T) {
 		"Resources": {
 			"P": {"Type": "AWS::SSM::Parameter", "Properties": {"Name": "/p", "Type": "String", "Value": "v"}},
 			"C": {"Type": "Custom::Thing", "Properties": {"ServiceToken": {"Fn::GetAtt": ["F", "Arn"]}}},
-			"F": {"Type": "AWS::Lambda::EventSourceMapping", "Properties": {}},
+			"F": {"Type": "AWS::Lambda::EventInvokeConfig", "Properties": {}},
 			"N": {"Type": "AWS::SSM::Parameter", "Condition": "No", "Properties": {"Name": "/n", "Type": "String", "Value": "v"}}},
 		"Outputs": ` + encode(outputs) + `}`
 	f.want("dev-Test", template, "CREATE_COMPLETE", "Given", "given")
@@ -220,7 +220,7 @@ func TestFunctions(t *testing.T) {
 	if _, ok := f.store.values["/n"]; ok {
 		t.Error("a resource whose condition is false was created")
 	}
-	if got := f.e.Recorded(); !slices.Equal(got, []string{"AWS::Lambda::EventSourceMapping", "Custom::Thing"}) {
+	if got := f.e.Recorded(); !slices.Equal(got, []string{"AWS::Lambda::EventInvokeConfig", "Custom::Thing"}) {
 		t.Errorf("recorded %q", got)
 	}
 	if _, failed := f.call("DeleteStack", "StackName", "dev-Base"); failed != "" {

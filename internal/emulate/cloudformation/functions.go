@@ -264,7 +264,7 @@ func (s *scope) attribute(logical, attr string) tree {
 		}
 		return s.fail("Template error: instance of Fn::GetAtt references undefined resource %s", logical)
 	}
-	if v, ok := r.attrs[attr]; ok {
+	if v := r.attrs[attr]; v != nil {
 		return v
 	}
 	switch h := handlerOf(r.typ); {

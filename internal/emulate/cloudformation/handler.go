@@ -3,6 +3,7 @@ package cloudformation
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -44,7 +45,7 @@ type handler struct {
 // handlers are the resource types that the engine provisions.
 var handlers = func() map[string]*handler {
 	table := map[string]*handler{}
-	for _, part := range []map[string]*handler{network, buckets, compute, containers, files, contentDelivery, customResources, data, functionTypes, balancing, gateway, naming, scaling, identity, others} {
+	for _, part := range []map[string]*handler{network, buckets, compute, containers, files, contentDelivery, customResources, data, messaging, keys, brokers, functionTypes, eventSources, balancing, gateway, naming, scaling, identity, others} {
 		maps.Copy(table, part)
 	}
 	for _, h := range table {
@@ -147,6 +148,16 @@ func (c *call) rest(service, method, path string, params props) *node {
 	return n
 }
 
+// found tells whether an operation finds what it asks for.
+func (c *call) found(service, action string, params props) bool {
+	if c.err != nil {
+		return false
+	}
+	_, err := c.client.call(c.ctx, service, action, params)
+	c.err = gone(err)
+	return err == nil
+}
+
 // drop runs an operation that takes something away, which may be gone.
 func (c *call) drop(service, action string, params props) {
 	if c.err == nil {
@@ -211,6 +222,17 @@ func pick(p props, names ...string) props {
 	}
 	return out
 }
+
+// withFallback is a property, or another value if the property is not there.
+func withFallback(p props, name string, other any) any {
+	if v, ok := p[name]; ok {
+		return v
+	}
+	return other
+}
+
+// number is a number of a template, which may be a string there.
+func number(v any) json.Number { return json.Number(text(v)) }
 
 // with adds parameters to some.
 func with(params, more props) props {

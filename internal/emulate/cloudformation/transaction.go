@@ -177,7 +177,8 @@ func (t *transaction) provision(next *resource) error {
 	// Undo even an update that fails, for it may have done some of its work.
 	t.undo = append(t.undo, func() error {
 		t.now[next.logical] = old
-		_, err := update(next.props, old.props)
+		attrs, err := update(next.props, old.props)
+		old.attrs = with(maps.Clone(old.attrs), attrs) // what is switched on again may be another one
 		return err
 	})
 	attrs, err := update(old.props, next.props)

@@ -24,12 +24,19 @@ type Service struct {
 	API string
 	// Handler answers requests, one at a time. Required. It has to see to it that an answer fits, see [Fits].
 	Handler http.Handler
+	// Records answers the records of a queue or a stream, by the source that their events name, as in aws:sqs. A function returns
+	// which records failed. Default: such events are refused.
+	Records map[string]Records
 	// Log gets what no request can be told. Required.
 	Log *slog.Logger
 	// Flush sends what is not sent yet, before each answer: after the answer the program is stopped until the next
 	// event. It has at most half of the time that the event has left. Default: nothing.
 	Flush func(context.Context)
 }
+
+// Records takes an event with records, and returns those that failed. If it returns an error, all of them have.
+// https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html#services-sqs-batchfailurereporting
+type Records func(ctx context.Context, event []byte) (failed []string, err error)
 
 const (
 	// A program has 10 s to start
@@ -127,13 +134,48 @@ func (s Service) answer(ctx context.Context, e event) error {
 	}
 	// Without the deadline: what is too late, Lambda refuses.
 	if err != nil {
-		return s.post(ctx, "invocation/"+e.id+"/error", "Runtime.InvalidEvent", failure("Runtime.InvalidEvent", err))
+		kind := "Runtime.InvalidEvent"
+		if source(e.payload) != "" {
+			kind = "Records.Failed"
+		}
+		return s.post(ctx, "invocation/"+e.id+"/error", kind, failure(kind, err))
 	}
 	return s.post(ctx, "invocation/"+e.id+"/response", "", result)
 }
 
-// Answer is the result of the function for an event. The error says that the event is none of a load balancer or an API.
+// source is where the records of an event come from, as in aws:sqs; empty if it has none.
+func source(event []byte) string {
+	if !bytes.Contains(event[:min(len(event), 64)], []byte(`"Records"`)) {
+		return ""
+	}
+	var e struct {
+		Records []struct {
+			Source string `json:"eventSource"`
+		}
+	}
+	if err := json.Unmarshal(event, &e); err != nil || len(e.Records) == 0 {
+		return ""
+	}
+	return e.Records[0].Source
+}
+
+// Answer is the result of the function for an event. The error says that the event is none of a load balancer or an API, or that
+// its records were not taken.
 func (s Service) Answer(ctx context.Context, event []byte) ([]byte, error) {
+	if take := s.Records[source(event)]; take != nil {
+		failed, err := take(ctx, event)
+		if err != nil {
+			return nil, err
+		}
+		type item struct {
+			ID string `json:"itemIdentifier"`
+		}
+		failures := []item{}
+		for _, id := range failed {
+			failures = append(failures, item{id})
+		}
+		return json.Marshal(map[string]any{"batchItemFailures": failures})
+	}
 	asked, err := parse(event)
 	if err != nil {
 		return nil, err

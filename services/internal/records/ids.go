@@ -5,9 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"sync"
+	"time"
 
+	"cutover/services/internal/events"
 	"cutover/services/internal/server"
 	"cutover/services/internal/store"
 )
@@ -71,6 +74,25 @@ func count(next, expected int64) (store.Change, error) {
 	return store.Change{Item: store.Item{Key: counter, Body: body}, Expected: expected}, err
 }
 
+// seedTimeout is how long the seed of a module may take. A database that was paused needs a part of it.
+const seedTimeout = time.Minute
+
+// seedCommand seeds the store, and says how many records it has written.
+func (s *stored) seedCommand(ctx context.Context, document string, stdout io.Writer) error {
+	ctx, cancel := context.WithTimeout(ctx, seedTimeout)
+	defer cancel()
+	n, err := s.seed(ctx, document)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%s cannot be seeded: %w", s.Name, err)
+	case n == 0:
+		fmt.Fprintf(stdout, "%s: nothing to do\n", s.Name)
+	default:
+		fmt.Fprintf(stdout, "%s: %d records written\n", s.Name, n)
+	}
+	return nil
+}
+
 // seed writes the records of the document, in one write, unless the store has given an id already. It returns
 // how many records it wrote.
 func (s *stored) seed(ctx context.Context, document string) (int, error) {
@@ -96,7 +118,11 @@ func (s *stored) seed(ctx context.Context, document string) (int, error) {
 		} else if err != nil {
 			return 0, err
 		}
-		changes = append(changes, s.birth(id, values)...)
+		birth, err := s.told(by{}, events.Created, s.birth(id, values))
+		if err != nil {
+			return 0, err
+		}
+		changes = append(changes, birth...)
 		next = max(next, id+1)
 	}
 	last, err := count(next, 0)

@@ -24,6 +24,9 @@ type Kind struct {
 	HidesID bool
 	// Guarded says that a PUT needs If-Match.
 	Guarded bool
+	// Version is that of the schema of events. Default: 1. A consumer of an older version must be able to read the events of a newer
+	// one, unless the number grows.
+	Version int
 	// Referring are the lists of records that may refer to a record. While they do, it cannot be deleted.
 	Referring []Referring
 }

@@ -3,6 +3,7 @@ package records
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -51,9 +52,16 @@ func (k Kind) In(document string, in store.Store) server.Module {
 		rt.Write(http.MethodPost, path, maxBody, s.answer(s.create))
 		rt.Write(http.MethodPut, record, maxBody, s.answer(s.replace))
 		rt.Write(http.MethodDelete, record, 0, s.answer(s.remove))
-		rt.Seed(k.Name, func(ctx context.Context) (int, error) { return s.seed(ctx, document) })
-		rt.OnComplete(func() error { return s.peers.find(k.others()) })
-		return nil
+		rt.Command("seed", func(ctx context.Context, _ []string, stdout io.Writer) error {
+			return s.seedCommand(ctx, document, stdout)
+		})
+		rt.OnComplete(func() error {
+			if s.relays {
+				return nil // a relay asks no other service
+			}
+			return s.peers.find(k.others())
+		})
+		return s.tells(rt)
 	}
 }
 
@@ -81,7 +89,10 @@ type stored struct {
 	store store.Store
 	peers peers
 	ids   ids
-	lists chan struct{} // has an element for each list that is being read
+	// publishes says that changes are told, and keeps that the history of each record is kept.
+	// relays says that the program is a relay.
+	publishes, keeps, relays bool
+	lists                    chan struct{} // has an element for each list that is being read
 
 	mu      sync.Mutex
 	running map[string]bool // the idempotency keys of requests that are being answered

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"cutover/services/internal/events"
 	"cutover/services/internal/server"
 	"cutover/services/internal/store"
 )
@@ -62,7 +63,10 @@ func (s *stored) create(r *http.Request) (*server.Response, error) {
 		if err != nil {
 			return nil, err
 		}
-		changes := s.birth(id, values)
+		changes, err := s.told(byOf(r), events.Created, s.birth(id, values))
+		if err != nil {
+			return nil, err
+		}
 		if key.ID != "" {
 			body, err := json.Marshal(answered{fingerprint(r), id})
 			if err != nil {
@@ -180,7 +184,15 @@ func (s *stored) change(r *http.Request, id int64, next func(old store.Item) ([]
 		if err != nil {
 			return store.Item{}, err
 		}
-		err = s.store.Write(ctx, append(changes, store.Change{Item: item, Expected: old.Version})...)
+		what := events.Changed
+		if body == nil {
+			what = events.Deleted
+		}
+		changes, err = s.told(byOf(r), what, append(changes, store.Change{Item: item, Expected: old.Version}))
+		if err != nil {
+			return store.Item{}, err
+		}
+		err = s.store.Write(ctx, changes...)
 		if err == nil {
 			return item, nil
 		} else if !conflicts(err) {

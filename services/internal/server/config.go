@@ -40,6 +40,15 @@ const usage = `Usage:
   %[1]s              serve HTTP until SIGTERM
   %[1]s healthcheck  ask the service on this machine's PORT if it is ready: exit code 0 or 1
   %[1]s seed         write the first records to a store that never had any
+  %[1]s COMMAND      do one of the following, if the service's variables say so:
+                       relay      publish what changes in a database, until SIGTERM
+                       consume    take events from the queue, until SIGTERM
+                       work       do the jobs in the queue of work, until SIGTERM
+                       republish  publish every record as it is
+                       rebuild    build what is made of events anew
+                       replay     compare the records with their history
+                       history ID show who changed a record, and when
+                       forget ID  erase what the history says of a deleted record
   %[1]s --version    print what this program was built from
   %[1]s --help       print this text
 

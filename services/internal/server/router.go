@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"slices"
@@ -11,6 +13,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"cutover/services/internal/lambda"
 )
 
 // Module adds the routes of a part of the API to a router. A microservice serves one module, the
@@ -25,12 +29,13 @@ type Handler func(*http.Request) *Response
 // [http.ServeMux]. It matches the path as it was sent: percent-encoded, in upper or lower case,
 // with or without one slash at the end. It answers an unknown path with the original's plain texts.
 type Router struct {
-	routes []*route
-	errs   []error
-	getenv func(string) string
-	seeds  []seed
-	checks []func() error
-	stops  []func() error
+	routes   []*route
+	errs     []error
+	getenv   func(string) string
+	commands []command
+	records  map[string]lambda.Records
+	checks   []func() error
+	stops    []func() error
 	// answeredBy is the value of X-Answered-By in each answer; nil leaves the header out.
 	answeredBy []string
 }
@@ -54,10 +59,12 @@ type write struct {
 	handler Handler
 }
 
-// seed is the first content of a module.
-type seed struct {
-	module string
-	write  func(context.Context) (records int, err error)
+// command is a command of the program, of one of its modules.
+type command struct {
+	name string
+	run  func(ctx context.Context, args []string, stdout io.Writer) error
+	// beside says that the program listens and answers, while the command runs until it is stopped.
+	beside bool
 }
 
 var (
@@ -110,10 +117,31 @@ func (rt *Router) Getenv(name string) string {
 	return rt.getenv(name)
 }
 
-// Seed registers what writes the first records of a module, for the command seed. It returns how many
-// records it has written.
-func (rt *Router) Seed(module string, write func(context.Context) (records int, err error)) {
-	rt.seeds = append(rt.seeds, seed{module, write})
+// Command registers what a module does for a command of the program, as in seed. The modules with the same command run one after
+// the other. What they write is for people.
+func (rt *Router) Command(name string, run func(ctx context.Context, args []string, stdout io.Writer) error) {
+	rt.commands = append(rt.commands, command{name: name, run: run})
+}
+
+// Worker registers what a module does for a command that runs until the program is stopped, as in consume. It is stopped when its
+// context ends. Meanwhile the program answers the health check, and no other request.
+func (rt *Router) Worker(name string, run func(ctx context.Context, log *slog.Logger) error) {
+	rt.commands = append(rt.commands, command{name: name, beside: true, run: func(ctx context.Context, _ []string, _ io.Writer) error {
+		return run(ctx, loggerOf(ctx))
+	}})
+}
+
+// Records registers what takes the records that Lambda has for the function from a source, as in aws:sqs.
+func (rt *Router) Records(source string, take lambda.Records) {
+	if rt.records == nil {
+		rt.records = map[string]lambda.Records{}
+	}
+	rt.records[source] = take
+}
+
+// named are the commands with a name.
+func (rt *Router) named(name string) []command {
+	return slices.DeleteFunc(slices.Clone(rt.commands), func(c command) bool { return c.name != name })
 }
 
 // OnComplete registers what is checked when all modules have added their routes.

@@ -20,6 +20,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -106,17 +107,19 @@ func run(ctx context.Context, name string, args []string, getenv func(string) st
 		return code
 	}
 
-	command := strings.Join(args, " ")
-	switch command {
-	case "", "healthcheck", "seed":
-	case "--version":
+	command := ""
+	if len(args) > 0 {
+		command = args[0]
+	}
+	switch whole := strings.Join(args, " "); {
+	case whole == "--version":
 		fmt.Fprint(stdout, version(name))
 		return exitOK
-	case "--help", "-h":
+	case whole == "--help" || whole == "-h":
 		fmt.Fprintf(stdout, usage, name)
 		return exitOK
-	default:
-		return fail(exitUsage, fmt.Errorf("cannot understand %q: must be nothing (to serve), seed, healthcheck, --version or --help", command))
+	case command != "" && command != "healthcheck" && !slices.Contains(commandNames, command), command == "healthcheck" && len(args) > 1:
+		return fail(exitUsage, fmt.Errorf("cannot understand %q: must be nothing (to serve), %s, healthcheck, --version or --help", whole, strings.Join(commandNames, ", ")))
 	}
 
 	api := ""
@@ -153,11 +156,12 @@ func run(ctx context.Context, name string, args []string, getenv func(string) st
 	if err != nil {
 		return fail(exitFailure, err)
 	}
-	if command == "seed" {
-		if len(router.seeds) == 0 {
-			return fail(exitUsage, errors.New("there is no store to seed: the records are those of the program's file"))
-		}
-		if err := errors.Join(router.seed(ctx, stdout), router.stop()); err != nil {
+	commands := router.named(command)
+	if command != "" && len(commands) == 0 {
+		return fail(exitUsage, fmt.Errorf("there is nothing to %s: %s", command, nothingTo[command]))
+	}
+	if command != "" && !commands[0].beside {
+		if err := errors.Join(runCommands(ctx, commands, args[1:], stdout), router.stop()); err != nil {
 			return fail(exitFailure, err)
 		}
 		return exitOK
@@ -176,11 +180,82 @@ func run(ctx context.Context, name string, args []string, getenv func(string) st
 	if err != nil {
 		return fail(exitFailure, err)
 	}
-	if err := serve(ctx, listener, router, log, telemetry, c.stopTimeout); err != nil {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stopped := router.work(ctx, cancel, commands, log)
+	if len(commands) > 0 {
+		router = workerRouter(router) // a worker answers nobody but the health check
+	}
+	if err := errors.Join(serve(ctx, listener, router, log, telemetry, c.stopTimeout), stopped()); err != nil {
 		log.Error("failed", "error", err.Error())
 		return exitFailure
 	}
 	return exitOK
+}
+
+// commandNames are the commands that modules may have.
+var commandNames = []string{"seed", "relay", "consume", "work", "republish", "rebuild", "replay", "history", "forget"}
+
+// nothingTo says why a command has nothing to do.
+var nothingTo = map[string]string{
+	"seed":      "the records are those of the program's file, and not in a store",
+	"relay":     "no module publishes from a database of PostgreSQL: set its variable PUBLISHES, and TOPIC_ARN",
+	"consume":   "no module consumes events: set the variable QUEUE of one that does",
+	"work":      "no module has a queue of work: set its variable WORK_QUEUE",
+	"republish": "no module publishes: set its variable PUBLISHES",
+	"rebuild":   "no module is made of events",
+	"replay":    "no module has a history: set its variable HISTORY",
+	"history":   "no module has a history: set its variable HISTORY",
+	"forget":    "no module has a history: set its variable HISTORY",
+}
+
+// runCommands does a command of all modules that have it.
+func runCommands(ctx context.Context, commands []command, args []string, stdout io.Writer) error {
+	for _, c := range commands {
+		if err := c.run(ctx, args, stdout); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// work starts commands that run beside the server. What it returns waits for their end, and closes what the modules have open.
+func (rt *Router) work(ctx context.Context, cancel func(), commands []command, log *logger) (wait func() error) {
+	if len(commands) == 0 {
+		return func() error { return nil }
+	}
+	errs := make(chan error, len(commands))
+	ctx = context.WithValue(ctx, logKey{}, log.Logger)
+	for _, c := range commands {
+		go func() {
+			err := c.run(ctx, nil, io.Discard)
+			if err != nil {
+				cancel() // a program that does nothing is started anew
+			}
+			errs <- err
+		}()
+	}
+	return func() error {
+		var all error
+		for range commands {
+			all = errors.Join(all, <-errs)
+		}
+		return errors.Join(all, rt.stop())
+	}
+}
+
+type logKey struct{}
+
+func loggerOf(ctx context.Context) *slog.Logger {
+	log, _ := ctx.Value(logKey{}).(*slog.Logger)
+	return cmp.Or(log, slog.Default())
+}
+
+// workerRouter is the router of a program that does a command: it has the routes of every service alone, and closes nothing.
+func workerRouter(of *Router) *Router {
+	rt, _ := newRouter() // which has no modules, and so no errors
+	rt.answeredBy = of.answeredBy
+	return rt
 }
 
 // runFunction answers the requests that Lambda has, one at a time, until ctx is done.
@@ -193,6 +268,7 @@ func runFunction(ctx context.Context, name, api string, c config, router *Router
 	function := lambda.Service{
 		API: api, Log: log.Logger,
 		Handler: &application{router: router, log: log, telemetry: telemetry, fits: lambda.Fits},
+		Records: router.records,
 	}
 	if telemetry != nil {
 		function.Flush = telemetry.flush
@@ -215,33 +291,19 @@ var answerTooLarge = func() *Response {
 	return p
 }()
 
-// seedTimeout is how long the seed of a module may take. A database that was paused needs a part of it.
-const seedTimeout = time.Minute
-
-// seed writes the first records of the modules that have none yet, and says how many.
-func (rt *Router) seed(ctx context.Context, stdout io.Writer) error {
-	ctx, cancel := context.WithTimeout(ctx, seedTimeout)
-	defer cancel()
-	for _, s := range rt.seeds {
-		switch n, err := s.write(ctx); {
-		case err != nil:
-			return fmt.Errorf("%s cannot be seeded: %w", s.module, err)
-		case n == 0:
-			fmt.Fprintf(stdout, "%s: nothing to do\n", s.module)
-		default:
-			fmt.Fprintf(stdout, "%s: %d records written\n", s.module, n)
-		}
-	}
-	return nil
-}
-
 // Seed writes the first records of modules, as the command seed does. It is for a test with modules of its own.
 func Seed(ctx context.Context, stdout io.Writer, modules ...Module) error {
+	return Run(ctx, stdout, "seed", modules...)
+}
+
+// Run does a command of modules with its arguments, separated by spaces. It is for a test with modules of its own.
+func Run(ctx context.Context, stdout io.Writer, line string, modules ...Module) error {
 	router, err := newRouter(modules...)
 	if err != nil {
 		return err
 	}
-	return errors.Join(router.seed(ctx, stdout), router.stop())
+	words := strings.Fields(line)
+	return errors.Join(runCommands(ctx, router.named(words[0]), words[1:], stdout), router.stop())
 }
 
 // Serve answers the modules' routes on the listener until ctx is done, and logs to stdout. It is

@@ -91,10 +91,16 @@ func (p *process) await(t *testing.T, message string, n int) []map[string]any {
 
 func start(t *testing.T, environment []string, modules ...Module) *process {
 	t.Helper()
+	return startCommand(t, nil, environment, modules...)
+}
+
+// startCommand starts a service with arguments.
+func startCommand(t *testing.T, args, environment []string, modules ...Module) *process {
+	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	p := &process{stop: stop, exit: make(chan int, 1), more: make(chan struct{}, 1)}
 	go func() {
-		p.exit <- run(ctx, "test", nil, env(append(environment, "PORT=0")...), p, io.Discard, modules...)
+		p.exit <- run(ctx, "test", args, env(append(environment, "PORT=0")...), p, io.Discard, modules...)
 	}()
 	t.Cleanup(stop)
 	_, port, err := net.SplitHostPort(p.await(t, "listening", 1)[0]["address"].(string))

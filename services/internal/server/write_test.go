@@ -243,31 +243,77 @@ func TestModules(t *testing.T) {
 	}
 }
 
-// The command seed writes the first records, and says how many.
-func TestSeedCommand(t *testing.T) {
-	module := func(name string, n int, err error) Module {
+// A command is done by all modules that have it, until one fails.
+func TestModuleCommands(t *testing.T) {
+	module := func(name string, err error) Module {
 		return func(rt *Router) error {
-			rt.Seed(name, func(ctx context.Context) (int, error) {
-				if _, ok := ctx.Deadline(); !ok {
-					t.Error("a seed may take forever")
+			rt.Command("seed", func(_ context.Context, args []string, stdout io.Writer) error {
+				if err == nil {
+					fmt.Fprintln(stdout, name, args)
 				}
-				return n, err
+				return err
 			})
 			return nil
 		}
 	}
 	for _, c := range []struct {
+		args           string
 		modules        []Module
 		code           int
 		stdout, stderr string
 	}{
-		{[]Module{module("a", 4, nil), module("b", 0, nil)}, 0, "a: 4 records written\nb: nothing to do\n", ""},
-		{[]Module{module("a", 4, nil), module("b", 1, errors.New("throttled"))}, 1, "a: 4 records written\n", "test: b cannot be seeded: throttled\n"},
-		{[]Module{echo}, 2, "", "test: there is no store to seed: the records are those of the program's file\n"},
+		{"seed", []Module{module("a", nil), module("b", nil)}, 0, "a []\nb []\n", ""},
+		{"seed x y", []Module{module("a", nil)}, 0, "a [x y]\n", ""},
+		{"seed", []Module{module("a", nil), module("b", errors.New("throttled")), module("c", nil)}, 1, "a []\n", "test: throttled\n"},
+		{"seed", []Module{echo}, 2, "", "test: there is nothing to seed: the records are those of the program's file, and not in a store\n"},
+		{"relay", []Module{echo}, 2, "", "test: there is nothing to relay: no module publishes from a database of PostgreSQL: set its variable PUBLISHES, and TOPIC_ARN\n"},
+		{"sow", []Module{module("a", nil)}, 2, "", "test: cannot understand \"sow\": must be nothing (to serve), seed, relay, consume, work, republish, rebuild, replay, history, forget, healthcheck, --version or --help\n"},
 	} {
 		var stdout, stderr strings.Builder
-		if code := run(t.Context(), "test", []string{"seed"}, none, &stdout, &stderr, c.modules...); code != c.code || stdout.String() != c.stdout || stderr.String() != c.stderr {
-			t.Errorf("seed: %d, %s, %s, want %v", code, stdout.String(), stderr.String(), c)
+		if code := run(t.Context(), "test", strings.Fields(c.args), none, &stdout, &stderr, c.modules...); code != c.code || stdout.String() != c.stdout || stderr.String() != c.stderr {
+			t.Errorf("%s: %d, %s, %s, want %v", c.args, code, stdout.String(), stderr.String(), c)
 		}
+	}
+}
+
+// A worker runs until the program is stopped, and answers the health check alone. It ends the program if it fails.
+func TestWorkers(t *testing.T) {
+	for name, fails := range map[string]bool{"stopped": false, "fails": true} {
+		t.Run(name, func(t *testing.T) {
+			started, fail := make(chan bool), make(chan bool)
+			p := startCommand(t, []string{"consume"}, nil, func(rt *Router) error {
+				rt.Get("/api/feed", func(*http.Request) *Response { return NoContent })
+				rt.Worker("consume", func(ctx context.Context, log *slog.Logger) error {
+					log.Info("consuming")
+					close(started)
+					select {
+					case <-ctx.Done():
+						return nil
+					case <-fail:
+						return errors.New("the queue is gone")
+					}
+				})
+				return nil
+			})
+			<-started
+			for path, want := range map[string]int{"/": 200, "/api/feed": 404} {
+				response, err := http.Get("http://" + p.address + path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				_ = response.Body.Close()
+				if response.StatusCode != want {
+					t.Errorf("%s: %d", path, response.StatusCode)
+				}
+			}
+			if fails {
+				close(fail)
+			} else {
+				p.stop()
+			}
+			if code := p.exited(t); code != map[bool]int{false: 0, true: 1}[fails] || len(p.logged("consuming")) != 1 {
+				t.Error(code, p.lines)
+			}
+		})
 	}
 }

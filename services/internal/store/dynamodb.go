@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
@@ -20,10 +19,13 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/smithy-go"
+
+	"cutover/services/internal/account"
 )
 
 // dynamoDB keeps items in a table of Amazon DynamoDB. The table's key is pk, the list, and sk, the id. An item
-// also has ver, seq, place, and if it has them body and ttl, the second at which DynamoDB may delete the item.
+// also has ver, seq, place, and if it has them body, event, and ttl, the second at which DynamoDB may delete the item.
+// The table's stream has the event with the body.
 //
 // All reads are strongly consistent. A write of one change is a conditional PutItem or DeleteItem, a write of
 // several is TransactWriteItems, which costs twice as much.
@@ -49,7 +51,7 @@ func newDynamoDB(table string, getenv func(string) string, transport http.RoundT
 	if !regexp.MustCompile(`^[A-Za-z0-9_.-]{3,255}$`).MatchString(table) {
 		return nil, fmt.Errorf("%q is no name of a table: take 3 to 255 of a-z, A-Z, 0-9, _, - and .", table)
 	}
-	account, err := accountOf(getenv)
+	signer, err := account.Of(getenv)
 	if err != nil {
 		return nil, err
 	}
@@ -57,22 +59,18 @@ func newDynamoDB(table string, getenv func(string) string, transport http.RoundT
 	if err != nil {
 		return nil, err
 	}
-	embedRoots()
+	account.EmbedRoots()
 	client := &http.Client{Transport: transport}
 	options := dynamodb.Options{
-		Region:      account.region,
-		Credentials: account,
+		Region:      signer.Region,
+		Credentials: signer,
 		HTTPClient:  client,
 		Retryer:     aws.NopRetryer{}, // the methods know which errors leave a write undone
 		// The endpoint of the region, which the gateway endpoint of a VPC and the resolver of the VPC know.
 		AccountIDEndpointMode: aws.AccountIDEndpointModeDisabled,
 	}
-	if endpoint := getenv("AWS_ENDPOINT_URL_DYNAMODB"); endpoint != "" {
-		u, err := url.Parse(endpoint)
-		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-			return nil, fmt.Errorf("AWS_ENDPOINT_URL_DYNAMODB is %q: give a URL such as http://localhost:8000", endpoint)
-		}
-		options.BaseEndpoint = &endpoint
+	if options.BaseEndpoint, err = account.Endpoint(getenv, "AWS_ENDPOINT_URL_DYNAMODB"); err != nil {
+		return nil, err
 	}
 	return &dynamoDB{dynamodb.New(options), table, client, patience}, nil
 }
@@ -317,6 +315,9 @@ func (i Item) attributes() map[string]types.AttributeValue {
 	if i.Body != nil {
 		attributes["body"] = &types.AttributeValueMemberB{Value: i.Body}
 	}
+	if i.Event != nil {
+		attributes["event"] = &types.AttributeValueMemberB{Value: i.Event}
+	}
 	if !i.Expires.IsZero() {
 		attributes["ttl"] = number(i.Expires.Unix())
 	}
@@ -350,7 +351,9 @@ func itemOf(attributes map[string]types.AttributeValue) (item Item, err error) {
 				item.Place = Place(value.Value)
 			}
 		case *types.AttributeValueMemberB:
-			item.Body = value.Value
+			if name == "body" { // what the last change told is nobody's business here
+				item.Body = value.Value
+			}
 		}
 	}
 	return item, nil

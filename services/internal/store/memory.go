@@ -14,6 +14,8 @@ import (
 type Memory struct {
 	mu    sync.Mutex
 	items map[Key]Item
+	told  int64 // the number of the last entry
+	out   []Entry
 }
 
 // NewMemory returns a store without items.
@@ -66,9 +68,36 @@ func (m *Memory) Write(ctx context.Context, changes ...Change) error {
 			delete(m.items, c.Key)
 			continue
 		}
-		m.items[c.Key] = c.written()
+		item := c.written()
+		if item.Event != nil {
+			m.told++
+			m.out = append(m.out, Entry{item, m.told})
+		}
+		item.Event = nil
+		m.items[c.Key] = item
 	}
 	return nil
+}
+
+// Pending implements [Outbox].
+func (m *Memory) Pending(ctx context.Context, after int64, limit int) ([]Entry, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var some []Entry
+	for _, e := range m.out {
+		if e.Number > after && len(some) < limit {
+			some = append(some, e)
+		}
+	}
+	return some, ctx.Err()
+}
+
+// Told implements [Outbox].
+func (m *Memory) Told(ctx context.Context, numbers ...int64) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.out = slices.DeleteFunc(m.out, func(e Entry) bool { return slices.Contains(numbers, e.Number) })
+	return ctx.Err()
 }
 
 // Close implements [Store].

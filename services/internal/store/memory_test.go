@@ -10,4 +10,5 @@ import (
 func TestMemory(t *testing.T) {
 	s := store.NewMemory()
 	storetest.Test(t, func(*testing.T) store.Store { return s })
+	storetest.TestOutbox(t, store.NewMemory())
 }

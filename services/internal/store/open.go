@@ -10,8 +10,7 @@ import (
 // reaches nobody, so that a paused database stops no service from starting. The error names the variable that
 // is wrong.
 func Open(module string, getenv func(string) string) (Store, error) {
-	prefix := strings.ToUpper(strings.ReplaceAll(module, "-", "_"))
-	tableVariable, urlVariable := prefix+"_TABLE", prefix+"_DATABASE_URL"
+	tableVariable, urlVariable := variable(module, "TABLE"), variable(module, "DATABASE_URL")
 	table, url := getenv(tableVariable), getenv(urlVariable)
 	switch {
 	case table != "" && url != "":
@@ -30,4 +29,9 @@ func Open(module string, getenv func(string) string) (Store, error) {
 		return s, nil
 	}
 	return nil, nil
+}
+
+// variable is a variable about a module.
+func variable(module, what string) string {
+	return strings.ToUpper(strings.ReplaceAll(module, "-", "_")) + "_" + what
 }

@@ -19,6 +19,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"cutover/services/internal/account"
 )
 
 // schema are the statements that make the store's table. A change of the schema is a statement at the end that
@@ -31,6 +33,16 @@ var schema = []string{
 		primary key (list, id))`,
 	`create index if not exists items_expires on items (expires) where expires is not null`,
 }
+
+// outboxSchema are the statements that make the table of the changes that are to be told.
+var outboxSchema = []string{
+	`create table if not exists outbox (
+		number bigint generated always as identity primary key,
+		list text not null, id text not null, ver bigint not null, seq bigint not null, body bytea, event bytea not null)`,
+}
+
+// outboxDone is for the outbox what schemaDone is for the items.
+const outboxDone = "select to_regclass('outbox') is not null"
 
 // schemaDone says whether the last statement of the schema is done. Another start takes no lock then, for which
 // all writers would have to wait.
@@ -50,6 +62,7 @@ type postgreSQL struct {
 	patience
 	schema sync.Mutex
 	ready  bool         // the schema is there
+	tells  bool         // there is an outbox
 	purged atomic.Int64 // the second of the last removal of expired items
 }
 
@@ -102,22 +115,22 @@ func newPostgreSQL(module, address string, getenv func(string) string) (*postgre
 	if embedded {
 		to.TLSConfig.RootCAs = rdsRoots()
 	}
-	p := &postgreSQL{patience: patience}
+	p := &postgreSQL{patience: patience, tells: getenv(variable(module, "PUBLISHES")) == "on"}
 	config.AfterConnect = p.prepare
 	if _, ok := u.User.Password(); !ok {
 		if !verified || len(to.Fallbacks) > 0 {
 			return nil, errors.New("without a password, the URL must have one host and sslmode=verify-full: a token goes to no server that could be another")
 		}
-		account, err := accountOf(getenv)
+		signer, err := account.Of(getenv)
 		if err != nil {
 			return nil, err
 		}
-		if embedded && !hasRoots(account.region) {
-			return nil, fmt.Errorf("the certificates of Amazon RDS in %s are not in this program: set PGSSLROOTCERT to a file that has them", account.region)
+		if embedded && !hasRoots(signer.Region) {
+			return nil, fmt.Errorf("the certificates of Amazon RDS in %s are not in this program: set PGSSLROOTCERT to a file that has them", signer.Region)
 		}
 		config.BeforeConnect = func(ctx context.Context, to *pgx.ConnConfig) (err error) {
 			endpoint := net.JoinHostPort(to.Host, strconv.Itoa(int(to.Port)))
-			to.Password, err = auth.BuildAuthToken(ctx, endpoint, account.region, to.User, account)
+			to.Password, err = auth.BuildAuthToken(ctx, endpoint, signer.Region, to.User, signer)
 			return err
 		}
 	}
@@ -144,14 +157,20 @@ func (p *postgreSQL) prepare(ctx context.Context, conn *pgx.Conn) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 4*time.Duration(p.patience)) // others wait for it
 	defer cancel()
-	if err := conn.QueryRow(ctx, schemaDone).Scan(&p.ready); err != nil || p.ready {
+	statements := schema
+	done := schemaDone
+	if p.tells {
+		statements = slices.Concat(schema, outboxSchema)
+		done += " and (" + outboxDone + ")"
+	}
+	if err := conn.QueryRow(ctx, done).Scan(&p.ready); err != nil || p.ready {
 		return err
 	}
 	err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, "select pg_advisory_xact_lock($1)", schemaLock); err != nil {
 			return err
 		}
-		for _, statement := range schema {
+		for _, statement := range statements {
 			if _, err := tx.Exec(ctx, statement); err != nil {
 				return err
 			}
@@ -239,15 +258,24 @@ func (p *postgreSQL) Write(ctx context.Context, changes ...Change) error {
 
 // write does changes, which are in the order of their keys. A single statement is a transaction by itself.
 func write(ctx context.Context, conn *pgxpool.Conn, changes []Change) error {
-	batch, several := &pgx.Batch{}, len(changes) > 1
+	batch := &pgx.Batch{}
+	several := len(changes) > 1 || changes[0].Event != nil
 	if several {
 		batch.Queue("begin")
 	}
+	told := 0
 	for _, c := range changes {
 		statement, arguments := c.statement()
 		batch.Queue(statement, arguments...)
 	}
-	conflict, err := send(ctx, conn, batch, changes)
+	for _, c := range changes { // a change of the key that came first has told already, for this one has waited for it
+		if c.Event != nil && !c.Remove {
+			item := c.written()
+			batch.Queue("insert into outbox (list, id, ver, seq, body, event) values ($1, $2, $3, $4, $5, $6)", item.List, item.ID, item.Version, item.Seq, item.Body, item.Event)
+			told++
+		}
+	}
+	conflict, err := send(ctx, conn, batch, changes, told)
 	switch {
 	case err != nil && (several || pgconn.SafeToRetry(err) || rolledBack(err)):
 		return notDone(err)
@@ -271,9 +299,9 @@ func write(ctx context.Context, conn *pgxpool.Conn, changes []Change) error {
 }
 
 // send sends the statements in one go. The conflict is that of the first change that changed nothing.
-func send(ctx context.Context, conn *pgxpool.Conn, batch *pgx.Batch, changes []Change) (conflict error, err error) {
+func send(ctx context.Context, conn *pgxpool.Conn, batch *pgx.Batch, changes []Change, told int) (conflict error, err error) {
 	results := conn.SendBatch(ctx, batch)
-	for range batch.Len() - len(changes) {
+	for range batch.Len() - len(changes) - told {
 		_, _ = results.Exec() // an error comes with each of the rest, too
 	}
 	for _, c := range changes {
@@ -285,7 +313,41 @@ func send(ctx context.Context, conn *pgxpool.Conn, batch *pgx.Batch, changes []C
 			conflict = &Conflict{c.Key}
 		}
 	}
+	for range told {
+		if _, err := results.Exec(); err != nil {
+			return nil, errors.Join(err, results.Close())
+		}
+	}
 	return conflict, results.Close()
+}
+
+// Pending implements [Outbox].
+func (p *postgreSQL) Pending(ctx context.Context, after int64, limit int) (entries []Entry, err error) {
+	err = p.connected(ctx, func(ctx context.Context, conn *pgxpool.Conn) error {
+		rows, err := conn.Query(ctx, "select number, list, id, ver, seq, body, event from outbox where number > $1 order by number limit $2", after, limit)
+		if err != nil {
+			return notDone(err)
+		}
+		entries, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (e Entry, err error) {
+			err = row.Scan(&e.Number, &e.List, &e.ID, &e.Version, &e.Seq, &e.Body, &e.Event)
+			return e, err
+		})
+		if err != nil {
+			return notDone(err)
+		}
+		return nil
+	})
+	return entries, err
+}
+
+// Told implements [Outbox].
+func (p *postgreSQL) Told(ctx context.Context, numbers ...int64) error {
+	return p.connected(ctx, func(ctx context.Context, conn *pgxpool.Conn) error {
+		if _, err := conn.Exec(ctx, "delete from outbox where number = any($1)", numbers); err != nil {
+			return notDone(err)
+		}
+		return nil
+	})
 }
 
 // statement does a change if the item has the expected version.

@@ -15,6 +15,15 @@ func TestPostgreSQL(t *testing.T) {
 		storetest.Test(t, func(t *testing.T) store.Store { return storetest.Open(t, "users", getenv) })
 	})
 	own := getenv("OWN_DATABASE_URL")
+	t.Run("outbox", func(t *testing.T) {
+		publishes := func(name string) string {
+			if name == "USERS_PUBLISHES" {
+				return "on"
+			}
+			return getenv(name)
+		}
+		storetest.TestOutbox(t, storetest.Open(t, "users", publishes))
+	})
 	t.Run("schema", func(t *testing.T) { store.TestSchema(t, own) })
 	t.Run("lost answers", func(t *testing.T) { store.TestLostAnswers(t, own) })
 	t.Run("purge", func(t *testing.T) { store.TestPurge(t, own) })

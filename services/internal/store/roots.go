@@ -6,8 +6,6 @@ import (
 	_ "embed"
 	"encoding/pem"
 	"sync"
-
-	"golang.org/x/crypto/x509roots/fallback/bundle"
 )
 
 // rds has the certificates of the authorities that sign those of Amazon RDS, of all regions. A test says where
@@ -36,21 +34,3 @@ func hasRoots(region string) bool {
 		}
 	}
 }
-
-// embedRoots lets the program trust the public authorities if its image has no certificates, as an image from
-// scratch has none. It takes milliseconds, so that only a service with a table calls it.
-var embedRoots = sync.OnceFunc(func() {
-	roots := x509.NewCertPool()
-	for root := range bundle.Roots() {
-		cert, err := x509.ParseCertificate(root.Certificate)
-		if err != nil {
-			continue
-		}
-		if root.Constraint == nil {
-			roots.AddCert(cert)
-		} else {
-			roots.AddCertWithConstraint(cert, root.Constraint)
-		}
-	}
-	x509.SetFallbackRoots(roots)
-})

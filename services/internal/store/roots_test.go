@@ -4,7 +4,6 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -72,27 +71,5 @@ func TestRDSRoots(t *testing.T) {
 		if err := os.WriteFile("rds.pem", []byte(written.String()), 0o600); err != nil {
 			t.Error(err)
 		}
-	}
-}
-
-// An image from scratch trusts the public authorities. The test calls itself without the system's.
-func TestEmbeddedRoots(t *testing.T) {
-	if os.Getenv("SSL_CERT_FILE") == os.DevNull {
-		before, err := x509.SystemCertPool()
-		if err != nil || len(before.Subjects()) > 0 { //nolint:staticcheck // the pool is empty
-			t.Fatal(err)
-		}
-		embedRoots()
-		embedRoots()
-		after, err := x509.SystemCertPool()
-		if err != nil || len(after.Subjects()) < 100 { //nolint:staticcheck // the pool is the embedded one
-			t.Fatal(err)
-		}
-		return
-	}
-	cmd := exec.Command(os.Args[0], "-test.run=^TestEmbeddedRoots$")
-	cmd.Env = append(os.Environ(), "SSL_CERT_FILE="+os.DevNull, "SSL_CERT_DIR="+t.TempDir())
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Errorf("%v\n%s", err, out)
 	}
 }

@@ -108,6 +108,9 @@ type Item struct {
 	Place Place
 	// Body is the content. A record that was deleted has none, and its item remains for a while.
 	Body []byte
+	// Event is what the change of the item tells others, besides the body. A store that gives one on keeps it with the item, and
+	// tells it once for each write that has one: see [Outbox]. Nil tells nothing.
+	Event []byte
 	// Expires is when the item may be removed, exact to a second. The item may be there for days after, so
 	// that a reader has to look at the time. Zero: never.
 	Expires time.Time
@@ -121,6 +124,26 @@ type Change struct {
 	Expected int64
 	// Remove removes the item and leaves nothing. Only its key matters then.
 	Remove bool
+}
+
+// Entry is a change that is to be told: the item as it was written, with its event.
+type Entry struct {
+	Item
+	// Number is that of the entry. Those of one key are in the order of its changes.
+	Number int64
+}
+
+// Outbox is a store that keeps changes until they are told. They are written with the items, in one transaction: nothing is told
+// that was not done, and nothing is left out.
+//
+// A table of DynamoDB is none: its stream tells the changes of each item in their order
+// (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Streams.html).
+type Outbox interface {
+	// Pending returns the changes after a number that are to be told, at most limit of them, in the order of their numbers. An
+	// entry with a lower number may come later, from a transaction that took longer, but never after one of the same key.
+	Pending(ctx context.Context, after int64, limit int) ([]Entry, error)
+	// Told removes entries.
+	Told(ctx context.Context, numbers ...int64) error
 }
 
 // Conflict is the error of a write if an item has another version than its change expects.

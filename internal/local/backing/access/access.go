@@ -186,6 +186,11 @@ func (a *Access) User() *Signer {
 	return a.user
 }
 
+// UserVariables are what an SDK reads to be the user of this deployment.
+func (a *Access) UserVariables() []model.Variable {
+	return slices.Concat(a.offered(), inRegion(provider.Region), a.User().credentials())
+}
+
 // As returns a signer without credentials, which stands for a role.
 func (a *Access) As(role *model.Role) *Signer {
 	name, _ := role.Resource.Properties["RoleName"].(string)

@@ -1,9 +1,12 @@
-package store
+package account
 
 import (
+	"crypto/x509"
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"os/exec"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -28,7 +31,9 @@ func TestTaskCredentials(t *testing.T) {
 			body := fmt.Sprintf(`{"AccessKeyId":"key%d","SecretAccessKey":"secret","Token":"token","Expiration":%q}`, asked, time.Now().Add(time.Hour).Format(time.RFC3339))
 			return &http.Response{StatusCode: 200, Request: r, Body: io.NopCloser(strings.NewReader(body)), Header: http.Header{}}, nil
 		})
-		a, err := accountOf(env(map[string]string{"AWS_REGION": "eu-central-1", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/v2/credentials/1"}))
+		a, err := Of(func(name string) string {
+			return map[string]string{"AWS_REGION": "eu-central-1", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/v2/credentials/1"}[name]
+		})
 		if err != nil || asked > 0 {
 			t.Fatal(err, asked)
 		}
@@ -44,4 +49,26 @@ func TestTaskCredentials(t *testing.T) {
 			}
 		}
 	})
+}
+
+// An image from scratch trusts the public authorities. The test calls itself without the system's.
+func TestEmbeddedRoots(t *testing.T) {
+	if os.Getenv("SSL_CERT_FILE") == os.DevNull {
+		before, err := x509.SystemCertPool()
+		if err != nil || len(before.Subjects()) > 0 { //nolint:staticcheck // the pool is empty
+			t.Fatal(err)
+		}
+		EmbedRoots()
+		EmbedRoots()
+		after, err := x509.SystemCertPool()
+		if err != nil || len(after.Subjects()) < 100 { //nolint:staticcheck // the pool is the embedded one
+			t.Fatal(err)
+		}
+		return
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^TestEmbeddedRoots$")
+	cmd.Env = append(os.Environ(), "SSL_CERT_FILE="+os.DevNull, "SSL_CERT_DIR="+t.TempDir())
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
 }

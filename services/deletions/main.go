@@ -1,0 +1,4 @@
+// Deletions is a placeholder.
+package main
+
+func main() {}

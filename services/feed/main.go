@@ -1,0 +1,4 @@
+// Feed is a placeholder.
+package main
+
+func main() {}

@@ -1,0 +1,189 @@
+// Package relay publishes the changes of a store on a topic of SNS: those in the outbox of a database, or in the records of a
+// table's stream, which Lambda brings.
+//
+// A change leaves the outbox only when SNS has taken it, and a key's changes are published one after the other. So a relay may end
+// anywhere: the next one begins with what may have been published already. A FIFO topic takes it once within 5 minutes, and
+// consumers drop what they have seen. Several relays at once do no harm, for none of them publishes a change before one of the same
+// key that is older.
+package relay
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"strings"
+	"time"
+
+	"cutover/services/internal/events"
+	"cutover/services/internal/store"
+)
+
+// Publisher publishes an event. It returns when the topic has it.
+type Publisher interface {
+	Publish(ctx context.Context, e events.Event) error
+}
+
+// Relay publishes the changes of a kind of records.
+type Relay struct {
+	// Event is the event of a change. Required.
+	Event func(store.Item) (events.Event, error)
+	// To publishes. Required.
+	To Publisher
+	// Log gets what could not be published. Required.
+	Log *slog.Logger
+}
+
+const (
+	// batch is how many changes of an outbox are read at once.
+	batch = 100
+	// The pauses before the outbox is read again: if it was empty, and if something failed. The latter doubles up to the last.
+	pause, firstRetry, lastRetry = 200 * time.Millisecond, 500 * time.Millisecond, 10 * time.Second
+)
+
+// Poll publishes what is in the outbox until the context ends.
+func (r Relay) Poll(ctx context.Context, from store.Outbox) error {
+	retry := firstRetry
+	for {
+		n, err := r.Once(ctx, from)
+		wait := pause
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			r.Log.Warn("changes were not published", "error", err.Error())
+			wait, retry = retry, min(2*retry, lastRetry)
+		case n == batch:
+			continue
+		default:
+			retry = firstRetry
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(wait):
+		}
+	}
+}
+
+// Once publishes the first changes in the outbox, and removes those that it has published. It returns how many those were. After a
+// change that is not taken, those of the same key wait, and others go on.
+func (r Relay) Once(ctx context.Context, from store.Outbox) (int, error) {
+	entries, err := from.Pending(ctx, 0, batch)
+	if err != nil || len(entries) == 0 {
+		return 0, err
+	}
+	var told []int64
+	var errs []error
+	waiting := map[store.Key]bool{}
+	for _, e := range entries {
+		if waiting[e.Key] {
+			continue
+		}
+		if err := r.publish(ctx, e.Item); err != nil {
+			errs, waiting[e.Key] = append(errs, err), true
+			continue
+		}
+		told = append(told, e.Number)
+	}
+	if len(told) > 0 {
+		if err := from.Told(ctx, told...); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	r.lag(entries)
+	return len(told), errors.Join(errs...)
+}
+
+// lag writes how old the oldest change in the outbox is.
+func (r Relay) lag(entries []store.Entry) {
+	if e, err := r.Event(entries[0].Item); err == nil {
+		r.Log.Debug("published", "changes", len(entries), "oldest", time.Since(e.Time).String())
+	}
+}
+
+func (r Relay) publish(ctx context.Context, item store.Item) error {
+	e, err := r.Event(item)
+	if err != nil {
+		return err
+	}
+	if err := r.To.Publish(ctx, e); err != nil {
+		return fmt.Errorf("%s: %w", e.ID, err)
+	}
+	return nil
+}
+
+// Stream publishes the records of a table's stream, in their order
+// (https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html). It returns the sequence number of the first record that was not
+// published: Lambda tries again from there.
+func (r Relay) Stream(ctx context.Context, event []byte) (failed []string, err error) {
+	var in struct {
+		Records []struct {
+			DynamoDB struct {
+				SequenceNumber string
+				NewImage       map[string]attribute
+			} `json:"dynamodb"`
+		}
+	}
+	if err := json.Unmarshal(event, &in); err != nil {
+		return nil, fmt.Errorf("the event is none of a table's stream: %w", err)
+	}
+	for _, record := range in.Records {
+		item, err := itemOf(record.DynamoDB.NewImage)
+		if err == nil && item.Event != nil {
+			err = r.publish(ctx, item)
+		}
+		if err != nil {
+			r.Log.Warn("a change was not published", "error", err.Error())
+			return []string{record.DynamoDB.SequenceNumber}, nil
+		}
+	}
+	return nil, nil
+}
+
+// attribute is a value in a record of a stream.
+type attribute struct {
+	S, N, B *string
+}
+
+// itemOf is the item in a record. One that is removed has no image, and no event.
+func itemOf(image map[string]attribute) (item store.Item, err error) {
+	number := func(name string) int64 {
+		a := image[name]
+		if a.N == nil {
+			return 0
+		}
+		n, wrong := strconv.ParseInt(*a.N, 10, 64)
+		err = errors.Join(err, wrong)
+		return n
+	}
+	bytes := func(name string) []byte {
+		a := image[name]
+		if a.B == nil {
+			return nil
+		}
+		b, wrong := base64.StdEncoding.DecodeString(*a.B)
+		err = errors.Join(err, wrong)
+		return b
+	}
+	text := func(name string) string {
+		if a := image[name]; a.S != nil {
+			return *a.S
+		}
+		return ""
+	}
+	item = store.Item{Key: store.Key{List: text("pk"), ID: text("sk")}, Version: number("ver"), Seq: number("seq"), Body: bytes("body"), Event: bytes("event")}
+	if err != nil {
+		return item, fmt.Errorf("the record of %v cannot be read: %w", item.Key, err)
+	}
+	return item, nil
+}
+
+// group is the message group of an event: its key, so that the events of a key keep their order.
+func group(e events.Event) string { return e.Subject }
+
+// deduplication is the same for each attempt to publish an event.
+func deduplication(e events.Event) string { return strings.ReplaceAll(e.ID, "/", ":") }
