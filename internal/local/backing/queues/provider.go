@@ -41,10 +41,10 @@ type Provider struct {
 
 	mu       sync.Mutex
 	deployed map[string]*resource // queues and topics, by service and name
-	model    *model.Model                  // of the last update, for faults
-	found    *programs.Found               // nil before a plan needs it
-	program  *programs.Program             // nil before it was started, and with an endpoint of the user
-	listener net.Listener                  // of the proxy
+	model    *model.Model         // of the last update, for faults
+	found    *programs.Found      // nil before a plan needs it
+	program  *programs.Program    // nil before it was started, and with an endpoint of the user
+	listener net.Listener         // of the proxy
 	stopped  bool
 }
 
