@@ -22,6 +22,7 @@ import (
 	"cutover/internal/local"
 	"cutover/internal/local/alb"
 	"cutover/internal/local/ecs"
+	"cutover/internal/model"
 	"cutover/internal/plain"
 	"cutover/internal/rehearsal"
 	"cutover/internal/step"
@@ -593,10 +594,11 @@ func connections(l alb.ListenerStatus) (address string, ok bool) {
 func example(l alb.ListenerStatus) string {
 	best := "/"
 	for _, rule := range l.Rules {
-		if len(rule.Conditions) != 1 {
+		conditions := slices.DeleteFunc(slices.Clone(rule.Conditions), model.Dynamic) // what a front adds
+		if len(conditions) != 1 {
 			continue
 		}
-		paths, _ := strings.CutPrefix(rule.Conditions[0], "path-pattern ")
+		paths, _ := strings.CutPrefix(conditions[0], "path-pattern ")
 		for path := range strings.SplitSeq(paths, " or ") {
 			path = strings.TrimRight(path, "*")
 			usable := strings.HasPrefix(path, "/") && !strings.ContainsAny(path, "*?")

@@ -156,7 +156,7 @@ func (d *drawing) read(a *assembly.Assembly) error {
 			d.connect(client, l.Key(), "past the front")
 		}
 		for _, rule := range l.Rules {
-			d.rule(l, rule)
+			d.rule(m, l, rule)
 		}
 	}
 	for _, group := range table.TargetGroups {
@@ -295,9 +295,12 @@ func (d *drawing) targets(m *model.Model, group *model.TargetGroup) (any bool) {
 }
 
 // rule adds an arrow to each target group, or one to an answer by the load balancer itself.
-func (d *drawing) rule(l *rules.Listener, rule *rules.Rule) {
+func (d *drawing) rule(m *model.Model, l *rules.Listener, rule *rules.Rule) {
 	var conditions []string
 	for _, c := range rule.Conditions {
+		if m.Adds(l.LoadBalancer, c) {
+			continue // all requests that are drawn have it
+		}
 		if c.Field == model.PathPattern {
 			conditions = append(conditions, strings.Join(c.Values, " or "))
 		} else {
@@ -305,7 +308,10 @@ func (d *drawing) rule(l *rules.Listener, rule *rules.Rule) {
 		}
 	}
 	what := strconv.Itoa(rule.Priority) + " " + strings.Join(conditions, " and ")
-	if rule.Priority == 0 {
+	switch header := m.Asks(l.LoadBalancer); {
+	case rule.Priority == 0 && header != "" && len(rule.Action.Forward) == 0 && rule.Action.Redirect == nil:
+		what = "without " + header
+	case rule.Priority == 0, len(conditions) == 0:
 		what = "else"
 	}
 	if len(rule.Action.Forward) == 0 {
