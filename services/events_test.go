@@ -40,7 +40,7 @@ type publishing struct {
 	modules []server.Module
 }
 
-func newPublishing(t testing.TB, variables map[string]string) *publishing {
+func newPublishing(t testing.TB, variables map[string]string, more ...server.Module) *publishing {
 	t.Helper()
 	return newPublishingIn(t, variables, map[string]*store.Memory{"users": store.NewMemory(), "threads": store.NewMemory(), "posts": store.NewMemory()})
 }
@@ -52,6 +52,7 @@ func newPublishingIn(t testing.TB, variables map[string]string, stores map[strin
 	for _, k := range published {
 		p.modules = append(p.modules, k.In(data.API, p.stores[k.Name]))
 	}
+	p.modules = append(p.modules, more...)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -17,6 +17,8 @@ import (
 	"cutover/internal/onaws"
 	"cutover/internal/plain"
 	"cutover/internal/queues"
+	"cutover/internal/rehearsal"
+	"cutover/internal/rehearsal/events"
 	"cutover/internal/words"
 )
 
@@ -86,6 +88,23 @@ func clientOf(ctx context.Context, here local.Messaging) (*queues.Client, error)
 		configs[i] = config
 	}
 	return queues.New(configs[0], configs[1]), nil
+}
+
+// observer watches the events of a rehearsal.
+func (s *stage) observer() *events.Observer {
+	return &events.Observer{
+		Topics: func() (*queues.Client, queues.Names, error) {
+			here := s.Messaging()
+			if len(here.Topics) == 0 {
+				return nil, here.Names, nil
+			}
+			client, err := clientOf(context.Background(), here)
+			return client, here.Names, err
+		},
+		URL: func(path string) string {
+			return strings.TrimSuffix(s.Runner.URLOf(ruled(&rehearsal.Request{Path: path})), "/") + path
+		},
+	}
 }
 
 func eventsCommand(g *global) *cobra.Command {

@@ -13,6 +13,7 @@ import (
 	"cutover/internal/local/apigateway"
 	"cutover/internal/local/backing/dynamodb"
 	"cutover/internal/local/backing/postgres"
+	"cutover/internal/local/backing/queues"
 	"cutover/internal/local/cloudfront"
 	"cutover/internal/local/eventsource"
 	"cutover/internal/local/provider"
@@ -26,6 +27,7 @@ var kinds = []func(*Runner) provider.Provider{
 	func(*Runner) provider.Provider { return ssm.New() },
 	func(r *Runner) provider.Provider { return r.access },
 	func(r *Runner) provider.Provider { return dynamodb.New(DataDir(r.options.Dir), r.access, r.tell) },
+	func(r *Runner) provider.Provider { return queues.New(DataDir(r.options.Dir), r.access, r.tell) },
 	func(r *Runner) provider.Provider {
 		return postgres.New(DataDir(r.options.Dir), r.access, os.Getenv, r.tell)
 	},

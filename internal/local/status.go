@@ -37,6 +37,8 @@ type Status struct {
 	Parameters ssm.Values `json:"parameters,omitempty"`
 	// Stores are tables and databases that tasks keep data in.
 	Stores []provider.StoreStatus `json:"stores,omitempty"`
+	// Messaging has the topics and queues.
+	Messaging []provider.MessageStatus `json:"messaging,omitempty"`
 	// Schedules are those that start tasks.
 	Schedules []eventbridge.Status `json:"schedules,omitempty"`
 	// Others is the status of other kinds of resources.
@@ -74,6 +76,8 @@ func (r *Runner) Status() Status {
 			status.Distributions = one
 		case []provider.StoreStatus:
 			status.Stores = append(status.Stores, one...)
+		case []provider.MessageStatus:
+			status.Messaging = one
 		case ssm.Values:
 			status.Parameters = one
 		default:

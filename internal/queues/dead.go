@@ -86,7 +86,13 @@ func (c *Client) Look(ctx context.Context, q Queue, most int) (messages []Messag
 	return messages, now.Depth() > len(messages), err
 }
 
+// receive receives messages. An answer that nobody reads hides its messages, so the end of the context does not cut it off.
 func (c *Client) receive(ctx context.Context, q Queue, most int) (messages []Message, err error) {
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), hidden*time.Second)
+	defer cancel()
 	answer, err := c.sqs.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{
 		QueueUrl: &q.URL, MaxNumberOfMessages: int32(most), VisibilityTimeout: hidden, WaitTimeSeconds: 1, MessageAttributeNames: []string{"All"},
 		MessageSystemAttributeNames: []types.MessageSystemAttributeName{types.MessageSystemAttributeNameAll},
@@ -113,16 +119,12 @@ func (c *Client) receive(ctx context.Context, q Queue, most int) (messages []Mes
 	return messages, nil
 }
 
-// release lets others receive messages again.
+// release lets others receive messages again. The call for several messages would leave out a time of 0, which is the queue's own
+// time then.
 func (c *Client) release(ctx context.Context, q Queue, messages []Message) (err error) {
-	for some := range slices.Chunk(messages, batch) {
-		var entries []types.ChangeMessageVisibilityBatchRequestEntry
-		for i, m := range some {
-			entries = append(entries, types.ChangeMessageVisibilityBatchRequestEntry{Id: aws.String(strconv.Itoa(i)), ReceiptHandle: m.received.ReceiptHandle})
-		}
-		_, one := c.sqs.ChangeMessageVisibilityBatch(ctx, &sqs.ChangeMessageVisibilityBatchInput{QueueUrl: &q.URL, Entries: entries})
-		if one != nil {
-			err = errors.Join(err, fmt.Errorf("queue %s: its messages are hidden for %d s: %w", q.Name, hidden, one))
+	for _, m := range messages {
+		if _, one := c.sqs.ChangeMessageVisibility(ctx, &sqs.ChangeMessageVisibilityInput{QueueUrl: &q.URL, ReceiptHandle: m.received.ReceiptHandle}); one != nil {
+			err = errors.Join(err, fmt.Errorf("queue %s: message %s is hidden for %d s: %w", q.Name, m.ID, hidden, one))
 		}
 	}
 	return err

@@ -22,7 +22,7 @@ func start(t *testing.T) *Client {
 // queue makes a queue, with a dead-letter queue if there is one.
 func (c *Client) queue(t *testing.T, name, dead string) Queue {
 	t.Helper()
-	attributes := map[string]string{"VisibilityTimeout": "0"}
+	attributes := map[string]string{}
 	if strings.HasSuffix(name, ".fifo") {
 		attributes["FifoQueue"] = "true"
 	}

@@ -21,12 +21,16 @@ type Event struct {
 	// Type is as in "posts.created".
 	Type string
 	Time time.Time
-	// Snapshot events repeat a change that was published before.
-	Snapshot bool
+	// Run names the republishing that an event belongs to; empty for a change. Such an event repeats a change that was published
+	// before, or ends the run.
+	Run string
 	// Data is the record after the change; nil if it was deleted. Truncated says that long texts are cut.
 	Data      json.RawMessage
 	Truncated bool
 }
+
+// End says that the event is about no record: it ends a run.
+func (e Event) End() bool { return e.Run != "" && !strings.HasSuffix(e.Type, ".snapshot") }
 
 // Deleted says that the record is gone after the change.
 func (e Event) Deleted() bool { return strings.HasSuffix(e.Type, ".deleted") }
@@ -41,11 +45,11 @@ func Decode(body []byte) (Event, error) {
 		body = []byte(envelope.Message)
 	}
 	var read struct {
-		SpecVersion, ID, Source, Type, Subject string
-		Time                                   time.Time
-		Sequence                               string
-		Truncated                              bool
-		Data                                   json.RawMessage
+		SpecVersion, ID, Source, Type, Subject, Run string
+		Time                                        time.Time
+		Sequence                                    string
+		Truncated                                   bool
+		Data                                        json.RawMessage
 	}
 	if err := json.Unmarshal(body, &read); err != nil {
 		return Event{}, fmt.Errorf("the body is no CloudEvent: %w", err)
@@ -65,6 +69,6 @@ func Decode(body []byte) (Event, error) {
 	}
 	return Event{
 		ID: read.ID, Key: read.Subject, Sequence: sequence, Source: read.Source, Type: read.Type, Time: read.Time,
-		Snapshot: strings.HasSuffix(read.Type, ".snapshot"), Data: read.Data, Truncated: read.Truncated,
+		Run: read.Run, Data: read.Data, Truncated: read.Truncated,
 	}, nil
 }

@@ -59,7 +59,7 @@ func Sequences(got []Event, ordered bool) (problems []Problem, duplicates int) {
 			keys[e.Key] = k
 		}
 		k.most = max(k.most, e.Sequence)
-		if e.Snapshot {
+		if e.Run != "" {
 			continue
 		}
 		before, again := k.events[e.Sequence]

@@ -16,7 +16,7 @@ func parse(text string) (all []Event) {
 			e.Data = json.RawMessage(`{"n":"other"}`)
 		}
 		if strings.HasSuffix(word, "~") {
-			e.Type, e.Snapshot = "a.snapshot", true
+			e.Type, e.Run = "a.snapshot", "1"
 		}
 		all = append(all, e)
 	}

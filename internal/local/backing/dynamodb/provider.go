@@ -403,6 +403,9 @@ func (p *Provider) running() *programs.Program {
 	return p.program
 }
 
+// Faults implements [provider.Faulter].
+func (p *Provider) Faults() []provider.FaultKind { return provider.StoreFaults }
+
 // Fault implements [provider.Faulter], for all tables that the role of the service may use.
 func (p *Provider) Fault(_ context.Context, kind, service string) (func(context.Context) error, error) {
 	tables := p.tablesOf(service)
