@@ -42,11 +42,11 @@ type publishing struct {
 
 func newPublishing(t testing.TB, variables map[string]string, more ...server.Module) *publishing {
 	t.Helper()
-	return newPublishingIn(t, variables, map[string]*store.Memory{"users": store.NewMemory(), "threads": store.NewMemory(), "posts": store.NewMemory()})
+	return newPublishingIn(t, variables, map[string]*store.Memory{"users": store.NewMemory(), "threads": store.NewMemory(), "posts": store.NewMemory()}, more...)
 }
 
 // newPublishingIn is newPublishing with stores that are there.
-func newPublishingIn(t testing.TB, variables map[string]string, stores map[string]*store.Memory) *publishing {
+func newPublishingIn(t testing.TB, variables map[string]string, stores map[string]*store.Memory, more ...server.Module) *publishing {
 	t.Helper()
 	p := &publishing{stores: stores, modules: []server.Module{server.Environment(func(name string) string { return variables[name] })}}
 	for _, k := range published {
