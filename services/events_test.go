@@ -38,13 +38,14 @@ type publishing struct {
 	modules []server.Module
 }
 
-func newPublishing(t testing.TB, variables map[string]string) *publishing {
+func newPublishing(t testing.TB, variables map[string]string, more ...server.Module) *publishing {
 	t.Helper()
 	p := &publishing{stores: map[string]*store.Memory{}, modules: []server.Module{server.Environment(func(name string) string { return variables[name] })}}
 	for _, k := range published {
 		p.stores[k.Name] = store.NewMemory()
 		p.modules = append(p.modules, k.In(data.API, p.stores[k.Name]))
 	}
+	p.modules = append(p.modules, more...)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -248,7 +248,7 @@ func (o *rehearse) report(ctx context.Context, g *global, progress func(rehearsa
 		return nil, "", err
 	}
 	stage := &stage{}
-	options.Events = func(e local.Event) { rehearsed.Event(event(e)) }
+	options.Events = func(e local.Event) { rehearsed.Event(event(e, rehearsed.Workers)) }
 	options.Exchanges = func(e alb.Exchange) { rehearsed.Observe(stage.record(e)) }
 	options.FreePorts = true // the other deployment may have the usual ports
 	if err := local.MakeDir(g.state); err != nil {
@@ -570,7 +570,28 @@ func (o *rehearse) checkForum(faults []rehearsal.Fault) error {
 			}
 		}
 	}
-	return checkFaults(faults, names, functions)
+	listed := slices.DeleteFunc(slices.Clone(faults), func(f rehearsal.Fault) bool { return isWorker(f.Service) })
+	return checkFaults(listed, names, functions)
+}
+
+// isWorker says whether a name may be that of a worker, which is in no list: its assembly has it.
+func isWorker(name string) bool {
+	return slices.ContainsFunc([]string{config.Relay, config.Consumer, config.Jobs}, func(role string) bool { return strings.HasSuffix(name, "-"+role) })
+}
+
+// workers are the services and functions that answer no requests and run: those that publish or take messages.
+func (r *phaseRules) workers() (names []string) {
+	for _, s := range r.Services {
+		if s.Worker() && s.Tasks() > 0 {
+			names = append(names, s.Name)
+		}
+	}
+	for _, e := range r.EventSources {
+		if e.Here() {
+			names = append(names, e.Target.Function.Name)
+		}
+	}
+	return names
 }
 
 // checkAssemblies reads the assembly of each position of --app.
@@ -655,9 +676,18 @@ func checkFaults(faults []rehearsal.Fault, services, functions []string) error {
 }
 
 // checkReach refuses a fault that cannot be done in the walk: its service has no task and no function in
-// the phase that the fault names, or answers no route in any phase.
+// the phase that the fault names, or answers no route in any phase. It tells the rehearsal which services are workers, which answer
+// none.
 func checkReach(r *rehearsal.Rehearsal, phases map[string]*phaseRules) error {
+	for _, in := range phases {
+		r.Workers = append(r.Workers, in.workers()...)
+	}
+	slices.Sort(r.Workers)
+	r.Workers = slices.Compact(r.Workers)
 	for _, fault := range r.Faults {
+		if isWorker(fault.Service) && !slices.Contains(r.Workers, fault.Service) {
+			return fmt.Errorf("--fault %s: there is no service %q in the walk %s: its workers are %s", fault, fault.Service, strings.Join(r.Walk, " → "), cmp.Or(strings.Join(r.Workers, ", "), "none"))
+		}
 		if in := phases[fault.Phase]; in != nil {
 			tasked := slices.ContainsFunc(in.Services, func(s *model.Service) bool { return s.Name == fault.Service && s.Tasks() > 0 })
 			if !tasked && !slices.Contains(append(functionsOf(in.Model), polled(in.Model)...), fault.Service) {
@@ -665,7 +695,7 @@ func checkReach(r *rehearsal.Rehearsal, phases map[string]*phaseRules) error {
 			}
 			continue
 		}
-		if !slices.ContainsFunc(r.Walk, func(phase string) bool { return phases[phase].answers(fault.Service, r.Workload.Routes()) }) {
+		if !slices.Contains(r.Workers, fault.Service) && !slices.ContainsFunc(r.Walk, func(phase string) bool { return phases[phase].answers(fault.Service, r.Workload.Routes()) }) {
 			return fmt.Errorf("--fault %s: %s answers no route in the walk %s: add a phase to --walk, or a route with --route or --routes",
 				fault, fault.Service, strings.Join(r.Walk, " → "))
 		}

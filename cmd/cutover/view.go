@@ -355,6 +355,18 @@ func (v *view) stores(s local.Status) string {
 	return "\n" + v.table(rows)
 }
 
+// messages returns the table of queues and topics. It is empty if there are none.
+func (v *view) messages(s local.Status) string {
+	rows := [][]string{{"MESSAGES", "KIND", "PROGRAM", "FROM", "ENDPOINT", "USED", "FAULTS"}}
+	for _, m := range s.Messaging {
+		rows = append(rows, []string{m.Name, m.Kind, m.Program, m.Source, m.Endpoint, words.Count(m.Requests, "request"), strings.Join(m.Faults, ", ")})
+	}
+	if len(rows) == 1 {
+		return ""
+	}
+	return "\n" + v.table(rows)
+}
+
 // functions returns the table of functions, and how many execution environments each has. It is empty if there
 // are none.
 func (v *view) functions(s local.Status) string {
@@ -379,13 +391,45 @@ func (v *view) functions(s local.Status) string {
 	return "\n" + v.table(rows)
 }
 
+// eventSources returns the table of event source mappings: what they have done, and how far they are behind. It is empty if there are
+// none.
+func (v *view) eventSources(s local.Status) string {
+	rows := [][]string{{"EVENT SOURCE", "FUNCTION", "STATE", "INVOCATIONS", "FAILURES", "RECORDS", "BEHIND", "LAST ERROR"}}
+	for _, m := range s.EventSources {
+		records := fmt.Sprint(m.Records)
+		var less []string
+		if m.Filtered > 0 {
+			less = append(less, fmt.Sprintf("%d filtered", m.Filtered))
+		}
+		if m.GaveUp > 0 {
+			less = append(less, fmt.Sprintf("%d given up", m.GaveUp))
+		}
+		if len(less) > 0 {
+			records += ", " + strings.Join(less, ", ")
+		}
+		behind := "-"
+		if m.Lag > 0 {
+			behind = m.Lag.Truncate(time.Second).String()
+		}
+		invocations := fmt.Sprint(m.Invocations)
+		if m.Running > 0 {
+			invocations += fmt.Sprintf(", %d running", m.Running)
+		}
+		rows = append(rows, []string{m.Kind + " " + m.Source, m.Function, m.State, invocations, fmt.Sprint(m.Failures), records, behind, m.LastError})
+	}
+	if len(rows) == 1 {
+		return ""
+	}
+	return "\n" + v.table(rows)
+}
+
 func (v *view) status(s local.Status, room int) string {
 	notes := v.warnings(s) + v.passedOver(s) + v.notRun(s)
-	text := v.distributions(s) + v.apis(s) + v.listeners(s, false) + v.places(s) + v.computes(s) + v.services(s, 0) + v.functions(s) + v.stores(s) + v.names(s) + v.scaling(s) + v.schedules(s) + notes
+	text := v.distributions(s) + v.apis(s) + v.listeners(s, false) + v.places(s) + v.computes(s) + v.services(s, 0) + v.functions(s) + v.eventSources(s) + v.stores(s) + v.messages(s) + v.names(s) + v.scaling(s) + v.schedules(s) + notes
 	if room == 0 || strings.Count(text, "\n") <= room {
 		return text
 	}
-	notes = v.functions(s) + v.stores(s) + v.schedules(s) + notes
+	notes = v.functions(s) + v.eventSources(s) + v.stores(s) + v.messages(s) + v.schedules(s) + notes
 	above := v.distributions(s) + v.apis(s) + v.listeners(s, true) + v.places(s) + v.computes(s)
 	return above + v.services(s, max(3, room-strings.Count(above+notes, "\n"))) + notes
 }

@@ -162,6 +162,8 @@ type Options struct {
 	Findings []Finding
 	// Faults are done in this order, each in the middle of a phase.
 	Faults []Fault
+	// Workers answer no requests. A fault of one of them without a phase is done in the first one. Default: none.
+	Workers []string
 	// Watchers watch what is not in the answers. Default: nothing is watched.
 	Watchers []Watcher
 	// About is put into the report, for example versions. Default: none.
@@ -547,7 +549,7 @@ func (r *Rehearsal) stay(ctx context.Context, phase string, left int) error {
 	}
 	for i := 0; i < len(r.pending); {
 		fault := r.pending[i]
-		if fault.Phase != phase && (fault.Phase != "" || !r.rec.answering(fault.Service)) {
+		if fault.Phase != phase && (fault.Phase != "" || !r.rec.answering(fault.Service) && !slices.Contains(r.Workers, fault.Service)) {
 			i++
 			continue
 		}

@@ -226,7 +226,14 @@ func (a *account) messages(t *testing.T) eventful {
 	}
 	a.read(t, "/2015-03-31/event-source-mappings/", &mappings)
 	for _, m := range mappings.EventSourceMappings {
+		var function struct {
+			Runtime, Handler    string
+			MemorySize, Timeout int
+			Environment         struct{ Variables map[string]string }
+		}
+		a.read(t, "/2015-03-31/functions/"+named(m.FunctionArn)+"/configuration", &function)
 		e.Mappings[named(m.FunctionArn)] = []string{
+			fmt.Sprintf("%s %s, %d MiB, %d s, to %s", function.Runtime, function.Handler, function.MemorySize, function.Timeout, relayed(function.Environment.Variables)),
 			cmp.Or(streams[m.EventSourceArn], "another stream") + ", " + m.State,
 			fmt.Sprintf("from %s, %d at once, %d side by side", m.StartingPosition, m.BatchSize, m.ParallelizationFactor),
 			fmt.Sprintf("answers %q, halves %t, for %d s", m.FunctionResponseTypes, m.BisectBatchOnFunctionError, m.MaximumRecordAgeInSeconds),
@@ -234,6 +241,16 @@ func (a *account) messages(t *testing.T) eventful {
 		}
 	}
 	return e
+}
+
+// relayed is the topic among the variables of a function.
+func relayed(variables map[string]string) string {
+	for name, value := range variables {
+		if strings.HasSuffix(name, "_TOPIC_ARN") {
+			return named(value)
+		}
+	}
+	return "nothing"
 }
 
 // redrive writes a redrive policy: the dead-letter queue and the number of times before.
@@ -479,7 +496,7 @@ func wantedEvents() eventful {
 			continue // a task publishes them
 		}
 		queue("dev-"+of+"-relay-dead", of, 30, "nothing")
-		e.Mappings["dev-"+of+"-relay"] = []string{"stream of dev-" + of + ", Enabled", "from TRIM_HORIZON, 100 at once, 1 side by side",
+		e.Mappings["dev-"+of+"-relay"] = []string{"provided.al2023 relay, 256 MiB, 30 s, to " + topic, "stream of dev-" + of + ", Enabled", "from TRIM_HORIZON, 100 at once, 1 side by side",
 			`answers ["ReportBatchItemFailures"], halves true, for 86400 s`, `filter [{{"dynamodb":{"NewImage":{"event":{"B":[{"exists":true}]}}}}}], then dev-` + of + "-relay-dead"}
 	}
 	queue("dev-feed.fifo", "feed", 60, "dev-feed-dead.fifo after 5", append(only("sqs:ReceiveMessage", "feed"), sends...)...)
