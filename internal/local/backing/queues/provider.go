@@ -213,7 +213,6 @@ func (p *Provider) Status() any {
 func (p *Provider) status() (all []provider.MessageStatus, url string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var all []provider.MessageStatus
 	for _, name := range slices.Sorted(maps.Keys(p.deployed)) {
 		r := p.deployed[name]
 		one := provider.MessageStatus{Name: r.name, Kind: kinds[r.service], Program: "endpoint at " + own(r.service), Source: SQSVariable + ", " + SNSVariable}
