@@ -637,11 +637,6 @@ func polled(m *model.Model) (names []string) {
 	return names
 }
 
-// isWorker says whether a service is a worker, to which nobody sends requests.
-func isWorker(service string) bool {
-	return slices.ContainsFunc([]string{config.Relay, config.Consumer, config.Jobs}, func(role string) bool { return strings.HasSuffix(service, "-"+role) })
-}
-
 // busiest is the phase in which the microservices answer, or else the one in the middle of a walk.
 func busiest(walk []string) string {
 	if switched := migration.Switched.String(); slices.Contains(walk, switched) {
