@@ -88,15 +88,15 @@ func (f *fault) before(w http.ResponseWriter, r *http.Request, a ask) bool {
 	return false
 }
 
-// first says whether a message meets the fault for the first time.
-func (f *fault) first(id string) bool {
+// first says whether a message meets the fault for the first time. Odd says so of each second message alone.
+func (f *fault) first(id string) (first, odd bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if id == "" || f.met[id] {
-		return false
+		return false, false
 	}
 	f.met[id] = true
-	return true
+	return true, len(f.met)%2 == 1
 }
 
 // do forwards a request, with harm.
@@ -137,7 +137,8 @@ func (f *fault) delete(ctx context.Context, p *proxy, a ask) (int, http.Header, 
 		f.mu.Lock()
 		id := f.ids[handle]
 		f.mu.Unlock()
-		return f.first(id) && p.hide(ctx, a, handle, 0) == nil
+		first, _ := f.first(id)
+		return first && p.hide(ctx, a, handle, 0) == nil
 	}
 	header := http.Header{"Content-Type": {jsonType}}
 	if a.operation == "DeleteMessage" {
@@ -185,7 +186,8 @@ func (f *fault) delay(ctx context.Context, p *proxy, a ask, text []byte) ([]byte
 	fifo, held := strings.HasSuffix(a.name, ".fifo"), false
 	var kept []json.RawMessage
 	for i, m := range received(text) {
-		hold := f.first(m.MessageId) && (fifo || i%2 == 0)
+		first, odd := f.first(m.MessageId)
+		hold := odd || first && fifo
 		if held = held || hold; hold || fifo && held {
 			if err := p.hide(ctx, a, m.ReceiptHandle, late); err != nil {
 				return text, err

@@ -266,10 +266,7 @@ func (p *proxy) send(ctx context.Context, a ask) (int, http.Header, []byte, erro
 }
 
 // message is a part of one that was received.
-type message struct {
-	MessageId, ReceiptHandle string
-	Attributes               struct{ MessageGroupId string }
-}
+type message struct{ MessageId, ReceiptHandle string }
 
 func received(text []byte) []message {
 	var all struct{ Messages []message }

@@ -64,7 +64,7 @@ var Promises = []Promise{
 	{"an id counts per message group (DeduplicationScope)", "fauxqs counts it per queue: give each group ids of its own", oncePerGroup},
 	{"an id counts although the service was restarted", "fauxqs forgets ids when it ends: consumers keep the last sequence of each key", nil},
 	{"messages go after their retention period", "fauxqs keeps them until they are deleted", nil},
-	{"standard queues deliver a message twice or out of order at times", "fauxqs does not by itself: `cutover fault messages-twice` and `messages-late` do", nil},
+	{"standard queues deliver a message twice or out of order at times", "fauxqs does not by itself: `rehearse --fault` with `messages-twice` and `messages-late` does", nil},
 	{"SNS tries again if a queue does not take a message, and then gives it to the subscription's dead-letter queue", "here both are in one program: a delivery does not fail", nil},
 	{"SNS sends to HTTPS, e-mail and functions", "nothing is sent from this machine: `up` lists such subscriptions", nil},
 	{"quotas: messages a second, 120,000 messages in flight", "this machine is slower than the quotas", nil},
