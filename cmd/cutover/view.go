@@ -355,18 +355,6 @@ func (v *view) stores(s local.Status) string {
 	return "\n" + v.table(rows)
 }
 
-// messages returns the table of queues and topics. It is empty if there are none.
-func (v *view) messages(s local.Status) string {
-	rows := [][]string{{"MESSAGES", "KIND", "PROGRAM", "FROM", "ENDPOINT", "USED", "FAULTS"}}
-	for _, m := range s.Messaging {
-		rows = append(rows, []string{m.Name, m.Kind, m.Program, m.Source, m.Endpoint, words.Count(m.Requests, "request"), strings.Join(m.Faults, ", ")})
-	}
-	if len(rows) == 1 {
-		return ""
-	}
-	return "\n" + v.table(rows)
-}
-
 // functions returns the table of functions, and how many execution environments each has. It is empty if there
 // are none.
 func (v *view) functions(s local.Status) string {
@@ -384,6 +372,25 @@ func (v *view) functions(s local.Status) string {
 		}
 		rows = append(rows, []string{f.Name, f.Version, fmt.Sprintf("%d idle, %d busy of %d", f.Idle, f.Busy, f.Concurrency),
 			fmt.Sprint(f.Invocations), fmt.Sprint(f.ColdStarts), errors, fmt.Sprint(f.Throttles), memory})
+	}
+	if len(rows) == 1 {
+		return ""
+	}
+	return "\n" + v.table(rows)
+}
+
+// messaging returns the table of topics and queues: what is in them, and how old the oldest message is. It is empty if there are none.
+func (v *view) messaging(s local.Status) string {
+	rows := [][]string{{"MESSAGES", "KIND", "PROGRAM", "WAITING", "IN FLIGHT", "DELAYED", "OLDEST", "USED", "FAULTS"}}
+	for _, m := range s.Messaging {
+		row := []string{m.Name, m.Kind, m.Program, "", "", "", ""}
+		if d := m.Depth; d != nil {
+			row = []string{m.Name, m.Kind, m.Program, fmt.Sprint(d.Waiting), fmt.Sprint(d.InFlight), fmt.Sprint(d.Delayed), "-"}
+			if d.Oldest > 0 {
+				row[6] = d.Oldest.Truncate(time.Second).String()
+			}
+		}
+		rows = append(rows, append(row, words.Count(m.Requests, "request"), strings.Join(m.Faults, ", ")))
 	}
 	if len(rows) == 1 {
 		return ""
@@ -425,11 +432,11 @@ func (v *view) eventSources(s local.Status) string {
 
 func (v *view) status(s local.Status, room int) string {
 	notes := v.warnings(s) + v.passedOver(s) + v.notRun(s)
-	text := v.distributions(s) + v.apis(s) + v.listeners(s, false) + v.places(s) + v.computes(s) + v.services(s, 0) + v.functions(s) + v.eventSources(s) + v.stores(s) + v.messages(s) + v.names(s) + v.scaling(s) + v.schedules(s) + notes
+	text := v.distributions(s) + v.apis(s) + v.listeners(s, false) + v.places(s) + v.computes(s) + v.services(s, 0) + v.functions(s) + v.eventSources(s) + v.messaging(s) + v.stores(s) + v.names(s) + v.scaling(s) + v.schedules(s) + notes
 	if room == 0 || strings.Count(text, "\n") <= room {
 		return text
 	}
-	notes = v.functions(s) + v.eventSources(s) + v.stores(s) + v.messages(s) + v.schedules(s) + notes
+	notes = v.functions(s) + v.eventSources(s) + v.messaging(s) + v.stores(s) + v.schedules(s) + notes
 	above := v.distributions(s) + v.apis(s) + v.listeners(s, true) + v.places(s) + v.computes(s)
 	return above + v.services(s, max(3, room-strings.Count(above+notes, "\n"))) + notes
 }

@@ -193,9 +193,26 @@ func (p *Provider) Stop(ctx context.Context) error {
 
 // Status implements [provider.Provider]. It returns topics and queues as []provider.MessageStatus.
 func (p *Provider) Status() any {
+	all, url := p.status()
+	if all == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	var asked sync.WaitGroup
+	for i := range all {
+		if one := &all[i]; url != "" && one.Kind == kinds["sqs"] {
+			asked.Go(func() { one.Depth = depth(ctx, url, one.Name, time.Now()) })
+		}
+	}
+	asked.Wait()
+	return all
+}
+
+// status has all but the depths, and where the program answers; empty if the user names an endpoint.
+func (p *Provider) status() (all []provider.MessageStatus, url string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var all []provider.MessageStatus
 	for _, name := range slices.Sorted(maps.Keys(p.deployed)) {
 		r := p.deployed[name]
 		one := provider.MessageStatus{Name: r.name, Kind: kinds[r.service], Program: "endpoint at " + own(r.service), Source: SQSVariable + ", " + SNSVariable}
@@ -208,10 +225,10 @@ func (p *Provider) Status() any {
 		one.Requests, one.Faults = p.proxy.seen(name)
 		all = append(all, one)
 	}
-	if all == nil {
-		return nil
+	if p.program != nil {
+		url = p.program.URL
 	}
-	return all
+	return all, url
 }
 
 // kinds are what the services have.
