@@ -282,8 +282,8 @@ func (o *rehearse) report(ctx context.Context, g *global, progress func(rehearsa
 		}
 		rehearsed.LowerRate = len(rehearsed.Workload.Prepare) > 0 // of stores, whose rate is not known before
 	}
-	if o.walker == nil {
-		// Another app has no list.
+	if o.walker == nil || slices.ContainsFunc(o.context, func(pair string) bool { return strings.HasPrefix(pair, "events=") }) {
+		// Another app has no list. With events there are other services than in cdk.out.
 		if o.walker, err = walkerOf(stage.assemblies[o.stops[0].name]); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, "", err
 		}
@@ -379,7 +379,7 @@ func (o *rehearse) check(progress func(rehearsal.Progress)) (*rehearsal.Rehearsa
 			return nil, fmt.Errorf("--fault %s: there is no fault %q: choose from %s", text, fault.Kind, faultNames())
 		}
 		kind := local.FaultKinds()[known]
-		if worker := isWorker(fault.Service); worker || slices.Contains(provider.EventFaults, kind) {
+		if worker := isWorker(fault.Service); worker || kind.Name == local.Rebuild || slices.Contains(provider.EventFaults, kind) {
 			kind.Lossless = kind.Lossless || worker
 			fault.Phase = cmp.Or(fault.Phase, busiest(names))
 		}

@@ -4,9 +4,12 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
+	"time"
 
 	"cutover/internal/local/ecs"
 	"cutover/internal/local/provider"
+	"cutover/internal/model"
 )
 
 // FaultKinds are the kinds of harm that [Runner.Fault] does: to the tasks of a service, to its stores, and to its
@@ -15,7 +18,37 @@ func FaultKinds() (all []provider.FaultKind) {
 	for _, kind := range ecs.FaultKinds() {
 		all = append(all, kind.FaultKind)
 	}
-	return slices.Concat(all, provider.StoreFaults, provider.EventFaults)
+	return slices.Concat(all, provider.StoreFaults, provider.EventFaults, []provider.FaultKind{rebuilding})
+}
+
+// Rebuild is the name of a kind of fault.
+const Rebuild = "rebuild"
+
+// rebuilding is the kind of "harm" that has a read model made anew while it serves.
+var rebuilding = provider.FaultKind{Name: Rebuild, Lossless: true, Once: true, Does: "what the service makes of events is made anew, by its command rebuild; all records are published again"}
+
+// rebuild has a service begin anew, and the services that publish tell of all their records.
+func (r *Runner) rebuild(ctx context.Context, service string) error {
+	run := time.Now().UTC().Format("20060102T150405.000000Z")
+	commands := [][]string{{service, "rebuild", run}}
+	for _, s := range model.Read(r.Assembly()).Services {
+		if name := strings.ToUpper(strings.ReplaceAll(s.Name, "-", "_")) + "_PUBLISHES"; s.TaskDefinition != nil && slices.ContainsFunc(s.TaskDefinition.Containers, func(c model.Container) bool {
+			return slices.ContainsFunc(c.Environment, func(v model.Variable) bool { return v.Name == name })
+		}) {
+			commands = append(commands, []string{s.Name, "republish", run})
+		}
+	}
+	for _, c := range commands {
+		said := ""
+		exit, err := r.Run(ctx, c[0], c[1:], func(_ string, line ecs.LogLine) { said = line.Text })
+		if err == nil && exit != 0 {
+			err = fmt.Errorf("exit code %d: %s", exit, said)
+		}
+		if err != nil {
+			return fmt.Errorf("running %s: %w", strings.Join(c, " "), err)
+		}
+	}
+	return nil
 }
 
 // FunctionFaults are the kinds of [FaultKinds] that can be done to a function, besides those of its stores: it has
@@ -26,6 +59,9 @@ var FunctionFaults = []string{"kill"}
 // all is steady again, or with the context's error. A fault of stores meets each service that uses them. Of a
 // function, "kill" ends its execution environments.
 func (r *Runner) Fault(ctx context.Context, kind, service string) (clear func(context.Context) error, err error) {
+	if kind == Rebuild {
+		return func(context.Context) error { return nil }, r.rebuild(ctx, service)
+	}
 	is := func(k provider.FaultKind) bool { return k.Name == kind }
 	if !slices.ContainsFunc(slices.Concat(provider.StoreFaults, provider.EventFaults), is) {
 		if kind == FunctionFaults[0] {

@@ -29,8 +29,8 @@ type App struct {
 // from a context. If env is not empty, it replaces the context's. The error has all mistakes.
 func ReadContext(d config.Deployment, context map[string]any, env string) (App, error) {
 	context = maps.Clone(context)
-	// Only a deployment checks these, with an account, with the calls of the services, and with what is before them.
-	for _, key := range []string{"vpcId", "certificateArn", "domain", "ui", "uiDomain", "uiHostedZoneId", "uiCertificateArn", "directAccess", "cloudFrontPrefixListId", "waf"} {
+	// Only a deployment checks these, with an account, with the calls and events of the services, and with what is before them.
+	for _, key := range []string{"vpcId", "certificateArn", "domain", "ui", "uiDomain", "uiHostedZoneId", "uiCertificateArn", "directAccess", "cloudFrontPrefixListId", "waf", "events"} {
 		delete(context, key)
 	}
 	if env != "" {
