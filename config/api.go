@@ -297,14 +297,61 @@ func (s Settings) front() string {
 	return ""
 }
 
+// OriginHeader is what CloudFront adds to each request to a public load balancer, with a secret value.
+const OriginHeader = "X-Origin-Secret"
+
+// SendsOrigin says that CloudFront asks a public load balancer itself, and so with the [OriginHeader].
+func (s Settings) SendsOrigin() bool { return s.UI && s.Front != APIGateway && !s.Internal }
+
+// AsksOrigin says that the load balancer refuses requests without the [OriginHeader]: it is public, and its security group
+// cannot tell one distribution from another.
+func (s Settings) AsksOrigin() bool { return s.SendsOrigin() && !s.DirectAccess }
+
+// checkOriginHeader refuses rules that have no room for the [OriginHeader].
+func checkOriginHeader(d Deployment, refuse func(string, ...any)) {
+	const asks = "directAccess: off: each rule asks for the header " + OriginHeader + " as well, which leaves %d of the %d values of its conditions"
+	for _, service := range d.All() {
+		for _, route := range service.AllRoutes() {
+			match := route.migration()
+			with := match.Match
+			if len(match.Testers) > 0 {
+				with = match.ForTesters()
+			}
+			n, _ := size(with)
+			if n < maxValues {
+				continue
+			}
+			advice := "give it Routes with fewer each"
+			if service.Name == d.Monolith.Name {
+				advice = "give it fewer Paths"
+			} else if len(match.Testers) > 0 {
+				advice += ", or fewer Testers"
+			}
+			refuse(asks+", and %s has %s: %s, or set front to apigateway, or scheme to internal", maxValues-1, maxValues, title(service, route), valuesOf(with), advice)
+		}
+	}
+	if paths := migration.RootPaths(d.Monolith.Paths); d.RootService != "" && len(paths) >= maxValues {
+		refuse(asks+", and the root paths are %s: remove rootService, or set front to apigateway, or scheme to internal", maxValues-1, maxValues, strings.Join(paths, ", "))
+	}
+}
+
+// valuesOf counts the values of conditions in words, and names the paths.
+func valuesOf(match migration.Match) string {
+	n, _ := size(match)
+	if n == len(match.Paths) {
+		return words.Count(n, "path") + " (" + strings.Join(match.Paths, ", ") + ")"
+	}
+	return fmt.Sprintf("%d values (%v)", n, match)
+}
+
 func checkUI(d Deployment, s Settings, refuse func(string, ...any)) {
 	if s.Front == NoFront && !s.Internal {
 		if s.CertificateARN == "" || s.Domain == "" {
 			refuse("ui: CloudFront would ask the public load balancer in plain text: set front to apigateway, or scheme to internal, or certificateArn and domain")
 		}
-		if !s.DirectAccess {
-			refuse("directAccess: off: the security group of a public load balancer cannot tell this distribution from others: set front to apigateway, or scheme to internal")
-		}
+	}
+	if s.AsksOrigin() {
+		checkOriginHeader(d, refuse)
 	}
 	if n := len(d.PageFunction(s)); n > maxFunctionCode {
 		refuse("ui: the function that tells the page what is deployed has %d bytes, and CloudFront takes %d: let services have fewer paths", n, maxFunctionCode)

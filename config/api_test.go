@@ -34,6 +34,13 @@ func TestFrontMistakes(t *testing.T) {
 		}
 		return all
 	}
+	asked := func(change context) context {
+		all := context{"ui": "on", "certificateArn": certificate, "domain": "api.example.com", "directAccess": "off"}
+		for key, value := range change {
+			all[key] = value
+		}
+		return all
+	}
 	testMistakes(t, []mistake{
 		{name: "another API", context: context{"front": "apigatewayv2"},
 			want: `front: "apigatewayv2": an HTTP API sends another path to the load balancer than it got, and has no cache: choose apigateway, which is a REST API`},
@@ -48,8 +55,18 @@ func TestFrontMistakes(t *testing.T) {
 			want: `front: apigateway asks the load balancer by HTTPS, and the certificate is for a name that nothing says: set domain, or remove certificateArn`},
 		{name: "a page before a public load balancer", context: context{"ui": "on"},
 			want: `ui: CloudFront would ask the public load balancer in plain text: set front to apigateway, or scheme to internal, or certificateArn and domain`},
-		{name: "a closed public load balancer", context: context{"ui": "on", "certificateArn": certificate, "domain": "api.example.com", "directAccess": "off"},
-			want: `directAccess: off: the security group of a public load balancer cannot tell this distribution from others: set front to apigateway, or scheme to internal`},
+		{name: "rules without room for the secret header", context: asked(context{}), change: users(func(s *config.Service) { s.Paths = []string{"/a", "/b", "/c", "/d", "/e"} }),
+			want: `directAccess: off: each rule asks for the header X-Origin-Secret as well, which leaves 4 of the 5 values of its conditions, and service "users" has 5 paths (/a, /b, /c, /d, /e): give it Routes with fewer each, or set front to apigateway, or scheme to internal`},
+		{name: "testers without room for the secret header", context: asked(context{}), change: users(func(s *config.Service) {
+			s.Paths, s.Testers = []string{"/a", "/b", "/c"}, map[string][]string{"X-Tester": {"x", "y"}}
+		}),
+			want: `directAccess: off: each rule asks for the header X-Origin-Secret as well, which leaves 4 of the 5 values of its conditions, and service "users" has 5 values (/a or /b or /c with header X-Tester x or y): give it Routes with fewer each, or fewer Testers, or set front to apigateway, or scheme to internal`},
+		{name: "a monolith without room for the secret header", context: asked(context{}), change: func(d *config.Deployment) { d.Monolith.Paths = []string{"/api/*", "/a", "/b", "/c", "/d"} },
+			want: `directAccess: off: each rule asks for the header X-Origin-Secret as well, which leaves 4 of the 5 values of its conditions, and service "api" has 5 paths (/api/*, /a, /b, /c, /d): give it fewer Paths, or set front to apigateway, or scheme to internal`},
+		{name: "root paths without room for the secret header", context: asked(context{"rootService": "users"}), change: func(d *config.Deployment) { d.Monolith.Paths = []string{"/api*", "/live*"} },
+			want: `directAccess: off: each rule asks for the header X-Origin-Secret as well, which leaves 4 of the 5 values of its conditions, and the root paths are /, /api, /api/, /live, /live/: remove rootService, or set front to apigateway, or scheme to internal`},
+		{name: "a service that is called as the secret", context: asked(context{}), change: users(func(s *config.Service) { s.Name = "origin-secret" }),
+			want: `service "origin-secret": its target group has the id OriginSecret, like what CloudFront sends to the load balancer: rename the service`},
 		{name: "no prefix list", context: context{"ui": "on", "scheme": "internal", "directAccess": "off"},
 			want: "cloudFrontPrefixListId \"\" with directAccess: with directAccess=off the load balancer admits the addresses of CloudFront alone, and their list has another id in each region: give it, as `aws ec2 describe-managed-prefix-lists --filters Name=prefix-list-name,Values=com.amazonaws.global.cloudfront.origin-facing` shows it; with directAccess=on leave it out"},
 		{name: "a prefix list that is none", context: context{"ui": "on", "scheme": "internal", "directAccess": "off", "cloudFrontPrefixListId": "cloudfront"},

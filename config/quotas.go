@@ -28,7 +28,11 @@ func checkQuotas(d Deployment, s Settings, b migration.Balancer, refuse func(str
 	if routes != services {
 		what += " with " + words.Count(routes, "route")
 	}
-	if n, doing := mostRules(m, b.Name, s.Position); n > maxRules && m.KeepRest && s.Places == nil {
+	n, doing := mostRules(m, b.Name, s.Position)
+	if s.AsksOrigin() {
+		n++ // the last rule, in place of the default action
+	}
+	if n > maxRules && m.KeepRest && s.Places == nil {
 		refuse("%s: %s need %d listener rules while they are switched all at once, and a load balancer can have %d: give each service a place in phase, as in \"%s=monolith\", and move a few at a time",
 			named(b.Name), what, n, maxRules, last)
 	} else if n > maxRules {
@@ -43,6 +47,9 @@ func checkQuotas(d Deployment, s Settings, b migration.Balancer, refuse func(str
 	}
 	if s.Alarms || s.Dashboard {
 		outputs++
+	}
+	if s.SendsOrigin() {
+		outputs++ // the secret, which CloudFront's stack reads
 	}
 	if s.Alarms {
 		outputs += services + 1

@@ -237,6 +237,12 @@ func checkIDs(d Deployment, s Settings, refuse func(string, ...any)) {
 	if s.AccessLogs {
 		rules["AccessLogs"] = "the bucket of the access logs"
 	}
+	if s.SendsOrigin() {
+		rules["OriginSecret"] = "what CloudFront sends to the load balancer"
+	}
+	if s.AsksOrigin() {
+		rules["OriginRule"] = "the last rule"
+	}
 	for _, service := range d.All() {
 		routes[Pascal(service.Name)] = fmt.Sprintf("service %q", service.Name)
 	}

@@ -86,6 +86,9 @@ const (
 	rootWindow       = 30000 // the rule of the root paths: 30001 to 30999
 )
 
+// LastPriority is behind all windows: that of a rule that does what the default action does, for some requests alone.
+const LastPriority = 50000
+
 // DropGroup is the name of the target group that never has a target. The load balancer answers
 // requests to it with 503.
 const DropGroup = "drop-traffic"

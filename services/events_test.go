@@ -97,7 +97,7 @@ func (p *publishing) run(t testing.TB, line string) (string, error) {
 // published are the events of a kind that wait in its outbox, and takes them out.
 func (p *publishing) told(t testing.TB, k records.Kind) (all []events.Event) {
 	t.Helper()
-	entries, err := p.stores[k.Name].Pending(t.Context(), 0, 1000)
+	entries, err := p.stores[k.Name].Pending(t.Context(), 1000)
 	if err != nil {
 		t.Fatal(err)
 	}

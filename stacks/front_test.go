@@ -42,6 +42,7 @@ func fronts() map[string]settings {
 		"closed":     {"ui": "on", "scheme": "internal", "directAccess": "off", "cloudFrontPrefixListId": "pl-3b927c52"},
 		"public": {"ui": "on", "certificateArn": certificate, "domain": "api.example.com", "uiDomain": "forum.example.com", "uiHostedZoneId": "Z0123456789ABCDEFGHIJ",
 			"uiCertificateArn": certificate},
+		"asked": {"ui": "on", "certificateArn": certificate, "domain": "api.example.com", "directAccess": "off"},
 	}
 }
 
@@ -51,6 +52,15 @@ func TestGoldensOfFronts(t *testing.T) {
 	for _, part := range []string{"Network", "ApiGatewayAccount", "Front", "Ui", "Watch"} {
 		stack := a.Stack("dev-" + part)
 		golden.Compare(t, filepath.Join(goldenDir, "fronts", stack.Name+".json"), goldenTemplate(t, stack))
+	}
+}
+
+// TestGoldensOfAskingRules compares the stacks of a public load balancer that CloudFront alone may ask.
+func TestGoldensOfAskingRules(t *testing.T) {
+	a := synth(t, fronts()["asked"])
+	for _, part := range []string{"Routing", "Ui"} {
+		stack := a.Stack("dev-" + part)
+		golden.Compare(t, filepath.Join(goldenDir, "fronts", "asked", stack.Name+".json"), goldenTemplate(t, stack))
 	}
 }
 
@@ -192,6 +202,25 @@ func TestDirect(t *testing.T) {
 	}
 	slices.Sort(permitted)
 	equal(t, "who may call the alias", permitted, []string{"dev-Front apigateway.amazonaws.com", "dev-UsersFunction elasticloadbalancing.amazonaws.com"})
+}
+
+// TestRehearsalOfAskingRules closes the old door on the way to parallel, goes on to retired and back, and opens the door again. No
+// request by CloudFront is lost, and every answer is the monolith's.
+func TestRehearsalOfAskingRules(t *testing.T) {
+	nightly.Test(t, "it rehearses on this machine")
+	phases := map[string]*assembly.Assembly{"monolith": synth(t, with(fronts()["asked"], settings{"directAccess": "on"}))}
+	for _, phase := range []string{"parallel", "switched", "retired"} {
+		phases[phase] = synth(t, with(fronts()["asked"], settings{"phase": phase}))
+	}
+	wait := rehearse(t, phases, "--walk", "monolith,parallel,switched,retired,switched,parallel,monolith", "--rate", "20")
+	t.Parallel()
+	report, code := wait()
+	if code != 0 || !report.Verdict.Passed || report.Totals.Lost != 0 || report.Totals.Different != 0 {
+		t.Errorf("exit code %d, %+v, %q", code, report.Totals, report.Verdict.Reasons)
+	}
+	if report.Totals.Requests < 100 {
+		t.Errorf("only %d requests were sent", report.Totals.Requests)
+	}
 }
 
 // TestRehearsalOfDirect goes on until API Gateway calls the function itself, and back until the monolith answers again. No

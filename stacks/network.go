@@ -59,10 +59,13 @@ func NewNetwork(scope constructs.Construct, d config.Deployment, s config.Settin
 	switch {
 	case s.CloudFrontPrefixListID != "":
 		admit(awsec2.Peer_PrefixList(jsii.String(s.CloudFrontPrefixListID)), ports[len(ports)-1:], "CloudFront")
-	case s.DirectAccess:
+	case s.DirectAccess || s.AsksOrigin():
 		reason := "The API is public: anyone may reach the ports of the load balancer's listeners, and nothing else"
 		if s.Internal {
 			reason = "The load balancer has addresses in the VPC only: anyone who reaches the VPC may reach the ports of its listeners"
+		}
+		if s.AsksOrigin() {
+			reason = "CloudFront asks the public address: anyone may reach the ports of the load balancer's listeners, and its rules answer CloudFront alone"
 		}
 		suppress(n.LoadBalancerSecurityGroup, suppression{rule: "AwsSolutions-EC23", reason: reason})
 		admit(awsec2.Peer_AnyIpv4(), ports, "Clients")

@@ -7,6 +7,7 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
 	elb "github.com/aws/aws-cdk-go/awscdk/v2/awselasticloadbalancingv2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awssecretsmanager"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsssm"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
@@ -26,6 +27,10 @@ type Routing struct {
 	TargetGroups map[string]elb.ApplicationTargetGroup
 	// Alarms is nil if there are none.
 	Alarms *Alarms
+	// OriginSecret is what CloudFront alone knows; nil if CloudFront does not ask the load balancer, or asks it in the VPC.
+	OriginSecret awssecretsmanager.Secret
+
+	asksOrigin bool // each rule asks for the secret
 }
 
 // NewRouting adds the stack of one load balancer and renders its plan as it is. The first load
@@ -38,6 +43,7 @@ func NewRouting(scope constructs.Construct, s config.Settings, d config.Deployme
 	r := &Routing{
 		Stack:        newStack(scope, s, routingOf(plan.Name), "Where a request goes: load balancer"+of+", listeners, rules, target groups", nil),
 		Name:         plan.Name,
+		asksOrigin:   s.AsksOrigin(),
 		TargetGroups: map[string]elb.ApplicationTargetGroup{},
 	}
 	times := durations{}
@@ -105,13 +111,27 @@ func NewRouting(scope constructs.Construct, s config.Settings, d config.Deployme
 	if s.Alarms {
 		r.Alarms = newAlarms(r, s, d, first)
 	}
-	listener := r.listen(s, balancer, r.weighted(plan.Default))
+	action := r.weighted(plan.Default)
+	if s.SendsOrigin() {
+		r.OriginSecret = newOriginSecret(r.Stack)
+	}
+	if r.asksOrigin {
+		action = elb.ListenerAction_FixedResponse(jsii.Number(403), &elb.FixedResponseOptions{
+			ContentType: jsii.String("text/plain"), MessageBody: jsii.String("Forbidden: this load balancer answers its front alone\n"),
+		})
+	}
+	listener := r.listen(s, balancer, action)
 	rules := map[int]elb.ApplicationListenerRule{}
 	for _, rule := range plan.Rules {
 		rules[rule.Priority] = r.addRule(listener, rule)
 		for _, before := range rule.After {
 			rules[rule.Priority].Node().AddDependency(rules[before])
 		}
+	}
+	if r.asksOrigin {
+		elb.NewApplicationListenerRule(r.Stack, jsii.String("OriginRule"), &elb.ApplicationListenerRuleProps{
+			Listener: listener, Priority: jsii.Number(migration.LastPriority), Conditions: r.conditions(migration.Match{}), Action: r.weighted(plan.Default),
+		})
 	}
 	url := awscdk.Fn_Join(jsii.String(""), &[]*string{jsii.String(s.Scheme()), balancer.LoadBalancerDnsName()})
 	output(r.Stack, "Url", "Where the API answers", url)
@@ -174,7 +194,7 @@ func (r *Routing) addRule(listener elb.ApplicationListener, rule migration.Rule)
 	props := &elb.ApplicationListenerRuleProps{
 		Listener:   listener,
 		Priority:   jsii.Number(rule.Priority),
-		Conditions: conditions(rule.Match),
+		Conditions: r.conditions(rule.Match),
 	}
 	if len(rule.Targets) > 1 {
 		props.Action = r.weighted(rule.Targets)
@@ -184,8 +204,19 @@ func (r *Routing) addRule(listener elb.ApplicationListener, rule migration.Rule)
 	return elb.NewApplicationListenerRule(r.Stack, jsii.String(config.RuleID(rule.Service, rule.Route, rule.ID)), props)
 }
 
-// conditions renders what a rule takes.
-func conditions(match migration.Match) *[]elb.ListenerCondition {
+// newOriginSecret adds what CloudFront sends to the load balancer. It is here, since CloudFront's stack comes later.
+func newOriginSecret(stack awscdk.Stack) awssecretsmanager.Secret {
+	secret := awssecretsmanager.NewSecret(stack, jsii.String("OriginSecret"), &awssecretsmanager.SecretProps{
+		Description: jsii.String("What CloudFront sends to the load balancer in " + config.OriginHeader),
+		// Letters and digits are no wildcards of a condition.
+		GenerateSecretString: &awssecretsmanager.SecretStringGenerator{ExcludePunctuation: jsii.Bool(true), PasswordLength: jsii.Number(32)},
+	})
+	suppress(secret, suppression{rule: "AwsSolutions-SMG4", reason: "CloudFormation reads the value in two stacks, one after the other. So a new value takes two deployments, as docs/fronts.md says"})
+	return secret
+}
+
+// conditions renders what a rule takes, and the secret if the rules ask for it.
+func (r *Routing) conditions(match migration.Match) *[]elb.ListenerCondition {
 	var all []elb.ListenerCondition
 	add := func(values []string, condition func(*[]*string) elb.ListenerCondition) {
 		if len(values) > 0 {
@@ -208,6 +239,9 @@ func conditions(match migration.Match) *[]elb.ListenerCondition {
 			values = append(values, one)
 		}
 		all = append(all, elb.ListenerCondition_QueryStrings(&values))
+	}
+	if r.asksOrigin {
+		all = append(all, elb.ListenerCondition_HttpHeader(jsii.String(config.OriginHeader), &[]*string{r.OriginSecret.SecretValue().UnsafeUnwrap()}))
 	}
 	return &all
 }

@@ -17,7 +17,6 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awss3"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awss3assets"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awss3deployment"
-	"github.com/aws/aws-cdk-go/awscdk/v2/awssecretsmanager"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
@@ -27,9 +26,6 @@ import (
 
 // pageDir has the files of the page, from the root of the repository.
 const pageDir = "web"
-
-// OriginHeader is what CloudFront adds to requests to a public load balancer, with a secret value.
-const OriginHeader = "X-Origin-Secret"
 
 // contentSecurityPolicy lets the page use its own files and the API, and nobody show it in a frame.
 const contentSecurityPolicy = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"
@@ -95,8 +91,13 @@ func NewUI(scope constructs.Construct, s config.Settings, d config.Deployment, o
 			OriginRequestPolicy: awscloudfront.OriginRequestPolicy_ALL_VIEWER_EXCEPT_HOST_HEADER(),
 		}
 	}
+	comment := "Page and API of " + s.Env
+	if s.AsksOrigin() {
+		// Another text has CloudFormation read the secret again, whenever directAccess changes.
+		comment += ", which is reached by no other way"
+	}
 	props := &awscloudfront.DistributionProps{
-		Comment: jsii.String("Page and API of " + s.Env), DefaultBehavior: page, AdditionalBehaviors: &behaviors, DefaultRootObject: jsii.String("index.html"),
+		Comment: jsii.String(comment), DefaultBehavior: page, AdditionalBehaviors: &behaviors, DefaultRootObject: jsii.String("index.html"),
 		HttpVersion: awscloudfront.HttpVersion_HTTP2_AND_3, EnableIpv6: jsii.Bool(true),
 	}
 	errors := []*awscloudfront.ErrorResponse{}
@@ -194,15 +195,10 @@ func apiOrigin(stack awscdk.Stack, s config.Settings, routing *Routing, front *F
 		}
 		return awscloudfrontorigins.VpcOrigin_WithApplicationLoadBalancer(routing.Balancer, props)
 	}
-	secret := awssecretsmanager.NewSecret(stack, jsii.String("OriginSecret"), &awssecretsmanager.SecretProps{
-		Description:          jsii.String("What CloudFront sends to the load balancer in " + OriginHeader),
-		GenerateSecretString: &awssecretsmanager.SecretStringGenerator{ExcludePunctuation: jsii.Bool(true), PasswordLength: jsii.Number(32)},
-	})
-	suppress(secret, suppression{rule: "AwsSolutions-SMG4", reason: "A new value would have to reach CloudFront and the load balancer at once. A new name of the secret gives a new value"})
 	return awscloudfrontorigins.NewHttpOrigin(jsii.String(s.Domain), &awscloudfrontorigins.HttpOriginProps{
 		ProtocolPolicy: awscloudfront.OriginProtocolPolicy_HTTPS_ONLY, OriginSslProtocols: &[]awscloudfront.OriginSslPolicy{awscloudfront.OriginSslPolicy_TLS_V1_2},
 		ReadTimeout: read, KeepaliveTimeout: idle,
-		CustomHeaders: &map[string]*string{OriginHeader: secret.SecretValue().UnsafeUnwrap()},
+		CustomHeaders: &map[string]*string{config.OriginHeader: routing.OriginSecret.SecretValue().UnsafeUnwrap()},
 	})
 }
 

@@ -31,6 +31,8 @@ func readRules(assemblies map[string]string) (map[string]*phaseRules, error) {
 		r := &phaseRules{Model: model.Read(a)}
 		if r.table, err = rules.Build(r.Model); err != nil {
 			r.table = nil
+		} else {
+			r.table = r.table.Fronted(r.Model) // a rehearsal sends its requests through the fronts
 		}
 		phases[phase] = r
 	}

@@ -96,7 +96,7 @@ to the next phase, and judges a canary.`,
 		SilenceErrors: true,
 	}
 	root.PersistentFlags().StringVar(&g.state, "state", defaultState, "directory of the local deployment")
-	root.AddCommand(upCommand(g), serveCommand(g), deployCommand(g), statusCommand(g), routesCommand(g), logsCommand(g), runCommand(g), databaseCommand(), downCommand(g), rehearseCommand(g), phaseCommand(g), watchCommand(g), reviewCommand(g), costCommand(g), criticalPathCommand(g), diagramCommand(g))
+	root.AddCommand(upCommand(g), serveCommand(g), deployCommand(g), statusCommand(g), routesCommand(g), logsCommand(g), runCommand(g), eventsCommand(g), replayCommand(g), databaseCommand(), downCommand(g), rehearseCommand(g), phaseCommand(g), watchCommand(g), reviewCommand(g), costCommand(g), criticalPathCommand(g), diagramCommand(g))
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return inWords(err) })
 	return root

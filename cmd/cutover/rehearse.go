@@ -248,7 +248,7 @@ func (o *rehearse) report(ctx context.Context, g *global, progress func(rehearsa
 		return nil, "", err
 	}
 	stage := &stage{}
-	options.Events = func(e local.Event) { rehearsed.Event(event(e)) }
+	options.Events = func(e local.Event) { rehearsed.Event(event(e, rehearsed.Workers)) }
 	options.Exchanges = func(e alb.Exchange) { rehearsed.Observe(stage.record(e)) }
 	options.FreePorts = true // the other deployment may have the usual ports
 	if err := local.MakeDir(g.state); err != nil {
@@ -302,6 +302,7 @@ func (o *rehearse) report(ctx context.Context, g *global, progress func(rehearsa
 	stage.provisioned, stage.kept = provisioned(phases), kept(phases)
 	stage.limited = limitedPairs(cmp.Or(o.walker, &walker{}).m, phases)
 	rehearsed.Parts, stage.groups = parts(phases, o.walker != nil && !o.walker.m.KeepRest), groupNames(phases)
+	rehearsed.Watchers = []rehearsal.Watcher{stage.observer()}
 	rehearsed.Findings = unanswered(rehearsed.Walk, phases, rehearsed.Workload)
 	if report, err = rehearsed.Run(ctx, stage); err != nil {
 		return nil, "", alsoFound(err, rehearsed.Findings)
@@ -378,6 +379,10 @@ func (o *rehearse) check(progress func(rehearsal.Progress)) (*rehearsal.Rehearsa
 			return nil, fmt.Errorf("--fault %s: there is no fault %q: choose from %s", text, fault.Kind, faultNames())
 		}
 		kind := local.FaultKinds()[known]
+		if besideRequests(fault) {
+			kind.Lossless = true
+			fault.Phase = cmp.Or(fault.Phase, busiest(names))
+		}
 		fault.Lossless, fault.Once, fault.OfStore = kind.Lossless, kind.Once, slices.Contains(provider.StoreFaults, kind)
 		if strings.ContainsAny(fault.Phase, "=@") && o.walker != nil {
 			app, err := o.walker.read(fault.Phase)
@@ -565,7 +570,28 @@ func (o *rehearse) checkForum(faults []rehearsal.Fault) error {
 			}
 		}
 	}
-	return checkFaults(faults, names, functions)
+	listed := slices.DeleteFunc(slices.Clone(faults), func(f rehearsal.Fault) bool { return isWorker(f.Service) })
+	return checkFaults(listed, names, functions)
+}
+
+// isWorker says whether a name may be that of a worker, which is in no list: its assembly has it.
+func isWorker(name string) bool {
+	return slices.ContainsFunc([]string{config.Relay, config.Consumer, config.Jobs}, func(role string) bool { return strings.HasSuffix(name, "-"+role) })
+}
+
+// workers are the services and functions that answer no requests and run: those that publish or take messages.
+func (r *phaseRules) workers() (names []string) {
+	for _, s := range r.Services {
+		if s.Worker() && s.Tasks() > 0 {
+			names = append(names, s.Name)
+		}
+	}
+	for _, e := range r.EventSources {
+		if e.Here() {
+			names = append(names, e.Target.Function.Name)
+		}
+	}
+	return names
 }
 
 // checkAssemblies reads the assembly of each position of --app.
@@ -597,7 +623,31 @@ func checkServices(dir string, faults []rehearsal.Fault) error {
 	for _, service := range m.Services {
 		names = append(names, service.Name)
 	}
-	return checkFaults(faults, names, functions)
+	functions = append(functions, polled(m)...)
+	return checkFaults(faults, append(names, polled(m)...), functions)
+}
+
+// polled are the names of the functions that Lambda invokes with what comes from a queue or a stream.
+func polled(m *model.Model) (names []string) {
+	for _, e := range m.EventSources {
+		if f := e.Target.Function; f != nil && !slices.Contains(names, f.Name) {
+			names = append(names, f.Name)
+		}
+	}
+	return names
+}
+
+// besideRequests says whether a fault harms a worker, which answers no requests.
+func besideRequests(f rehearsal.Fault) bool {
+	return slices.ContainsFunc([]string{config.Relay, config.Consumer, config.Jobs}, func(role string) bool { return strings.HasSuffix(f.Service, "-"+role) })
+}
+
+// busiest is the phase in which the microservices answer, or else the one in the middle of a walk.
+func busiest(walk []string) string {
+	if switched := migration.Switched.String(); slices.Contains(walk, switched) {
+		return switched
+	}
+	return walk[len(walk)/2]
 }
 
 // functionsOf are the names of the functions behind load balancers.
@@ -626,17 +676,26 @@ func checkFaults(faults []rehearsal.Fault, services, functions []string) error {
 }
 
 // checkReach refuses a fault that cannot be done in the walk: its service has no task and no function in
-// the phase that the fault names, or answers no route in any phase.
+// the phase that the fault names, or answers no route in any phase. It tells the rehearsal which services are workers, which answer
+// none.
 func checkReach(r *rehearsal.Rehearsal, phases map[string]*phaseRules) error {
+	for _, in := range phases {
+		r.Workers = append(r.Workers, in.workers()...)
+	}
+	slices.Sort(r.Workers)
+	r.Workers = slices.Compact(r.Workers)
 	for _, fault := range r.Faults {
+		if isWorker(fault.Service) && !slices.Contains(r.Workers, fault.Service) {
+			return fmt.Errorf("--fault %s: there is no service %q in the walk %s: its workers are %s", fault, fault.Service, strings.Join(r.Walk, " → "), cmp.Or(strings.Join(r.Workers, ", "), "none"))
+		}
 		if in := phases[fault.Phase]; in != nil {
 			tasked := slices.ContainsFunc(in.Services, func(s *model.Service) bool { return s.Name == fault.Service && s.Tasks() > 0 })
-			if !tasked && !slices.Contains(functionsOf(in.Model), fault.Service) {
+			if !tasked && !slices.Contains(append(functionsOf(in.Model), polled(in.Model)...), fault.Service) {
 				return fmt.Errorf("--fault %s: %s has no task in %s", fault, fault.Service, fault.Phase)
 			}
 			continue
 		}
-		if !slices.ContainsFunc(r.Walk, func(phase string) bool { return phases[phase].answers(fault.Service, r.Workload.Routes()) }) {
+		if !slices.Contains(r.Workers, fault.Service) && !slices.ContainsFunc(r.Walk, func(phase string) bool { return phases[phase].answers(fault.Service, r.Workload.Routes()) }) {
 			return fmt.Errorf("--fault %s: %s answers no route in the walk %s: add a phase to --walk, or a route with --route or --routes",
 				fault, fault.Service, strings.Join(r.Walk, " → "))
 		}

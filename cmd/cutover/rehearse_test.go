@@ -1,7 +1,10 @@
 package main
 
 import (
+	"cmp"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -14,6 +17,7 @@ import (
 	"cutover/deployment"
 	"cutover/internal/assembly"
 	"cutover/internal/listing"
+	"cutover/internal/local"
 	"cutover/internal/model"
 	"cutover/internal/rehearsal"
 )
@@ -99,9 +103,11 @@ func TestCheckReach(t *testing.T) {
 		"hang:users":          {[]string{"monolith", "parallel"}, nil, "--fault hang:users: users answers no route in the walk monolith → parallel: add a phase to --walk, or a route with --route or --routes"},
 		"hang:posts":          {[]string{"switched"}, []string{"/api/users"}, "--fault hang:posts: posts answers no route in the walk switched: add a phase to --walk, or a route with --route or --routes"},
 		// A target group of weight 0 gets no requests.
-		"hang:api":   {[]string{"switched"}, []string{"/"}, "--fault hang:api: api answers no route in the walk switched: add a phase to --walk, or a route with --route or --routes"},
-		"kill:posts": {[]string{"switched"}, []string{"/api/posts?a=b"}, ""},
-		"drain:api":  {[]string{"switched", "retired"}, nil, "--fault drain:api: api answers no route in the walk switched → retired: add a phase to --walk, or a route with --route or --routes"},
+		"hang:api": {[]string{"switched"}, []string{"/"}, "--fault hang:api: api answers no route in the walk switched: add a phase to --walk, or a route with --route or --routes"},
+		// Those of the forum without events.
+		"kill:users-relay": {[]string{"switched"}, nil, `--fault kill:users-relay: there is no service "users-relay" in the walk switched: its workers are none`},
+		"kill:posts":       {[]string{"switched"}, []string{"/api/posts?a=b"}, ""},
+		"drain:api":        {[]string{"switched", "retired"}, nil, "--fault drain:api: api answers no route in the walk switched → retired: add a phase to --walk, or a route with --route or --routes"},
 	} {
 		fault, err := rehearsal.ParseFault(text)
 		if err != nil {
@@ -128,6 +134,50 @@ func TestCheckReach(t *testing.T) {
 		}
 		if got != test.want {
 			t.Errorf("%s: %q, want %q", text, got, test.want)
+		}
+	}
+}
+
+// A worker answers no route, and a fault reaches it all the same. The timeline has its tasks.
+func TestWorkers(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "manifest.json"), json.RawMessage(`{"artifacts": {"S": {"type": "aws:cloudformation:stack", "environment": "aws://unknown-account/unknown-region", "properties": {"templateFile": "s.json"}}}}`))
+	write(t, filepath.Join(dir, "s.json"), json.RawMessage(`{"Resources": {
+		"Relay": {"Type": "AWS::ECS::Service", "Properties": {"ServiceName": "users-relay", "DesiredCount": 1}},
+		"Idle": {"Type": "AWS::ECS::Service", "Properties": {"ServiceName": "posts-relay", "DesiredCount": 0}},
+		"Jobs": {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "jobs"}},
+		"Taker": {"Type": "AWS::Lambda::Function", "Properties": {"FunctionName": "taker-worker"}},
+		"Poll": {"Type": "AWS::Lambda::EventSourceMapping", "Properties": {"FunctionName": {"Ref": "Taker"}, "EventSourceArn": {"Fn::GetAtt": ["Jobs", "Arn"]}}}}}`))
+	phases, err := readRules(map[string]string{"now": dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]string{
+		"kill:users-relay": "", "kill:users-relay@now": "", "kill:taker-worker": "",
+		"kill:posts-relay": `--fault kill:posts-relay: there is no service "posts-relay" in the walk now: its workers are taker-worker, users-relay`,
+	} {
+		fault, err := rehearsal.ParseFault(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := rehearsal.New(rehearsal.Options{Walk: []string{"now"}, Workload: rehearsal.Paths("/"), Faults: []rehearsal.Fault{fault}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := checkReach(r, phases); fmt.Sprint(err) != cmp.Or(want, "<nil>") {
+			t.Errorf("%s: %v, want %q", text, err, want)
+		}
+	}
+	of := func(kind, subject, state string) string {
+		e := event(local.Event{Kind: kind, Subject: subject, State: state, Task: "1"}, []string{"users-relay"})
+		return e.Target + " " + e.State
+	}
+	for got, want := range map[string]string{
+		of("task", "users-relay", "PROVISIONING"): "1 initial", of("task", "users-relay", "RUNNING"): "1 healthy", of("health", "users-relay", "UNHEALTHY"): "1 unhealthy",
+		of("task", "users-relay", "STOPPING"): "1 draining", of("task", "users-relay", "STOPPED"): "1 unused", of("task", "users", "RUNNING"): " ", of("target", "users", "healthy"): "1 healthy",
+	} {
+		if got != want {
+			t.Errorf("the timeline has %q, want %q", got, want)
 		}
 	}
 }

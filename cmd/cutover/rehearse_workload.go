@@ -171,7 +171,7 @@ func derive(b *workload.Builder, assemblies []string) error {
 		if err != nil {
 			return err
 		}
-		tables = append(tables, table)
+		tables = append(tables, table.Fronted(m))
 		if i == 0 {
 			groups = (&phaseRules{Model: m}).peopled()
 		}

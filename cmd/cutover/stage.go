@@ -297,7 +297,14 @@ func (s *stage) passed(record rehearsal.Record, e alb.Exchange) rehearsal.Record
 	return record
 }
 
-func event(e local.Event) rehearsal.Event {
+// lanes are the states of targets that stand for those of a worker's tasks, which are targets of nothing.
+var lanes = map[string]string{
+	string(ecs.Provisioning): "initial", string(ecs.Pending): "initial", string(ecs.Running): "healthy", string(ecs.Healthy): "healthy", string(ecs.Unhealthy): "unhealthy",
+	string(ecs.Deactivating): "draining", string(ecs.Stopping): "draining", string(ecs.Stopped): "unused",
+}
+
+// event is what a rehearsal gets to know, with the names of the workers.
+func event(e local.Event, workers []string) rehearsal.Event {
 	event := rehearsal.Event{
 		Time: e.Time, Service: e.Subject, Text: strings.TrimSpace(e.Kind + " " + e.State + " " + e.Message),
 		// The timeline draws the other events as bars.
@@ -305,6 +312,9 @@ func event(e local.Event) rehearsal.Event {
 	}
 	if e.Kind == "target" {
 		event.Target, event.State = e.Task, e.State
+	}
+	if state := lanes[e.State]; state != "" && slices.Contains([]string{ecs.TaskEvent, ecs.HealthEvent}, e.Kind) && slices.Contains(workers, e.Subject) {
+		event.Target, event.State = e.Task, state
 	}
 	return event
 }

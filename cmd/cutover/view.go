@@ -22,6 +22,7 @@ import (
 	"cutover/internal/local"
 	"cutover/internal/local/alb"
 	"cutover/internal/local/ecs"
+	"cutover/internal/model"
 	"cutover/internal/plain"
 	"cutover/internal/rehearsal"
 	"cutover/internal/step"
@@ -378,13 +379,45 @@ func (v *view) functions(s local.Status) string {
 	return "\n" + v.table(rows)
 }
 
+// eventSources returns the table of event source mappings: what they have done, and how far they are behind. It is empty if there are
+// none.
+func (v *view) eventSources(s local.Status) string {
+	rows := [][]string{{"EVENT SOURCE", "FUNCTION", "STATE", "INVOCATIONS", "FAILURES", "RECORDS", "BEHIND", "LAST ERROR"}}
+	for _, m := range s.EventSources {
+		records := fmt.Sprint(m.Records)
+		var less []string
+		if m.Filtered > 0 {
+			less = append(less, fmt.Sprintf("%d filtered", m.Filtered))
+		}
+		if m.GaveUp > 0 {
+			less = append(less, fmt.Sprintf("%d given up", m.GaveUp))
+		}
+		if len(less) > 0 {
+			records += ", " + strings.Join(less, ", ")
+		}
+		behind := "-"
+		if m.Lag > 0 {
+			behind = m.Lag.Truncate(time.Second).String()
+		}
+		invocations := fmt.Sprint(m.Invocations)
+		if m.Running > 0 {
+			invocations += fmt.Sprintf(", %d running", m.Running)
+		}
+		rows = append(rows, []string{m.Kind + " " + m.Source, m.Function, m.State, invocations, fmt.Sprint(m.Failures), records, behind, m.LastError})
+	}
+	if len(rows) == 1 {
+		return ""
+	}
+	return "\n" + v.table(rows)
+}
+
 func (v *view) status(s local.Status, room int) string {
 	notes := v.warnings(s) + v.passedOver(s) + v.notRun(s)
-	text := v.distributions(s) + v.apis(s) + v.listeners(s, false) + v.places(s) + v.computes(s) + v.services(s, 0) + v.functions(s) + v.stores(s) + v.names(s) + v.scaling(s) + v.schedules(s) + notes
+	text := v.distributions(s) + v.apis(s) + v.listeners(s, false) + v.places(s) + v.computes(s) + v.services(s, 0) + v.functions(s) + v.eventSources(s) + v.stores(s) + v.names(s) + v.scaling(s) + v.schedules(s) + notes
 	if room == 0 || strings.Count(text, "\n") <= room {
 		return text
 	}
-	notes = v.functions(s) + v.stores(s) + v.schedules(s) + notes
+	notes = v.functions(s) + v.eventSources(s) + v.stores(s) + v.schedules(s) + notes
 	above := v.distributions(s) + v.apis(s) + v.listeners(s, true) + v.places(s) + v.computes(s)
 	return above + v.services(s, max(3, room-strings.Count(above+notes, "\n"))) + notes
 }
@@ -593,10 +626,11 @@ func connections(l alb.ListenerStatus) (address string, ok bool) {
 func example(l alb.ListenerStatus) string {
 	best := "/"
 	for _, rule := range l.Rules {
-		if len(rule.Conditions) != 1 {
+		conditions := slices.DeleteFunc(slices.Clone(rule.Conditions), model.Dynamic) // what a front adds
+		if len(conditions) != 1 {
 			continue
 		}
-		paths, _ := strings.CutPrefix(rule.Conditions[0], "path-pattern ")
+		paths, _ := strings.CutPrefix(conditions[0], "path-pattern ")
 		for path := range strings.SplitSeq(paths, " or ") {
 			path = strings.TrimRight(path, "*")
 			usable := strings.HasPrefix(path, "/") && !strings.ContainsAny(path, "*?")

@@ -20,6 +20,7 @@ import (
 	"cutover/internal/local/discovery"
 	"cutover/internal/local/ecs"
 	"cutover/internal/local/eventbridge"
+	"cutover/internal/local/eventsource"
 	"cutover/internal/local/lambda"
 	"cutover/internal/local/provider"
 	"cutover/internal/model"
@@ -429,6 +430,23 @@ func TestViewOfNames(t *testing.T) {
 		if !strings.Contains(text, want) {
 			t.Errorf("it lacks %q:\n%s", want, text)
 		}
+	}
+}
+
+// Event source mappings have a table of their own: how far they are behind, and why.
+func TestViewOfEventSources(t *testing.T) {
+	status := local.Status{EventSources: []eventsource.Status{
+		{Function: "dev-users-relay", Source: "dev-users", Kind: "stream", State: "Enabled", Lag: 2500 * time.Millisecond, Counts: eventsource.Counts{Invocations: 12, Failures: 1, Records: 40, Filtered: 9, GaveUp: 2, Running: 1, LastError: "Own.Error: as asked"}},
+		{Function: "feed-lambda", Source: "dev-feed.fifo", Kind: "queue", State: "Disabled"},
+	}}
+	v := &view{out: &bytes.Buffer{}, height: func() int { return 24 }}
+	_, got, _ := strings.Cut(v.status(status, 0), "EVENT SOURCE")
+	want := `         FUNCTION         STATE     INVOCATIONS    FAILURES  RECORDS                     BEHIND  LAST ERROR
+stream dev-users     dev-users-relay  Enabled   12, 1 running  1         40, 9 filtered, 2 given up  2s      Own.Error: as asked
+queue dev-feed.fifo  feed-lambda      Disabled  0              0         0                           -
+`
+	if !strings.HasPrefix(got, want) {
+		t.Errorf("the table is\n%s\nwant\n%s", got, want)
 	}
 }
 

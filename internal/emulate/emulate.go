@@ -10,7 +10,7 @@
 // process, mount, network interface, image or file.
 //
 // The emulation ends at the control plane. No instance boots, no task runs, no load balancer, API or distribution routes a
-// request, and nobody checks a permission. One Lambda function runs, as a program on this machine: that of CDK's
+// request, no topic or queue delivers to anybody, and nobody checks a permission. One Lambda function runs, as a program on this machine: that of CDK's
 // BucketDeployment, with the AWS CLI in its layer. Other custom resources succeed at once. The CloudFormation package only
 // records resource types without a handler. AWS.Recorded names those that a deployment contained.
 package emulate

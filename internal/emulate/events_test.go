@@ -295,6 +295,14 @@ func TestEvents(t *testing.T) {
 	if _, filtered := picture["subscription"]["FilterPolicy"]; filtered || len(picture["topic's tags"])+len(picture["queue's tags"]) != 2 {
 		t.Errorf("left: %v", picture)
 	}
+	// A rollback switches a stream on again. It is another one, which the next deployment has to find.
+	if status, reason := deploy(cfntypes.ChangeSetTypeUpdate, eventsStack()); status != "UPDATE_COMPLETE" {
+		t.Fatal(status, reason)
+	}
+	before := outputs(t, cfn, "events")
+	if status, _ := deploy(cfntypes.ChangeSetTypeUpdate, eventsStack("STREAM", "", "READER", "", "MORE", "", "BATCH", "11")); status != "UPDATE_ROLLBACK_COMPLETE" {
+		t.Errorf("without the stream: %s, want a rollback", status)
+	}
 	if status, reason := deploy(cfntypes.ChangeSetTypeUpdate, eventsStack("PUBLISHED", "posts.fifo", "QUEUE", "others.fifo", "ALIAS", "others")); status != "UPDATE_COMPLETE" {
 		t.Fatal(status, reason)
 	}
@@ -303,6 +311,11 @@ func TestEvents(t *testing.T) {
 		if second[name] == first[name] || second[name] == "" {
 			t.Errorf("%s is still %q", name, first[name])
 		}
+	}
+	picture = eventsPicture(t, a, second)
+	has("OfStream", "EventSourceArn", second["Stream"])
+	if second["Stream"] == before["Stream"] {
+		t.Errorf("the stream is still %s", before["Stream"])
 	}
 	for _, name := range []string{"Key", "Dead"} {
 		if second[name] != first[name] {

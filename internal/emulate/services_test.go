@@ -248,3 +248,82 @@ func deploying(t *testing.T, cfn *cloudformation.Client, stack string) func(kind
 		return string(events.StackEvents[0].ResourceStatus), reason
 	}
 }
+
+// A load balancer whose rules ask for a secret, as it is closed and opened again. CAPITALS are replaced.
+const asking = `{
+	"Resources": {
+		"Vpc": {"Type": "AWS::EC2::VPC", "Properties": {"CidrBlock": "10.0.0.0/16", "EnableDnsSupport": true}},
+		"A": {"Type": "AWS::EC2::Subnet", "Properties": {"VpcId": {"Ref": "Vpc"}, "CidrBlock": "10.0.0.0/24", "AvailabilityZone": {"Fn::Select": [0, {"Fn::GetAZs": ""}]}}},
+		"B": {"Type": "AWS::EC2::Subnet", "Properties": {"VpcId": {"Ref": "Vpc"}, "CidrBlock": "10.0.1.0/24", "AvailabilityZone": {"Fn::Select": [1, {"Fn::GetAZs": ""}]}}},
+		"Balancer": {"Type": "AWS::ElasticLoadBalancingV2::LoadBalancer", "Properties": {"Name": "asking", "Scheme": "internal", "Subnets": [{"Ref": "A"}, {"Ref": "B"}]}},
+		"Group": {"Type": "AWS::ElasticLoadBalancingV2::TargetGroup", "Properties": {"Name": "asking", "Port": 80, "Protocol": "HTTP", "VpcId": {"Ref": "Vpc"}, "TargetType": "instance"}},
+		"Secret": {"Type": "AWS::SecretsManager::Secret", "Properties": {"GenerateSecretString": {"ExcludePunctuation": true, "PasswordLength": 32}}},
+		"Listener": {"Type": "AWS::ElasticLoadBalancingV2::Listener", "Properties": {"LoadBalancerArn": {"Ref": "Balancer"}, "Port": 80, "Protocol": "HTTP", "DefaultActions": [DEFAULT]}},
+		"Rule": {"Type": "AWS::ElasticLoadBalancingV2::ListenerRule", "Properties": {"ListenerArn": {"Ref": "Listener"}, "Priority": 10,
+			"Conditions": [{"Field": "path-pattern", "PathPatternConfig": {"Values": ["/api*"]}}MORE], "Actions": [{"Type": "forward", "TargetGroupArn": {"Ref": "Group"}}]}}
+		LAST
+	}
+}`
+
+// TestAskingRules: a rule gets a condition with the value of a secret, and the listener another default action, in place. The way back works.
+func TestAskingRules(t *testing.T) {
+	endpoint := services(t).Endpoint()
+	config := aws.Config{Region: Region, BaseEndpoint: &endpoint, Credentials: credentials.NewStaticCredentialsProvider("test", "test", "")}
+	cfn, balancers := cloudformation.NewFromConfig(config), elb.NewFromConfig(config)
+	ctx := t.Context()
+	deploy := deploying(t, cfn, "asking")
+	const header = `{"Field": "http-header", "HttpHeaderConfig": {"HttpHeaderName": "X-Origin-Secret", "Values": [{"Fn::Join": ["", ["{{resolve:secretsmanager:", {"Ref": "Secret"}, ":SecretString:::}}"]]}]}}`
+	const forward = `{"Type": "forward", "ForwardConfig": {"TargetGroups": [{"TargetGroupArn": {"Ref": "Group"}, "Weight": 1}]}}`
+	open := strings.NewReplacer("DEFAULT", forward, "MORE", "", "LAST", "").Replace(asking)
+	closed := strings.NewReplacer("DEFAULT", `{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "403", "ContentType": "text/plain", "MessageBody": "no"}}`, "MORE", ","+header,
+		"LAST", `, "Last": {"Type": "AWS::ElasticLoadBalancingV2::ListenerRule", "Properties": {"ListenerArn": {"Ref": "Listener"}, "Priority": 50000, "Conditions": [`+header+`], "Actions": [`+forward+`]}}`).Replace(asking)
+	// read has a line for each rule: its priority, its conditions and its action, with the secret's length.
+	read := func() (lines []string) {
+		t.Helper()
+		lbs, err := balancers.DescribeLoadBalancers(ctx, &elb.DescribeLoadBalancersInput{Names: []string{"asking"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		listeners, err := balancers.DescribeListeners(ctx, &elb.DescribeListenersInput{LoadBalancerArn: lbs.LoadBalancers[0].LoadBalancerArn})
+		if err != nil {
+			t.Fatal(err)
+		}
+		rules, err := balancers.DescribeRules(ctx, &elb.DescribeRulesInput{ListenerArn: listeners.Listeners[0].ListenerArn})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range rules.Rules {
+			line := *r.Priority
+			for _, c := range r.Conditions {
+				if c.HttpHeaderConfig != nil {
+					line += fmt.Sprint(" ", *c.HttpHeaderConfig.HttpHeaderName, " ", len(c.HttpHeaderConfig.Values[0]))
+				} else {
+					line += " " + c.PathPatternConfig.Values[0]
+				}
+			}
+			lines = append(lines, line+" "+string(r.Actions[0].Type))
+		}
+		slices.Sort(lines)
+		return lines
+	}
+	kind := cfntypes.ChangeSetTypeCreate
+	for _, step := range []struct {
+		template string
+		want     []string
+	}{
+		{open, []string{"10 /api* forward", "default forward"}},
+		{closed, []string{"10 /api* X-Origin-Secret 32 forward", "50000 X-Origin-Secret 32 forward", "default fixed-response"}},
+		{open, []string{"10 /api* forward", "default forward"}},
+	} {
+		if status, reason := deploy(kind, step.template); !strings.HasSuffix(status, string(kind)+"_COMPLETE") || strings.Contains(status, "ROLLBACK") {
+			t.Fatal(status, reason)
+		}
+		if got := read(); !slices.Equal(got, step.want) {
+			t.Errorf("the rules are %q, want %q", got, step.want)
+		}
+		kind = cfntypes.ChangeSetTypeUpdate
+	}
+	if _, err := cfn.DeleteStack(ctx, &cloudformation.DeleteStackInput{StackName: aws.String("asking")}); err != nil {
+		t.Fatal(err)
+	}
+}

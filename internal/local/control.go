@@ -56,6 +56,7 @@ func (r *Runner) Control(ctx context.Context) error {
 	defer down()
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) { answer(w, r.Status(), nil) })
+	mux.HandleFunc("GET /messaging", func(w http.ResponseWriter, _ *http.Request) { answer(w, r.Messaging(), nil) })
 	mux.HandleFunc("GET /route", func(w http.ResponseWriter, req *http.Request) {
 		var asked alb.Asked
 		err := json.Unmarshal([]byte(req.URL.Query().Get("asked")), &asked)

@@ -9,12 +9,13 @@ import (
 	"cutover/internal/local/provider"
 )
 
-// FaultKinds are the kinds of harm that [Runner.Fault] does: to the tasks of a service, and to its stores.
+// FaultKinds are the kinds of harm that [Runner.Fault] does: to the tasks of a service, to its stores, and to its
+// topics and queues.
 func FaultKinds() (all []provider.FaultKind) {
 	for _, kind := range ecs.FaultKinds() {
 		all = append(all, kind.FaultKind)
 	}
-	return append(all, provider.StoreFaults...)
+	return slices.Concat(all, provider.StoreFaults, provider.EventFaults)
 }
 
 // FunctionFaults are the kinds of [FaultKinds] that can be done to a function, besides those of its stores: it has
@@ -25,7 +26,8 @@ var FunctionFaults = []string{"kill"}
 // all is steady again, or with the context's error. A fault of stores meets each service that uses them. Of a
 // function, "kill" ends its execution environments.
 func (r *Runner) Fault(ctx context.Context, kind, service string) (clear func(context.Context) error, err error) {
-	if !slices.ContainsFunc(provider.StoreFaults, func(k provider.FaultKind) bool { return k.Name == kind }) {
+	is := func(k provider.FaultKind) bool { return k.Name == kind }
+	if !slices.ContainsFunc(slices.Concat(provider.StoreFaults, provider.EventFaults), is) {
 		if kind == FunctionFaults[0] {
 			if ended, known := r.functions.Kill(service); known {
 				return ended, nil
@@ -34,11 +36,11 @@ func (r *Runner) Fault(ctx context.Context, kind, service string) (clear func(co
 		return r.services.Fault(ctx, kind, service)
 	}
 	for _, p := range r.providers {
-		if faulter, ok := p.(provider.Faulter); ok {
+		if faulter, ok := p.(provider.Faulter); ok && slices.ContainsFunc(faulter.Faults(), is) {
 			if clear, err := faulter.Fault(ctx, kind, service); clear != nil || err != nil {
 				return clear, err
 			}
 		}
 	}
-	return nil, fmt.Errorf("service %q has no store on this machine for the fault %s", service, kind)
+	return nil, fmt.Errorf("service %q has no store, topic or queue on this machine for the fault %s", service, kind)
 }

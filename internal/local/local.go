@@ -25,6 +25,7 @@ import (
 	"cutover/internal/assembly"
 	"cutover/internal/local/alb"
 	"cutover/internal/local/backing/access"
+	"cutover/internal/local/backing/client"
 	"cutover/internal/local/backing/programs"
 	"cutover/internal/local/discovery"
 	"cutover/internal/local/ecs"
@@ -208,7 +209,7 @@ func (r *Runner) start(ctx context.Context) error {
 	r.balancers = alb.NewProvider(balancer, alb.Ports{Local: r.options.Ports, Free: r.options.FreePorts}, r.tell)
 	r.names = discovery.New(r.tell)
 	r.services = ecs.NewProvider(ecs.New(ecs.Options{
-		Driver: driver, Balancer: balancer, Discovery: r.names, Access: r.access, ScalingPeriod: r.options.ScalingPeriod, Requests: r.traffic.requestsTaken, Events: r.tell, Logs: r.log,
+		Driver: driver, Balancer: balancer, Discovery: r.names, Access: r.access, ScalingPeriod: r.options.ScalingPeriod, Requests: r.traffic.requestsTaken, Messages: client.New(r.access.UserVariables).Visible, Events: r.tell, Logs: r.log,
 	}), ecs.Given{Replaced: r.options.Replaced, Without: r.options.Without, Secrets: r.options.Secrets, SecretsFile: r.options.SecretsFile})
 	r.schedules = eventbridge.New(r.services, r.tell)
 	for _, kind := range r.options.kinds {

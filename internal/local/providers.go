@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -12,7 +13,9 @@ import (
 	"cutover/internal/local/apigateway"
 	"cutover/internal/local/backing/dynamodb"
 	"cutover/internal/local/backing/postgres"
+	"cutover/internal/local/backing/queues"
 	"cutover/internal/local/cloudfront"
+	"cutover/internal/local/eventsource"
 	"cutover/internal/local/provider"
 	"cutover/internal/local/ssm"
 	"cutover/internal/model"
@@ -24,10 +27,14 @@ var kinds = []func(*Runner) provider.Provider{
 	func(*Runner) provider.Provider { return ssm.New() },
 	func(r *Runner) provider.Provider { return r.access },
 	func(r *Runner) provider.Provider { return dynamodb.New(DataDir(r.options.Dir), r.access, r.tell) },
+	func(r *Runner) provider.Provider { return queues.New(DataDir(r.options.Dir), r.access, r.tell) },
 	func(r *Runner) provider.Provider {
 		return postgres.New(DataDir(r.options.Dir), r.access, os.Getenv, r.tell)
 	},
 	func(r *Runner) provider.Provider { return r.functions },
+	func(r *Runner) provider.Provider {
+		return eventsource.New(eventsource.Options{Dir: filepath.Join(DataDir(r.options.Dir), "positions"), Access: r.access, Functions: r.functions, Events: r.tell})
+	},
 	func(r *Runner) provider.Provider { return r.balancers },
 	func(r *Runner) provider.Provider { return r.names },
 	func(r *Runner) provider.Provider { return r.services },

@@ -9,6 +9,7 @@ import (
 	"cutover/internal/local/discovery"
 	"cutover/internal/local/ecs"
 	"cutover/internal/local/eventbridge"
+	"cutover/internal/local/eventsource"
 	"cutover/internal/local/lambda"
 	"cutover/internal/local/provider"
 	"cutover/internal/local/ssm"
@@ -23,6 +24,8 @@ type Status struct {
 	Groups    []alb.GroupStatus    `json:"targetGroups"`
 	// Functions are those of Lambda that load balancers invoke.
 	Functions []lambda.FunctionStatus `json:"functions,omitempty"`
+	// EventSources are event source mappings of functions.
+	EventSources []eventsource.Status `json:"eventSources,omitempty"`
 	// APIs are the stages of REST APIs of API Gateway.
 	APIs []apigateway.StageStatus `json:"apis,omitempty"`
 	// Distributions are those of CloudFront.
@@ -34,6 +37,8 @@ type Status struct {
 	Parameters ssm.Values `json:"parameters,omitempty"`
 	// Stores are tables and databases that tasks keep data in.
 	Stores []provider.StoreStatus `json:"stores,omitempty"`
+	// Messaging has the topics and queues.
+	Messaging []provider.MessageStatus `json:"messaging,omitempty"`
 	// Schedules are those that start tasks.
 	Schedules []eventbridge.Status `json:"schedules,omitempty"`
 	// Others is the status of other kinds of resources.
@@ -63,12 +68,16 @@ func (r *Runner) Status() Status {
 			status.Schedules = one
 		case []lambda.FunctionStatus:
 			status.Functions = one
+		case []eventsource.Status:
+			status.EventSources = one
 		case []apigateway.StageStatus:
 			status.APIs = one
 		case cloudfront.Status:
 			status.Distributions = one
 		case []provider.StoreStatus:
 			status.Stores = append(status.Stores, one...)
+		case []provider.MessageStatus:
+			status.Messaging = one
 		case ssm.Values:
 			status.Parameters = one
 		default:

@@ -27,7 +27,7 @@ type Condition struct {
 	// Header is the name of the header, for an http-header condition.
 	Header string
 	// Values are patterns, methods or ranges of addresses, as the type wants. A value of
-	// query-string is "key=pattern" or, for any key, "pattern".
+	// query-string is "key=pattern" or, for any key, "pattern". A dynamic reference is its own text, see [Dynamic].
 	Values []string
 	Query  []QueryValue
 }
@@ -111,7 +111,16 @@ func condition(v assembly.Value) Condition {
 			c.Query, c.Values = append(c.Query, q), append(c.Values, text)
 			continue
 		}
-		text := value.Text("")
+		text, parts := value.Mixed()
+		if dynamic := parts.String(); c.Field == HTTPHeader && Dynamic(dynamic) {
+			text = dynamic
+		} else if parts != nil {
+			text = value.Text("") // refuses it
+		}
+		if c.Field == HTTPHeader && Dynamic(text) {
+			c.Values = append(c.Values, text)
+			continue
+		}
 		if text == "" {
 			value.Refuse("a condition cannot have an empty value")
 		} else if _, err := netip.ParsePrefix(text); err != nil && c.Field == SourceIP {

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strings"
 
 	"cutover/internal/assembly"
 )
@@ -30,6 +31,56 @@ func (m *Model) Distributing(lb *LoadBalancer) *Distribution {
 	return nil
 }
 
+// Adds says whether a condition asks for a header that each distribution before a load balancer adds to its requests, with a value that
+// only CloudFormation knows, see [Dynamic].
+func (m *Model) Adds(lb *LoadBalancer, c Condition) bool {
+	if c.Field != HTTPHeader || len(c.Values) != 1 || !Dynamic(c.Values[0]) {
+		return false
+	}
+	asked := false
+	for _, d := range m.Distributions {
+		for _, o := range d.Origins {
+			if lb == nil || o.LoadBalancer != lb {
+				continue
+			}
+			if asked = slices.ContainsFunc(o.Headers, func(h Variable) bool {
+				return strings.EqualFold(h.Name, c.Header) && c.Values[0] == cmp.Or(h.Value, h.Parts.String())
+			}); !asked {
+				return false
+			}
+		}
+	}
+	return asked
+}
+
+// Asks is the header without which a load balancer lets no request pass, and which its front alone knows. It is empty if a request
+// without it may come to a target.
+func (m *Model) Asks(lb *LoadBalancer) (header string) {
+	passes := func(r *Rule, property string) bool {
+		if r.Problem(property, "Conditions") != nil {
+			return true
+		}
+		for _, c := range r.Conditions {
+			if m.Adds(lb, c) {
+				header = c.Header
+				return false
+			}
+		}
+		return len(r.Action.Forward) > 0
+	}
+	for _, l := range m.Listeners {
+		if l.LoadBalancer == lb && passes(l.Default, "DefaultActions") {
+			return ""
+		}
+	}
+	for _, r := range m.Rules {
+		if (r.Listener == nil || r.Listener.LoadBalancer == lb) && passes(r, "Actions") {
+			return ""
+		}
+	}
+	return header
+}
+
 // Door is who reaches a load balancer past the fronts.
 type Door struct {
 	// By is the rule that admits others. It is nil if the security groups are not known.
@@ -39,8 +90,11 @@ type Door struct {
 }
 
 // Doors are the ways to a load balancer past the fronts: what its security groups admit besides VPC links, CloudFront, and
-// services that call through the load balancer.
+// services that call through the load balancer. There are none if the rules ask for what the front alone knows, see [Model.Asks].
 func (m *Model) Doors(lb *LoadBalancer) (doors []Door) {
+	if m.Asks(lb) != "" {
+		return nil
+	}
 	groups := m.BalancerNetwork(lb).Groups
 	if groups == nil {
 		return []Door{{Who: "whom its security groups admit, which are not known"}}

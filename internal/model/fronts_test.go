@@ -84,6 +84,41 @@ func TestDoors(t *testing.T) {
 	}
 }
 
+// TestAsks: a load balancer asks for a header if no request comes to a target without the secret value that its distribution adds.
+func TestAsks(t *testing.T) {
+	const header = `{"Field": "http-header", "HttpHeaderConfig": {"HttpHeaderName": "x-origin", "Values": [{"Fn::Sub": "{{resolve:secretsmanager:${Secret}:SecretString:::}}"}]}}`
+	const path = `{"Field": "path-pattern", "Values": ["/api*"]}`
+	const refused, forward = `{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "403"}}`, `{"Type": "forward", "TargetGroupArn": {"Ref": "Group"}}`
+	const template = `"Secret": {"Type": "AWS::SecretsManager::Secret", "Properties": {}}, "G": {"Type": "AWS::EC2::SecurityGroup", "Properties": {"SecurityGroupIngress": [{"CidrIp": "0.0.0.0/0"}]}},
+		"Lb": {"Type": "AWS::ElasticLoadBalancingV2::LoadBalancer", "Properties": {"Subnets": ["s"], "SecurityGroups": [{"Ref": "G"}]}},
+		"Group": {"Type": "AWS::ElasticLoadBalancingV2::TargetGroup", "Properties": {"Port": 80, "Protocol": "HTTP", "VpcId": "v"}},
+		"Listener": {"Type": "AWS::ElasticLoadBalancingV2::Listener", "Properties": {"LoadBalancerArn": {"Ref": "Lb"}, "Port": 80, "Protocol": "HTTP", "DefaultActions": [DEFAULT]}},
+		"Rule": {"Type": "AWS::ElasticLoadBalancingV2::ListenerRule", "Properties": {"ListenerArn": {"Ref": "Listener"}, "Priority": 1, "Conditions": [CONDITIONS], "Actions": [ACTION]}},
+		"D": {"Type": "AWS::CloudFront::Distribution", "Properties": {"DistributionConfig": {"DefaultCacheBehavior": {"TargetOriginId": "a"}, "Origins": [{"Id": "a", "DomainName": {"Fn::GetAtt": ["Lb", "DNSName"]},
+			"CustomOriginConfig": {"OriginProtocolPolicy": "http-only"}, "OriginCustomHeaders": [{"HeaderName": "X-Origin", "HeaderValue": SENT}]}]}}}`
+	const sent = `{"Fn::Join": ["", ["{{resolve:secretsmanager:", {"Ref": "Secret"}, ":SecretString:::}}"]]}`
+	for name, test := range map[string]struct{ byDefault, conditions, action, sent, want string }{
+		"each rule asks":               {refused, header + "," + path, forward, sent, "x-origin"},
+		"a rule does not ask":          {refused, path, forward, sent, ""},
+		"a rule that refuses":          {refused, path, refused, sent, ""},
+		"the default action forwards":  {forward, header, forward, sent, ""},
+		"another value is sent":        {refused, header, forward, `"{{resolve:secretsmanager:other:SecretString:::}}"`, ""},
+		"a value that anybody reads":   {refused, strings.Replace(header, `{"Fn::Sub": "{{resolve:secretsmanager:${Secret}:SecretString:::}}"}`, `"plain"`, 1), forward, `"plain"`, ""},
+		"one of two values is secret":  {refused, strings.Replace(header, `"Values": [`, `"Values": ["plain", `, 1), forward, sent, ""},
+		"a condition cannot be read":   {refused, header + `, {"Field": "colour"}`, forward, sent, ""},
+		"another header has the value": {refused, strings.Replace(header, "x-origin", "x-other", 1), forward, sent, ""},
+	} {
+		m := read(t, strings.NewReplacer("DEFAULT", test.byDefault, "CONDITIONS", test.conditions, "ACTION", test.action, "SENT", test.sent).Replace(template))
+		lb := m.LoadBalancers[0]
+		if got := m.Asks(lb); got != test.want {
+			t.Errorf("%s: %q, want %q", name, got, test.want)
+		}
+		if doors := len(m.Doors(lb)); (doors == 0) != (test.want != "") {
+			t.Errorf("%s: %d doors", name, doors)
+		}
+	}
+}
+
 // A web ACL knows its rules and the stages before which it is.
 func TestWebACLs(t *testing.T) {
 	m := read(t, api+`, "Stage": {"Type": "AWS::ApiGateway::Stage", "Properties": {"RestApiId": {"Ref": "Api"}, "StageName": "live", "DeploymentId": {"Ref": "Made"}}}, "Made": {"Type": "AWS::ApiGateway::Deployment", "Properties": {"RestApiId": {"Ref": "Api"}}},

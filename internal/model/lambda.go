@@ -44,7 +44,7 @@ type Function struct {
 	// SnapStart is None (the default) or PublishedVersions, of which snapshots are taken.
 	SnapStart string
 	// Invoked says that a target group of the assembly has the function, a version or an alias of it, or that a REST API
-	// does.
+	// does, or an event source mapping of a queue or a table of the assembly.
 	Invoked bool
 }
 

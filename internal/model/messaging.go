@@ -237,6 +237,14 @@ func (m *Model) eventSource(e *EventSource, p assembly.Value) {
 	e.MaxConcurrency = p.Field("ScalingConfig").Field("MaximumConcurrency").Int(0, 2, 1000)
 	e.OnFailure = m.queueOf(p.Field("DestinationConfig").Field("OnFailure").Field("Destination"))
 	p.Field("Tags")
+	if e.Here() {
+		e.Target.Function.Invoked = true
+	}
+}
+
+// Here says that the source and the function are in the assembly.
+func (e *EventSource) Here() bool {
+	return (e.Queue != nil || e.Table != nil) && e.Target.Function != nil
 }
 
 // queueOf is the queue of the assembly that an ARN, a URL or a reference names.

@@ -30,8 +30,11 @@ type ScalingPolicy struct {
 	Target *ScalableTarget `json:"-"`
 	// Type is TargetTracking, or a type of which nothing else is read.
 	Type string
-	// Metric is a predefined metric. It is empty for a metric of one's own.
-	Metric string
+	// Metric is a predefined metric, or the label of a metric of one's own that Expression puts together from Metrics. It is
+	// empty for any other metric.
+	Metric     string
+	Metrics    []Metric `json:",omitempty"`
+	Expression string   `json:",omitempty"`
 	// TargetValue is what the metric is to be close to.
 	TargetValue float64
 	// OutOnly says that the policy does not remove tasks (DisableScaleIn).
@@ -43,7 +46,7 @@ type ScalingPolicy struct {
 // Measured says whether the metric of the policy is measured here. Alarms, which other types of policies
 // wait for, are not.
 func (y *ScalingPolicy) Measured() bool {
-	return y.Type == TargetTracking && (y.Metric == MetricCPU || y.Metric == MetricRequests)
+	return y.Type == TargetTracking && (y.Metric == MetricCPU || y.Metric == MetricRequests || y.mathMeasured())
 }
 
 // TargetTracking is the type of a policy that keeps a metric close to a value.
@@ -111,6 +114,9 @@ func (m *Model) scalingPolicy(y *ScalingPolicy, p assembly.Value) {
 	}
 	c := p.Field("TargetTrackingScalingPolicyConfiguration")
 	y.Metric = c.Field("PredefinedMetricSpecification").Field("PredefinedMetricType").Text("")
+	if own := c.Field("CustomizedMetricSpecification"); y.Metric == "" && own.Field("Metrics").Present() {
+		m.metricMath(y, own)
+	}
 	y.OutOnly = c.Field("DisableScaleIn").Bool(false)
 	const most = 1 << 20 // seconds
 	y.OutCooldown = c.Field("ScaleOutCooldown").Seconds(scalingCooldown, 0, most)

@@ -279,6 +279,10 @@ var types = map[string]facts{
 	WAFWebACL:                                     {only("Name", "Scope"), []string{"webACL", "webACLRule", "webACLRequests"}, nil},
 	WAFWebACLAssociation:                          {only("ResourceArn", "WebACLArn"), free, nil},
 	WAFLogging:                                    {only("ResourceArn"), free, nil},
+
+	"AWS::AmazonMQ::Broker":                   {only("AuthenticationStrategy", "BrokerName", "DeploymentMode", "EncryptionOptions", "EngineType", "PubliclyAccessible", "StorageType", "SubnetIds"), nil, nil},
+	"AWS::AmazonMQ::Configuration":            {only("AuthenticationStrategy", "EngineType", "EngineVersion", "Name"), free, []string{"Revision"}},
+	"AWS::AmazonMQ::ConfigurationAssociation": {only("Broker"), free, nil},
 }
 
 // Types are the names of all types that the table has.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -43,7 +44,8 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		operation, body = "Execute", []byte(request.ResourceArn+" "+request.SecretArn+" "+request.Database+": "+request.SQL)
 	default:
-		operation = "DescribeStacks"
+		form, _ := url.ParseQuery(string(body))
+		operation = form.Get("Action")
 	}
 	f.mu.Lock()
 	f.asked = append(f.asked, operation+" "+string(body))
@@ -61,7 +63,7 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		kind, message, _ := strings.Cut(kind, " ")
 		w.Header().Set("X-Amzn-ErrorType", kind)
 		w.WriteHeader(http.StatusBadRequest)
-		if operation == "DescribeStacks" {
+		if strings.HasPrefix(operation, "DescribeStack") || strings.HasPrefix(operation, "List") {
 			fmt.Fprintf(w, "<ErrorResponse><Error><Code>%s</Code><Message>%s</Message></Error></ErrorResponse>", kind, message)
 			return
 		}

@@ -407,6 +407,7 @@ func (a *analysis) conclude(r *Report) (gaps []string) {
 	for i, result := range a.streamResults {
 		results, routes = append(results, result), append(routes, []string{a.plan.Streams[i].Route().String()})
 	}
+	results = append(results, a.beside...) // which compare no answers
 	for i, result := range results {
 		r.Findings = append(r.Findings, visibleFindings(result.Findings)...)
 		r.Checked = append(r.Checked, visible(result.Checked)...)
@@ -433,7 +434,7 @@ func (a *analysis) conclude(r *Report) (gaps []string) {
 	for _, key := range order {
 		r.Ignored = append(r.Ignored, *parts[key])
 	}
-	r.Streams = a.ends
+	r.Streams, r.Lags = a.ends, a.lagsDuring()
 	slices.SortStableFunc(r.Findings, func(a, b Finding) int { return b.Count - a.Count })
 	return gaps
 }

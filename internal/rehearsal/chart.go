@@ -119,6 +119,7 @@ func (r *Report) draw(canvas vg.Canvas, height float64, p palette, heading bool)
 	c.stack("Requests per second, by status", 92, c.byStatus())
 	c.losses()
 	c.latencies(130)
+	c.lagging(92)
 	c.targets()
 	c.time()
 	return c.y

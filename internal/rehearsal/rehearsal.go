@@ -162,6 +162,10 @@ type Options struct {
 	Findings []Finding
 	// Faults are done in this order, each in the middle of a phase.
 	Faults []Fault
+	// Workers answer no requests. A fault of one of them without a phase is done in the first one. Default: none.
+	Workers []string
+	// Watchers watch what is not in the answers. Default: nothing is watched.
+	Watchers []Watcher
 	// About is put into the report, for example versions. Default: none.
 	About []Fact
 	// Progress is called about four times a second while there is load, from one
@@ -280,7 +284,10 @@ type Rehearsal struct {
 	ends          []StreamEnd
 	streamResults []Result
 	streamed      []streamed
-	fated         map[int]bool // connections that are in streamed
+	// What the watchers have found.
+	beside []Result
+	lags   []Lag
+	fated  map[int]bool // connections that are in streamed
 
 	mu     sync.Mutex
 	spans  []span
@@ -316,6 +323,11 @@ func (r *Rehearsal) Run(ctx context.Context, d Deployment) (*Report, error) {
 	r.d = d
 	if _, err := d.Deploy(ctx, r.Walk[0]); err != nil {
 		return nil, fmt.Errorf("deploying %s, the phase to begin in: %w", r.Walk[0], err)
+	}
+	watching, stopWatching := context.WithCancel(ctx)
+	defer stopWatching()
+	if err := r.beginWatching(watching); err != nil {
+		return nil, err
 	}
 	for _, c := range r.Workload.Prepare {
 		if err := d.Run(ctx, c); err != nil {
@@ -408,6 +420,7 @@ func (r *Rehearsal) carryOut(ctx context.Context) {
 		r.results = append(r.results, source.Result(r.handled))
 	}
 	r.endStreams()
+	r.endWatching(ctx)
 	r.gaps = visible(r.d.Gaps())
 }
 
@@ -536,7 +549,7 @@ func (r *Rehearsal) stay(ctx context.Context, phase string, left int) error {
 	}
 	for i := 0; i < len(r.pending); {
 		fault := r.pending[i]
-		if fault.Phase != phase && (fault.Phase != "" || !r.rec.answering(fault.Service)) {
+		if fault.Phase != phase && (fault.Phase != "" || !r.rec.answering(fault.Service) && !slices.Contains(r.Workers, fault.Service)) {
 			i++
 			continue
 		}

@@ -61,6 +61,8 @@ type Report struct {
 	Findings []Finding `json:"findings"`
 	// Streams are what became of the connections of streams.
 	Streams []StreamEnd `json:"streams"`
+	// Lags say how far what is beside the answers was behind, such as queues.
+	Lags []Lag `json:"lags,omitempty"`
 	// Checked are what was checked beside the single answers.
 	Checked []string `json:"checked"`
 	// Ignored are the parts of answers that were not compared.

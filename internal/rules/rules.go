@@ -107,6 +107,22 @@ func New(listeners []*model.Listener, rules []*model.Rule, groups []*model.Targe
 	return table
 }
 
+// Fronted returns the table for clients of the fronts: a condition is met if a front adds the header that it asks for, see
+// [model.Model.Adds]. The rules are the same but for that.
+func (t *Table) Fronted(m *model.Model) *Table {
+	fronted := &Table{TargetGroups: t.TargetGroups}
+	for _, l := range t.Listeners {
+		one := &Listener{Listener: l.Listener}
+		for _, rule := range l.Rules {
+			one.Rules = append(one.Rules, &Rule{rule.Rule, slices.DeleteFunc(slices.Clone(rule.compiled), func(c condition) bool {
+				return m.Adds(l.LoadBalancer, c.Condition)
+			})})
+		}
+		fronted.Listeners = append(fronted.Listeners, one)
+	}
+	return fronted
+}
+
 func compileRule(m *model.Rule) *Rule {
 	rule := &Rule{Rule: m}
 	for _, c := range m.Conditions {

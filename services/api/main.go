@@ -3,6 +3,7 @@ package main
 
 import (
 	"cutover/assets/data"
+	deletions "cutover/services/deletions/routes"
 	"cutover/services/internal/server"
 	posts "cutover/services/posts/routes"
 	threads "cutover/services/threads/routes"
@@ -10,5 +11,5 @@ import (
 )
 
 func main() {
-	server.Main("api", users.Of(data.API), threads.Of(data.API), posts.Of(data.API))
+	server.Main("api", users.Of(data.API), threads.Of(data.API), posts.Of(data.API), deletions.Deletions)
 }

@@ -13,6 +13,7 @@ import (
 	"cutover/internal/local/discovery"
 	"cutover/internal/local/ecs"
 	"cutover/internal/local/eventbridge"
+	"cutover/internal/local/eventsource"
 	"cutover/internal/local/lambda"
 	"cutover/internal/local/provider"
 	"cutover/internal/local/ssm"
@@ -30,7 +31,7 @@ func compatibilityTables() map[string]string {
 		return b.String()
 	}
 	var run []string
-	for _, p := range []provider.Provider{&alb.Provider{}, &ecs.Provider{}, &eventbridge.Provider{}, &lambda.Provider{}, ssm.New(), &discovery.Provider{}, &dynamodb.Provider{}, &postgres.Provider{}, &apigateway.Provider{}, &cloudfront.Provider{}} {
+	for _, p := range []provider.Provider{&alb.Provider{}, &ecs.Provider{}, &eventbridge.Provider{}, &lambda.Provider{}, &eventsource.Provider{}, ssm.New(), &discovery.Provider{}, &dynamodb.Provider{}, &postgres.Provider{}, &apigateway.Provider{}, &cloudfront.Provider{}} {
 		run = append(run, p.Types()...)
 	}
 	slices.Sort(run)
@@ -57,6 +58,7 @@ func compatibilityTables() map[string]string {
 		"compatibility, names":          table(discovery.Compatibility()),
 		"compatibility, schedules":      table(eventbridge.Compatibility()),
 		"compatibility, functions":      table(lambda.Compatibility()),
+		"compatibility, event sources":  table(eventsource.Compatibility()),
 		"compatibility, apis":           table(apigateway.Compatibility()),
 		"compatibility, distributions":  table(cloudfront.Compatibility()),
 		"compatibility, tables":         table(dynamodb.Compatibility()),

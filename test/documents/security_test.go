@@ -122,9 +122,9 @@ not needed fails the tests.
 
 ## Controls of our own
 
-**Cutover.1.** With API Gateway or CloudFront before it, a load balancer admits only these fronts. While its security group admits others,
-clients pass by the front: no IAM, throttling, cache, web ACL or log of the front concerns them. So the control fails after a front is deployed, until
-you close the old door, which is a step of its own:
+**Cutover.1.** With API Gateway or CloudFront before it, a load balancer admits only these fronts. While its security group admits others, and
+its rules ask for no secret of CloudFront's, clients pass by the front: no IAM, throttling, cache, web ACL or log of the front concerns
+them. So the control fails after a front is deployed, until you close the old door, which is a step of its own:
 
 1. Let all clients use the address of the front: ` + "`" + `ApiUrl` + "`" + ` or ` + "`" + `UiUrl` + "`" + ` in the outputs.
 2. Look at the requests that come past the front. The load balancer's access logs have them.

@@ -398,7 +398,7 @@ func TestViolations(t *testing.T) {
 		return object{"Inner.SecurityGroupIngress": []any{object{"SourceSecurityGroupId": object{"Fn::GetAtt": []any{"Front", "GroupId"}}}, rule}}
 	}
 	door := func(who string) []string {
-		return []string{"shop/Balancer admits " + who + " past its front: set directAccess to off, and before a public load balancer set front to apigateway or scheme to internal"}
+		return []string{"shop/Balancer admits " + who + " past its front: set directAccess to off"}
 	}
 	tests = append(tests,
 		violation{"APIGateway.1", object{"Stage.MethodSettings": nil}, []string{"shop/Stage has no execution log for all methods"}},

@@ -74,7 +74,7 @@ var ourOwn = []Control{
 		"who asks the load balancer itself passes by the front, and so by its IAM, limits, web ACL and logs; closing this door is a step of its own, once all clients use the front", func(r *report) {
 			for _, lb := range r.Fronted() {
 				for _, door := range r.Doors(lb) {
-					r.find(lb, fmt.Sprintf("admits %s past its front: set directAccess to off, and before a public load balancer set front to apigateway or scheme to internal", door.Who), "SecurityGroups")
+					r.find(lb, fmt.Sprintf("admits %s past its front: set directAccess to off", door.Who), "SecurityGroups")
 				}
 			}
 		}),

@@ -29,7 +29,8 @@ type Layer struct {
 
 // Requests draws the way of a request: the client, CloudFront and API Gateway, the listeners with their rules in order, the
 // target groups, the services with their tasks and sidecars, their instances or Fargate, whom they call, the
-// repositories or names of the images, the file systems, and the tables and databases.
+// repositories or names of the images, the file systems, the tables and databases, and the topics and queues with the functions that
+// they invoke.
 //
 // Of one layer or more it draws everything, and says where they differ. The error is that of
 // [rules.Build], or names a service that cannot be drawn.
@@ -131,6 +132,7 @@ const client = "client"
 
 // read adds what an assembly has.
 func (d *drawing) read(a *assembly.Assembly) error {
+	a.Locate("ACCOUNT", "REGION") // names are in ARNs, whose ends alone are read
 	m := model.Read(a)
 	d.models = append(d.models, m)
 	table, err := rules.Build(m)
@@ -154,7 +156,7 @@ func (d *drawing) read(a *assembly.Assembly) error {
 			d.connect(client, l.Key(), "past the front")
 		}
 		for _, rule := range l.Rules {
-			d.rule(l, rule)
+			d.rule(m, l, rule)
 		}
 	}
 	for _, group := range table.TargetGroups {
@@ -182,6 +184,7 @@ func (d *drawing) read(a *assembly.Assembly) error {
 			d.stores(m, s)
 		}
 	}
+	d.messages(m)
 	d.calls(m, table)
 	return nil
 }
@@ -292,9 +295,12 @@ func (d *drawing) targets(m *model.Model, group *model.TargetGroup) (any bool) {
 }
 
 // rule adds an arrow to each target group, or one to an answer by the load balancer itself.
-func (d *drawing) rule(l *rules.Listener, rule *rules.Rule) {
+func (d *drawing) rule(m *model.Model, l *rules.Listener, rule *rules.Rule) {
 	var conditions []string
 	for _, c := range rule.Conditions {
+		if m.Adds(l.LoadBalancer, c) {
+			continue // all requests that are drawn have it
+		}
 		if c.Field == model.PathPattern {
 			conditions = append(conditions, strings.Join(c.Values, " or "))
 		} else {
@@ -302,7 +308,10 @@ func (d *drawing) rule(l *rules.Listener, rule *rules.Rule) {
 		}
 	}
 	what := strconv.Itoa(rule.Priority) + " " + strings.Join(conditions, " and ")
-	if rule.Priority == 0 {
+	switch header := m.Asks(l.LoadBalancer); {
+	case rule.Priority == 0 && header != "" && len(rule.Action.Forward) == 0 && rule.Action.Redirect == nil:
+		what = "without " + header
+	case rule.Priority == 0, len(conditions) == 0:
 		what = "else"
 	}
 	if len(rule.Action.Forward) == 0 {

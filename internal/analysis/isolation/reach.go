@@ -188,7 +188,9 @@ func (r *reader) ways() {
 		for _, door := range doors {
 			add("**The load balancer of %s also admits %s, past its front.** What the front asks for means nothing to them.", lb.Resource.Stack.Name, door.Who)
 		}
-		if len(doors) == 0 {
+		if header := r.Asks(lb); header != "" {
+			add("The load balancer of %s answers nobody else: its rules ask for the header %s, whose value is a secret of CloudFront's.", lb.Resource.Stack.Name, header)
+		} else if len(doors) == 0 {
 			add("The load balancer of %s admits nobody else.", lb.Resource.Stack.Name)
 		}
 	}

@@ -167,6 +167,10 @@ func (b *behind) doors(was, is *model.LoadBalancer) {
 	one, other := slices.Contains(b.was.Fronted(), was), slices.Contains(b.is.Fronted(), is)
 	before, after := admitted(b.was.Doors(was)), admitted(b.is.Doors(is))
 	unsigned := ""
+	refused := "gets no answer"
+	if b.is.Asks(is) != "" {
+		refused = "gets 403"
+	}
 	if authorized(b.is, is) {
 		unsigned = ". The authorization of the API means nothing to them"
 	}
@@ -177,12 +181,12 @@ func (b *behind) doors(was, is *model.LoadBalancer) {
 	case !one && after != "":
 		b.add(is.Resource, false, "gets a front, and still admits %s past it%s. Close this door by directAccess=off once all clients use the front", after, unsigned)
 	case !one:
-		b.add(is.Resource, false, "gets a front, and admits nobody past it: a client that asks the load balancer itself gets no answer from this deployment on")
+		b.add(is.Resource, false, "gets a front, and admits nobody past it: a client that asks the load balancer itself %s from this deployment on", refused)
 	case before == after:
 	case before == "":
 		b.add(is.Resource, unsigned != "", "opens the old door: it admits %s past its front%s", after, unsigned)
 	case after == "":
-		b.add(is.Resource, false, "closes the old door: it no longer admits %s, and a client that asks the load balancer itself gets no answer from this deployment on", before)
+		b.add(is.Resource, false, "closes the old door: it no longer admits %s, and a client that asks the load balancer itself %s from this deployment on", before, refused)
 	default:
 		b.add(is.Resource, unsigned != "", "admits %s past its front instead of %s%s", after, before, unsigned)
 	}

@@ -45,7 +45,7 @@ type handler struct {
 // handlers are the resource types that the engine provisions.
 var handlers = func() map[string]*handler {
 	table := map[string]*handler{}
-	for _, part := range []map[string]*handler{network, buckets, compute, containers, files, contentDelivery, customResources, data, messaging, keys, functionTypes, eventSources, balancing, gateway, naming, scaling, identity, others} {
+	for _, part := range []map[string]*handler{network, buckets, compute, containers, files, contentDelivery, customResources, data, messaging, keys, brokers, functionTypes, eventSources, balancing, gateway, naming, scaling, identity, others} {
 		maps.Copy(table, part)
 	}
 	for _, h := range table {

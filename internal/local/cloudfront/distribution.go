@@ -133,7 +133,7 @@ func (c *compiler) value(v model.Variable) (string, error) {
 	if v.Parts == nil {
 		return v.Value, nil
 	}
-	if c.text == nil {
+	if c.text == nil || model.Dynamic(v.Parts.String()) { // the rules of the load balancer have the same text
 		return v.Parts.String(), nil
 	}
 	text, err := c.text(v.Parts)

@@ -99,6 +99,18 @@ func scalesBy(metric string, s *model.ScalableTarget) bool {
 	return slices.ContainsFunc(s.Policies, func(p *model.ScalingPolicy) bool { return p.Metric == metric })
 }
 
+// queues are the names of the queues whose messages decide.
+func queues(s *model.ScalableTarget) (all []string) {
+	for _, p := range s.Policies {
+		for _, metric := range p.Metrics {
+			if metric.QueueName != "" {
+				all = append(all, metric.QueueName)
+			}
+		}
+	}
+	return all
+}
+
 // countRequests returns how many requests the target group has got so far.
 func (a *autoscaler) countRequests() uint64 {
 	if a.group == "" {
@@ -130,6 +142,15 @@ func (a *autoscaler) measure() {
 		}
 		cancel()
 	}
+	waiting := map[string]float64{}
+	for _, queue := range queues(a.scaling) {
+		ctx, cancel := context.WithTimeout(context.Background(), scheduler.options.ScalingPeriod)
+		waiting[queue] = math.NaN()
+		if n, err := scheduler.options.Messages(ctx, queue); err == nil {
+			waiting[queue] = float64(n)
+		}
+		cancel()
+	}
 
 	scheduler.mu.Lock()
 	defer scheduler.mu.Unlock()
@@ -148,6 +169,13 @@ func (a *autoscaler) measure() {
 			if targets := s.targetsIn(a.group); targets > 0 {
 				value = float64(requests-a.requests) / float64(targets) * float64(time.Minute) / float64(took)
 			}
+		default:
+			value, _ = p.Value(func(metric model.Metric) float64 { // what it cannot evaluate is not measured
+				if metric.Tasks {
+					return float64(s.running())
+				}
+				return waiting[metric.QueueName]
+			})
 		}
 		a.measured[i] = append(a.measured[i], value)
 		a.measured[i] = a.measured[i][max(0, len(a.measured[i])-inPeriods):]
@@ -200,6 +228,16 @@ func utilization(reserved int, before, after map[*taskContainer]time.Duration, t
 		return math.NaN()
 	}
 	return 100 * float64(used) / (float64(counted) * float64(reserved) / 1024 * float64(took))
+}
+
+// running counts the tasks that are RUNNING.
+func (s *service) running() (n int) {
+	for _, t := range s.tasks {
+		if t.LastStatus == Running {
+			n++
+		}
+	}
+	return n
 }
 
 // targetsIn counts the healthy tasks in a target group.

@@ -198,3 +198,35 @@ func TestScalingPeriod(t *testing.T) {
 		w.finish()
 	})
 }
+
+// A worker scales by the messages that wait for each of its tasks.
+func TestAutoscalingByBacklog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		backlog := &model.ScalingPolicy{
+			Metric: "Jobs for each worker", Expression: "jobs / tasks", TargetValue: 10, OutCooldown: 5 * time.Minute, InCooldown: 5 * time.Minute,
+			Metrics: []model.Metric{{ID: "jobs", QueueName: "work"}, {ID: "tasks", Tasks: true}},
+		}
+		w.apply(spec("v1", 0, noBalancer, func(s *model.Service) {
+			s.DesiredCount, s.Scaling = nil, &model.ScalableTarget{Min: 1, Max: 6, Policies: []*model.ScalingPolicy{backlog}}
+		}))
+		time.Sleep(30 * time.Second) // so that nothing changes just when it is measured
+		w.wait(35)
+		time.Sleep(10 * time.Minute)
+		w.wait(-1)
+		time.Sleep(10 * time.Minute)
+		if status := w.service(); status.DesiredCount != 4 || status.RunningCount != 4 || status.Scaling.Policies[0].Value != nil {
+			t.Errorf("while nobody counts, the service is %+v, its scaling %+v", status, status.Scaling)
+		}
+		w.wait(0)
+		time.Sleep(20 * time.Minute)
+		w.finish()
+		want := []string{
+			"4m0s scaled from 1 to 4 tasks: Jobs for each worker is 35, above its target of 10",
+			"36m0s scaled from 4 to 1 tasks: Jobs for each worker is 0, below its target of 10",
+		}
+		if got := w.scaled(); !slices.Equal(got, want) {
+			t.Errorf("it has\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
+	})
+}

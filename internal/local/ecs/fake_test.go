@@ -36,6 +36,7 @@ type world struct {
 	cleaned    []string // tasks
 	got        float64  // requests, before the rate was what it is
 	since      time.Time
+	waiting    int // messages of the queue
 }
 
 // load has each container use a part of a processor, and the target group get so
@@ -53,9 +54,25 @@ func (w *world) requests(string) uint64 {
 	return uint64(w.got + w.rate*time.Since(w.since).Minutes())
 }
 
+func (w *world) messages(context.Context, string) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.waiting < 0 {
+		return 0, errors.New("the queue does not answer")
+	}
+	return w.waiting, nil
+}
+
+// wait has so many messages wait in the queue; -1: nobody can count them.
+func (w *world) wait(messages int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.waiting = messages
+}
+
 func newWorld(t *testing.T) *world {
 	w := &world{t: t, begin: time.Now(), targets: map[string]*fakeContainer{}}
-	w.Scheduler = New(Options{Driver: w, Balancer: w, Requests: w.requests, Events: func(e provider.Event) {
+	w.Scheduler = New(Options{Driver: w, Balancer: w, Requests: w.requests, Messages: w.messages, Events: func(e provider.Event) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.events = append(w.events, e)

@@ -36,6 +36,9 @@ type Options struct {
 	// Requests counts the requests to a target group so far. The function must return at once
 	// and call no method of the scheduler. Required if a service scales by requests.
 	Requests func(group string) uint64
+	// Messages counts the messages of a queue that can be received now, by the queue's name. Required if a service scales by
+	// them.
+	Messages func(ctx context.Context, queue string) (int, error)
 	// Events is called with every event in order, while the scheduler is locked. The function
 	// must return at once and call no method of the scheduler. Optional.
 	Events func(provider.Event)
@@ -156,6 +159,9 @@ func (s *Scheduler) check(spec *model.Service) error {
 	}
 	if spec.Scaling != nil && s.options.Requests == nil && scalesBy(model.MetricRequests, spec.Scaling) {
 		errs = append(errs, fmt.Errorf("service %s (%s) scales by requests, and nobody counts them", spec.Name, spec.Key()))
+	}
+	if spec.Scaling != nil && s.options.Messages == nil && len(queues(spec.Scaling)) > 0 {
+		errs = append(errs, fmt.Errorf("service %s (%s) scales by messages, and nobody counts them", spec.Name, spec.Key()))
 	}
 	errs = append(errs, s.checkContainers(fmt.Sprintf("service %s (%s)", spec.Name, spec.Key()), spec.TaskDefinition))
 	return errors.Join(errs...)

@@ -143,6 +143,17 @@ func (p *Provider) InvokeFor(ctx context.Context, target, principal, source stri
 	return p.invoke(ctx, target, caller{principal, source, permitted}, payload)
 }
 
+// InvokeMapped is like Invoke, for an event source mapping, which needs no permission of the function. It waits for the end of the
+// function. Version is the one that ran; empty if none did.
+func (p *Provider) InvokeMapped(target string, payload []byte) (result []byte, version string, err error) {
+	v, in, err := p.admit(target, caller{permitted: true}, payload)
+	if err != nil {
+		return nil, "", err
+	}
+	result, err = p.wait(context.Background(), v, in)
+	return result, v.number, err
+}
+
 // caller is what asks for an invocation.
 type caller struct {
 	principal, source string
@@ -154,6 +165,11 @@ func (p *Provider) invoke(ctx context.Context, target string, by caller, payload
 	if err != nil {
 		return nil, err
 	}
+	return p.wait(ctx, v, in)
+}
+
+// wait runs an invocation, and waits for its result.
+func (p *Provider) wait(ctx context.Context, v *version, in *invocation) ([]byte, error) {
 	p.watch.Do(func() { go p.watchMemory() })
 	go p.run(v, in)
 	select {

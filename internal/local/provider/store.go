@@ -39,9 +39,39 @@ var StoreFaults = []FaultKind{
 	{Name: "commit-error", Does: "half of the writes are done, and answered with an error or not at all"},
 }
 
-// Faulter is a provider whose stores can be harmed.
+// MessageStatus is a topic or a queue that runs here.
+type MessageStatus struct {
+	Name string `json:"name"`
+	// Kind is topic or queue.
+	Kind string `json:"kind"`
+	// Program stands for it, as in "fauxqs", and Source says where the program is from.
+	Program string `json:"program"`
+	Source  string `json:"source"`
+	// Endpoint is where tasks reach it.
+	Endpoint string `json:"endpoint"`
+	// Data is the directory of its data. Empty for an endpoint that the user names.
+	Data string `json:"data,omitempty"`
+	// Requests counts those of tasks so far.
+	Requests int `json:"requests,omitempty"`
+	// Faults are the harm that is done to it now.
+	Faults []string `json:"faults,omitempty"`
+}
+
+// EventFaults are the kinds of harm that the provider of topics and queues does. They meet the topics and queues that a
+// service may use.
+var EventFaults = []FaultKind{
+	{Name: "messages-twice", Lossless: true, Does: "each message of the queues comes twice: the first time that it is deleted, it comes again"},
+	{Name: "messages-late", Lossless: true, Does: "messages of the queues come 2 s late, in order from a FIFO queue, and out of order from a standard one"},
+	{Name: "queue-full", Does: "the queues take and give no messages, as when too many are in flight"},
+	{Name: "topic-away", Does: "the topics answer nothing, as when packets are dropped"},
+	{Name: "queue-kill", Once: true, Does: "the program behind topics and queues is killed, and starts again"},
+}
+
+// Faulter is a provider whose stores, topics or queues can be harmed.
 type Faulter interface {
-	// Fault does harm to the stores of a service, until the returned function is called. It is nil if the
-	// provider has no store of the service.
+	// Faults are the kinds of harm that the provider does.
+	Faults() []FaultKind
+	// Fault does harm of one of these kinds to what a service uses, until the returned function is called. It is nil if the
+	// provider has nothing that the service uses.
 	Fault(ctx context.Context, kind, service string) (clear func(context.Context) error, err error)
 }

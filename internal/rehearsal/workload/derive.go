@@ -77,6 +77,9 @@ func matchOf(rule *rules.Rule) migration.Match {
 		case model.RequestMethod:
 			m.Methods = append(m.Methods, c.Values...)
 		case model.HTTPHeader:
+			if slices.ContainsFunc(c.Values, model.Dynamic) {
+				continue // what a front adds, and no client knows
+			}
 			m.Headers[c.Header] = append(m.Headers[c.Header], c.Values...)
 		case model.QueryString:
 			for _, q := range c.Query[:min(1, len(c.Query))] {

@@ -37,7 +37,9 @@ type Gap struct {
 	Last, Next int64
 }
 
-func (g *Gap) Error() string { return fmt.Sprintf("%s: event %d follows event %d", g.Key, g.Next, g.Last) }
+func (g *Gap) Error() string {
+	return fmt.Sprintf("%s: event %d follows event %d", g.Key, g.Next, g.Last)
+}
 
 // known is what the store knows of a key's events. Its item has the key as its id.
 type known struct {

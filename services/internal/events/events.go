@@ -76,13 +76,10 @@ func (e Event) Encode() ([]byte, error) {
 	if e.Data != nil {
 		v.DataContentType = "application/json"
 	}
-	var text bytes.Buffer
-	encoder := json.NewEncoder(&text)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(v); err != nil {
+	body, err := plain(v)
+	if err != nil {
 		return nil, fmt.Errorf("the event %s cannot be written: %w", e.ID, err)
 	}
-	body := bytes.TrimSuffix(text.Bytes(), []byte("\n"))
 	// SNS and SQS take no others: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
 	body = bytes.ReplaceAll(body, []byte("\uFFFE"), []byte(`\ufffe`))
 	return bytes.ReplaceAll(body, []byte("\uFFFF"), []byte(`\uffff`)), nil
@@ -126,14 +123,15 @@ func Decode(message []byte) (Event, error) {
 	return e, nil
 }
 
-// maxMessage is how long the JSON of an event may be, in bytes. A message of SNS has at most 256 KiB with its attributes.
-// https://docs.aws.amazon.com/sns/latest/dg/sns-message-attributes.html
+// maxMessage is how long the JSON of an event may be, in bytes. A message of SNS has at most 256 KiB with its attributes, unless
+// the topic takes more (https://docs.aws.amazon.com/sns/latest/dg/large-message-payloads.html).
 const maxMessage = 250 << 10
 
-// maxText is how long a text in the data of an event may be that is too long as a whole, in bytes.
+// maxText is what is left of a text in the data of an event that is too long as a whole, in bytes of JSON.
 const maxText = 64 << 10
 
-// Fit cuts the texts in the data if the event has no room for them otherwise, and says where the record is.
+// Fit cuts the texts in the data if the event has no room for them otherwise, and says where the record is. The error says that
+// the event is too long even so: SNS would never take it.
 func (e Event) Fit(path string) (Event, error) {
 	if text, err := e.Encode(); err != nil || len(text) <= maxMessage {
 		return e, err
@@ -145,11 +143,39 @@ func (e Event) Fit(path string) (Event, error) {
 		return e, fmt.Errorf("the data of %s cannot be read: %w", e.ID, err)
 	}
 	for name, value := range members {
-		if text, ok := value.(string); ok && len(text) > maxText {
-			members[name] = strings.ToValidUTF8(text[:maxText], "")
+		if text, ok := value.(string); ok {
+			members[name] = cut(text)
 		}
 	}
-	data, err := json.Marshal(members)
+	data, err := plain(members)
+	if err != nil {
+		return e, fmt.Errorf("the data of %s cannot be cut: %w", e.ID, err)
+	}
 	e.Data, e.Truncated, e.DataRef = data, true, path
+	text, err := e.Encode()
+	if err == nil && len(text) > maxMessage {
+		err = fmt.Errorf("%s has %d bytes with its texts cut: at most %d are allowed", e.ID, len(text), maxMessage)
+	}
 	return e, err
+}
+
+// cut is the beginning of a text that has maxText bytes in JSON, where one byte has up to six.
+func cut(text string) string {
+	for end := min(len(text), maxText); ; {
+		short := strings.ToValidUTF8(text[:end], "")
+		encoded, err := plain(short)
+		if err != nil || len(encoded) <= maxText+len(`""`) {
+			return short
+		}
+		end -= max(1, (len(encoded)-maxText)/6)
+	}
+}
+
+// plain is JSON in which < is one byte long.
+func plain(v any) ([]byte, error) {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	err := encoder.Encode(v)
+	return bytes.TrimSuffix(text.Bytes(), []byte("\n")), err
 }

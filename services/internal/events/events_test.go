@@ -87,3 +87,39 @@ func TestFit(t *testing.T) {
 		t.Error(len(encoded), err)
 	}
 }
+
+// Whatever the texts are, a message of SNS has room for what is left of them.
+func TestLongTexts(t *testing.T) {
+	for name, text := range map[string]string{
+		"letters": strings.Repeat("x", 300<<10), "Korean": strings.Repeat("한", 100<<10), "control characters": strings.Repeat("\x01", 65<<10),
+		"quotes": "a" + strings.Repeat(`"`, 150<<10), "markup": strings.Repeat("<&>", 100<<10), "none": strings.Repeat("\uffff", 100<<10), "mixed": strings.Repeat("\x01é\"<x\uffff", 40<<10),
+	} {
+		data, err := plain(map[string]any{"thread": 1, "text": text, "short": "<", "user": 9007199254740991})
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, err := Event{ID: "posts/7#1", Source: "/api/posts", Type: "posts.created", Subject: "posts/7", Time: time.Now(), Sequence: 1, DataSchema: "posts/1", Data: data}.Fit("/api/posts/7")
+		if err != nil || !e.Truncated {
+			t.Fatal(name, e.Truncated, err)
+		}
+		raw, err := e.Encode()
+		if err != nil || len(raw) > maxMessage {
+			t.Fatal(name, len(raw), err)
+		}
+		got, err := Decode(raw)
+		if err != nil || !got.Truncated || got.DataRef != "/api/posts/7" {
+			t.Fatal(name, got.Truncated, got.DataRef, err)
+		}
+		var left struct {
+			Text, Short string
+			User        int64
+		}
+		if err := json.Unmarshal(got.Data, &left); err != nil || left.User != 9007199254740991 || left.Short != "<" || !strings.HasPrefix(text, left.Text) || len(left.Text) < maxText/7 {
+			t.Error(name, err, len(left.Text))
+		}
+	}
+	many := Event{ID: "posts/7#1", Time: time.Now(), Data: []byte(`{"a":["` + strings.Repeat("x", maxMessage) + `"]}`)}
+	if _, err := many.Fit("/api/posts/7"); err == nil || !strings.Contains(err.Error(), "posts/7#1 has 256") {
+		t.Error(err)
+	}
+}

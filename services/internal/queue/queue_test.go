@@ -97,7 +97,11 @@ type recorder struct {
 	done []string
 }
 
-func (r *recorder) add(m Message) { r.mu.Lock(); defer r.mu.Unlock(); r.done = append(r.done, string(m.Body)) }
+func (r *recorder) add(m Message) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.done = append(r.done, string(m.Body))
+}
 
 func (r *recorder) of(group string) (done []string) {
 	r.mu.Lock()

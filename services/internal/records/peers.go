@@ -40,8 +40,8 @@ type peerError struct {
 func (e *peerError) Error() string { return fmt.Sprintf("%s cannot be asked: %v", e.kind, e.err) }
 func (e *peerError) Unwrap() error { return e.err }
 
-// client keeps connections for less than the 60 s after which a load balancer closes them.
-var client = sync.OnceValue(func() *http.Client {
+// Client is for calls of other services. It keeps connections for less than the 60 s after which a load balancer closes them.
+var Client = sync.OnceValue(func() *http.Client {
 	base := http.DefaultTransport.(*http.Transport).Clone()
 	base.Proxy = nil
 	base.DialContext = (&net.Dialer{Timeout: peerTime}).DialContext
@@ -108,7 +108,7 @@ func (p *peers) ask(r *http.Request, kind, path string) (status int, body []byte
 		return response.Status(), response.Bytes(), nil
 	}
 	server.PassTrace(r, request)
-	response, err := client().Do(request)
+	response, err := Client().Do(request)
 	if err != nil {
 		return 0, nil, err
 	}

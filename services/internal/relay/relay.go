@@ -14,15 +14,18 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"cutover/services/internal/events"
 	"cutover/services/internal/store"
 )
 
-// Publisher publishes an event. It returns when the topic has it.
+// Publisher publishes an event. It returns when the topic has it. It is called by several goroutines.
 type Publisher interface {
 	Publish(ctx context.Context, e events.Event) error
 }
@@ -38,8 +41,10 @@ type Relay struct {
 }
 
 const (
-	// batch is how many changes of an outbox are read at once.
-	batch = 100
+	// batch is how many changes of an outbox are read at once. A body may have 390 KiB.
+	batch = 50
+	// atOnce is how many events are on their way to the topic at the same time, each of another key.
+	atOnce = 16
 	// The pauses before the outbox is read again: if it was empty, and if something failed. The latter doubles up to the last.
 	pause, firstRetry, lastRetry = 200 * time.Millisecond, 500 * time.Millisecond, 10 * time.Second
 )
@@ -56,7 +61,8 @@ func (r Relay) Poll(ctx context.Context, from store.Outbox) error {
 		case err != nil:
 			r.Log.Warn("changes were not published", "error", err.Error())
 			wait, retry = retry, min(2*retry, lastRetry)
-		case n == batch:
+		case n > 0:
+			retry = firstRetry
 			continue
 		default:
 			retry = firstRetry
@@ -69,33 +75,75 @@ func (r Relay) Poll(ctx context.Context, from store.Outbox) error {
 	}
 }
 
-// Once publishes the first changes in the outbox, and removes those that it has published. It returns how many those were. After a
-// change that is not taken, those of the same key wait, and others go on.
-func (r Relay) Once(ctx context.Context, from store.Outbox) (int, error) {
-	entries, err := from.Pending(ctx, 0, batch)
-	if err != nil || len(entries) == 0 {
-		return 0, err
-	}
-	var told []int64
+// Once publishes the changes in the outbox until it is empty, and removes those that it has published. It returns how many those
+// were. After a change that is not taken, those of the same key wait, and others go on. When the context ends, what is on its way is
+// finished.
+func (r Relay) Once(ctx context.Context, from store.Outbox) (n int, err error) {
+	ended := ctx.Err
+	ctx = context.WithoutCancel(ctx)
 	var errs []error
-	waiting := map[store.Key]bool{}
-	for _, e := range entries {
-		if waiting[e.Key] {
-			continue
+	var waiting []store.Key
+	for {
+		entries, err := from.Pending(ctx, batch, waiting...)
+		if err != nil || len(entries) == 0 {
+			return n, errors.Join(append(errs, err)...)
 		}
-		if err := r.publish(ctx, e.Item); err != nil {
-			errs, waiting[e.Key] = append(errs, err), true
-			continue
+		r.lag(entries)
+		items := make([]store.Item, len(entries))
+		for i, e := range entries {
+			items[i] = e.Item
 		}
-		told = append(told, e.Number)
+		var told []int64
+		for i, err := range r.publishAll(ctx, items, ended) {
+			switch {
+			case err == nil:
+				told = append(told, entries[i].Number)
+			case !slices.Contains(waiting, items[i].Key):
+				errs, waiting = append(errs, err), append(waiting, items[i].Key)
+			}
+		}
+		if len(told) > 0 {
+			if err := from.Told(ctx, told...); err != nil {
+				return n, errors.Join(append(errs, err)...)
+			}
+		}
+		if n += len(told); ended() != nil {
+			return n, errors.Join(errs...)
+		}
 	}
-	if len(told) > 0 {
-		if err := from.Told(ctx, told...); err != nil {
-			errs = append(errs, err)
-		}
+}
+
+// errBehind is that of a change behind one of the same key that was not published.
+var errBehind = errors.New("a change of the same key before it is not published")
+
+// publishAll publishes items, several keys at a time and each key in its order, and begins nothing new when it has ended. The errors
+// are those of the items.
+func (r Relay) publishAll(ctx context.Context, items []store.Item, ended func() error) []error {
+	errs := make([]error, len(items))
+	lanes := map[store.Key][]int{}
+	for i, item := range items {
+		lanes[item.Key] = append(lanes[item.Key], i)
 	}
-	r.lag(entries)
-	return len(told), errors.Join(errs...)
+	var all errgroup.Group
+	all.SetLimit(atOnce)
+	for _, lane := range lanes {
+		all.Go(func() error {
+			for n, i := range lane {
+				if errs[i] = ended(); errs[i] == nil {
+					errs[i] = r.publish(ctx, items[i])
+				}
+				if errs[i] != nil {
+					for _, behind := range lane[n+1:] {
+						errs[behind] = errBehind
+					}
+					break
+				}
+			}
+			return nil
+		})
+	}
+	_ = all.Wait()
+	return errs
 }
 
 // lag writes how old the oldest change in the outbox is.
@@ -116,9 +164,9 @@ func (r Relay) publish(ctx context.Context, item store.Item) error {
 	return nil
 }
 
-// Stream publishes the records of a table's stream, in their order
+// Stream publishes the records of a table's stream, each key in its order
 // (https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html). It returns the sequence number of the first record that was not
-// published: Lambda tries again from there.
+// published: Lambda tries again from there, and with all that come behind.
 func (r Relay) Stream(ctx context.Context, event []byte) (failed []string, err error) {
 	var in struct {
 		Records []struct {
@@ -131,15 +179,29 @@ func (r Relay) Stream(ctx context.Context, event []byte) (failed []string, err e
 	if err := json.Unmarshal(event, &in); err != nil {
 		return nil, fmt.Errorf("the event is none of a table's stream: %w", err)
 	}
+	var items []store.Item
+	var numbers []string
+	var unread error
+	unreadAt := ""
 	for _, record := range in.Records {
 		item, err := itemOf(record.DynamoDB.NewImage)
-		if err == nil && item.Event != nil {
-			err = r.publish(ctx, item)
+		if err != nil { // what is behind may be of the same key
+			unread, unreadAt = err, record.DynamoDB.SequenceNumber
+			break
 		}
+		if item.Event != nil {
+			items, numbers = append(items, item), append(numbers, record.DynamoDB.SequenceNumber)
+		}
+	}
+	for i, err := range r.publishAll(ctx, items, ctx.Err) {
 		if err != nil {
 			r.Log.Warn("a change was not published", "error", err.Error())
-			return []string{record.DynamoDB.SequenceNumber}, nil
+			return []string{numbers[i]}, nil
 		}
+	}
+	if unread != nil {
+		r.Log.Warn("a change was not published", "error", unread.Error())
+		return []string{unreadAt}, nil
 	}
 	return nil, nil
 }

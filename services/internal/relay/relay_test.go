@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"cutover/services/internal/events"
@@ -18,11 +19,14 @@ import (
 
 // topic is what a FIFO topic is to a relay: it may take an event and say no, since the answer is lost.
 type topic struct {
+	mu     sync.Mutex
 	took   []string
 	refuse func(id string) (taken bool, err error)
 }
 
 func (p *topic) Publish(_ context.Context, e events.Event) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	taken, err := true, error(nil)
 	if p.refuse != nil {
 		taken, err = p.refuse(e.ID)
@@ -52,11 +56,11 @@ func (d *dying) end() (before, after bool) {
 	return d.calls == d.at && !d.done, d.calls == d.at && d.done
 }
 
-func (d *dying) Pending(ctx context.Context, after int64, limit int) ([]store.Entry, error) {
+func (d *dying) Pending(ctx context.Context, limit int, except ...store.Key) ([]store.Entry, error) {
 	if before, late := d.end(); before || late {
 		return nil, errDied
 	}
-	return d.Memory.Pending(ctx, after, limit)
+	return d.Memory.Pending(ctx, limit, except...)
 }
 
 func (d *dying) Told(ctx context.Context, numbers ...int64) error {
@@ -118,10 +122,54 @@ func TestRelayDies(t *testing.T) {
 			if len(seen) != want {
 				t.Errorf("ended at call %d: %d of %d changes were published", at, len(seen), want)
 			}
-			if left, _ := memory.Pending(t.Context(), 0, 10); len(left) > 0 {
+			if left, _ := memory.Pending(t.Context(), 10); len(left) > 0 {
 				t.Error("left:", left)
 			}
 		}
+	}
+}
+
+// fill writes changes of a key into an outbox.
+func fill(t *testing.T, s store.Store, id string, n int) {
+	t.Helper()
+	for seq := range int64(n) {
+		if err := s.Write(t.Context(), store.Change{Item: store.Item{Key: store.Key{List: "l", ID: id}, Seq: seq + 1, Event: []byte("e")}, Expected: seq}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// However many changes of a key wait behind one that is not taken, the other keys go on.
+func TestOthersGoOn(t *testing.T) {
+	memory := store.NewMemory()
+	fill(t, memory, "poison", 200)
+	fill(t, memory, "other", 120)
+	to := &topic{refuse: func(id string) (bool, error) {
+		if strings.HasPrefix(id, "poison") {
+			return false, errors.New("never")
+		}
+		return true, nil
+	}}
+	n, err := relay.Relay{Event: of, To: to, Log: slog.New(slog.DiscardHandler)}.Once(t.Context(), memory)
+	if n != 120 || err == nil || err.Error() != "poison#1: never" || to.took[119] != "other#120" {
+		t.Error(n, err, len(to.took))
+	}
+	if left, _ := memory.Pending(t.Context(), 1000); len(left) != 200 {
+		t.Error(len(left))
+	}
+}
+
+// A relay that is stopped finishes the event that is on its way, and begins no other.
+func TestRelayStops(t *testing.T) {
+	memory := store.NewMemory()
+	fill(t, memory, "a", 10)
+	ctx, stop := context.WithCancel(t.Context())
+	to := &topic{refuse: func(string) (bool, error) { stop(); return true, nil }}
+	if err := (relay.Relay{Event: of, To: to, Log: slog.New(slog.DiscardHandler)}).Poll(ctx, memory); err != nil || !slices.Equal(to.took, []string{"a#1"}) {
+		t.Error(to.took, err)
+	}
+	if left, _ := memory.Pending(t.Context(), 1000); len(left) != 9 {
+		t.Error(len(left))
 	}
 }
 
@@ -142,7 +190,7 @@ func TestStream(t *testing.T) {
 		took, failed []string
 	}{
 		"all":             {batch(record("1", "a", "1", "e"), record("2", "a", "2", ""), removed, record("3", "b", "1", "e")), "", []string{"a#1", "b#1"}, nil},
-		"one is refused":  {batch(record("1", "a", "1", "e"), record("2", "a", "2", "e"), record("3", "b", "1", "e")), "a#2", []string{"a#1"}, []string{"2"}},
+		"one is refused":  {batch(record("1", "a", "1", "e"), record("2", "a", "2", "e"), record("3", "b", "1", "e")), "a#2", []string{"a#1", "b#1"}, []string{"2"}},
 		"not a number":    {batch(record("1", "a", "x", "e")), "", nil, []string{"1"}},
 		"nothing is told": {batch(removed), "", nil, nil},
 	} {
@@ -154,6 +202,7 @@ func TestStream(t *testing.T) {
 				return true, nil
 			}}
 			failed, err := relay.Relay{Event: of, To: to, Log: slog.New(slog.DiscardHandler)}.Stream(t.Context(), test.event)
+			slices.Sort(to.took)
 			if err != nil || !slices.Equal(failed, test.failed) || !slices.Equal(to.took, test.took) {
 				t.Errorf("published %v, failed %v, %v", to.took, failed, err)
 			}

@@ -80,12 +80,12 @@ func (m *Memory) Write(ctx context.Context, changes ...Change) error {
 }
 
 // Pending implements [Outbox].
-func (m *Memory) Pending(ctx context.Context, after int64, limit int) ([]Entry, error) {
+func (m *Memory) Pending(ctx context.Context, limit int, except ...Key) ([]Entry, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var some []Entry
 	for _, e := range m.out {
-		if e.Number > after && len(some) < limit {
+		if len(some) < limit && !slices.Contains(except, e.Key) {
 			some = append(some, e)
 		}
 	}

@@ -322,9 +322,15 @@ func send(ctx context.Context, conn *pgxpool.Conn, batch *pgx.Batch, changes []C
 }
 
 // Pending implements [Outbox].
-func (p *postgreSQL) Pending(ctx context.Context, after int64, limit int) (entries []Entry, err error) {
+func (p *postgreSQL) Pending(ctx context.Context, limit int, except ...Key) (entries []Entry, err error) {
+	lists, ids := make([]string, len(except)), make([]string, len(except))
+	for i, k := range except {
+		lists[i], ids[i] = k.List, k.ID
+	}
 	err = p.connected(ctx, func(ctx context.Context, conn *pgxpool.Conn) error {
-		rows, err := conn.Query(ctx, "select number, list, id, ver, seq, body, event from outbox where number > $1 order by number limit $2", after, limit)
+		rows, err := conn.Query(ctx, `select number, list, id, ver, seq, body, event from outbox
+			where not exists (select from unnest($1::text[], $2::text[]) as left_out (list, id) where left_out.list = outbox.list and left_out.id = outbox.id)
+			order by number limit $3`, lists, ids, limit)
 		if err != nil {
 			return notDone(err)
 		}

@@ -139,9 +139,10 @@ type Entry struct {
 // A table of DynamoDB is none: its stream tells the changes of each item in their order
 // (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Streams.html).
 type Outbox interface {
-	// Pending returns the changes after a number that are to be told, at most limit of them, in the order of their numbers. An
-	// entry with a lower number may come later, from a transaction that took longer, but never after one of the same key.
-	Pending(ctx context.Context, after int64, limit int) ([]Entry, error)
+	// Pending returns the first changes that are to be told, at most limit of them, in the order of their numbers, without those of some
+	// keys. They are seen at one moment. So none is there without those of the same key before it, and a reader that reads on behind a
+	// number would not know that: a transaction that took longer brings a lower number later.
+	Pending(ctx context.Context, limit int, except ...Key) ([]Entry, error)
 	// Told removes entries.
 	Told(ctx context.Context, numbers ...int64) error
 }

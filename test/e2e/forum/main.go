@@ -18,8 +18,20 @@ func main() {
 	signed := deployment.Forum
 	signed.Services = slices.Clone(signed.Services)
 	signed.Services[0].API.WriteAuthorization = config.AWSIAM
-	apps := map[string]config.Deployment{"": moving.Of(os.Getenv(moving.Variable)), "signed": signed, "names": calling(true), "balanced": calling(false), "bridged": bridged}
+	apps := map[string]config.Deployment{"": moving.Of(os.Getenv(moving.Variable)), "signed": signed, "names": calling(true), "balanced": calling(false), "bridged": bridged,
+		"events": eventful(nil), "filtered": eventful(map[string][]string{"key": {"1"}})}
 	os.Exit(stacks.Run(apps[os.Getenv("CUTOVER_E2E_APP")]))
+}
+
+// eventful is the forum with posts in PostgreSQL, whatever the setting is, and a filter on what feed consumes of users.
+func eventful(filter map[string][]string) config.Deployment {
+	d := deployment.Forum
+	d.Services, d.WithEvents = slices.Clone(d.Services), slices.Clone(d.WithEvents)
+	d.Services[2].Store = config.AuroraPostgreSQL{}
+	feed := &d.WithEvents[0]
+	feed.Consumes = slices.Clone(feed.Consumes)
+	feed.Consumes[0].Filter = filter
+	return d
 }
 
 // calling is the forum with services that call each other: by names of all kinds, and pages through the load

@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -186,6 +187,11 @@ func (a *Access) User() *Signer {
 	return a.user
 }
 
+// UserVariables are what an SDK reads to be the user of this deployment.
+func (a *Access) UserVariables() []model.Variable {
+	return slices.Concat(a.offered(), inRegion(provider.Region), a.User().credentials())
+}
+
 // As returns a signer without credentials, which stands for a role.
 func (a *Access) As(role *model.Role) *Signer {
 	name, _ := role.Resource.Properties["RoleName"].(string)
@@ -344,6 +350,40 @@ func (s *Signer) May(action, resource string, policy ...model.Statement) bool {
 			}
 			allowed = true
 		}
+	}
+	return allowed
+}
+
+// With returns the signer with more values of condition keys, as a request through a service has them.
+func (s *Signer) With(values map[string]string) *Signer {
+	with := *s
+	with.values = maps.Clone(s.values)
+	if with.values == nil {
+		with.values = map[string]string{}
+	}
+	for key, value := range values {
+		with.values[strings.ToLower(key)] = value
+	}
+	return &with
+}
+
+// ServiceMay says whether the policy of a resource lets a service of AWS, as in sns.amazonaws.com, do an action on the
+// resource for what has an ARN in this account.
+func ServiceMay(service, source, action, resource string, policy []model.Statement) bool {
+	s := (&Signer{}).With(map[string]string{
+		"aws:SecureTransport": "true", "aws:SourceArn": source, "aws:SourceAccount": provider.Account,
+		"kms:CallerAccount": provider.Account, "aws:ResourceAccount": provider.Account,
+	})
+	allowed := false
+	for _, statement := range policy {
+		about := slices.ContainsFunc(statement.Principals["Service"], func(p any) bool { return p == service })
+		if all := statement.Principals["AWS"]; !about && !slices.Contains(all, "*") || !s.applies(statement, action, resource, plain) {
+			continue
+		}
+		if statement.Effect != "Allow" {
+			return false
+		}
+		allowed = true
 	}
 	return allowed
 }

@@ -115,7 +115,8 @@ func operator(name string) (compare func(wanted, value string) bool, not, ifExis
 func knownKey(key string) bool {
 	key = strings.ToLower(key)
 	return strings.HasPrefix(key, "aws:principaltag/") || slices.Contains([]string{
-		"aws:securetransport", "aws:principalarn", "aws:principalaccount", "aws:resourceaccount", "aws:principaltype"}, key)
+		"aws:securetransport", "aws:principalarn", "aws:principalaccount", "aws:resourceaccount", "aws:principaltype",
+		"aws:sourcearn", "aws:sourceaccount", "kms:viaservice", "kms:calleraccount"}, key)
 }
 
 // unknown lists what is not evaluated in a condition.
@@ -163,10 +164,14 @@ func (s *Signer) holds(condition map[string]map[string][]any, text provider.Text
 	return true
 }
 
-// aboutStores says whether a statement names actions of databases.
+// services are those whose requests are checked on this machine, before an action's name.
+var services = []string{"dynamodb:", "rds-db:", "sns:", "sqs:", "kms:"}
+
+// aboutStores says whether a statement names actions of databases, queues or topics.
 func aboutStores(s model.Statement) bool {
 	return slices.ContainsFunc(s.Actions, func(action any) bool {
 		text, _ := action.(string)
-		return text == "*" || strings.HasPrefix(strings.ToLower(text), "dynamodb:") || strings.HasPrefix(strings.ToLower(text), "rds-db:")
+		text = strings.ToLower(text)
+		return text == "*" || slices.ContainsFunc(services, func(service string) bool { return strings.HasPrefix(text, service) })
 	})
 }

@@ -62,8 +62,10 @@ func uses(operation string, body []byte) ([]use, *refusal) {
 		}
 	case "DescribeStream", "GetShardIterator", "GetRecords":
 		arn := r.StreamArn
-		if parts := strings.Split(r.ShardIterator, "|"); arn == "" && len(parts) > 1 {
-			arn = parts[1]
+		for part := range strings.SplitSeq(r.ShardIterator, "|") {
+			if strings.HasPrefix(part, "arn:") {
+				arn = part
+			}
 		}
 		_, stream, _ := strings.Cut(arn, "/stream/")
 		add(operation, arn, "/stream/"+stream)

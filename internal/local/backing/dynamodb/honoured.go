@@ -33,7 +33,7 @@ var honoured = []provider.Compatibility{
 	{Setting: "KeySchema", Here: "honoured", Why: "a table with a name cannot get another key, as on AWS"},
 	{Setting: "LocalSecondaryIndexes", Here: "honoured"},
 	{Setting: "ResourcePolicy", Here: "honoured", Why: "conditions on the tags, the ARN and the account of the principal, and on TLS"},
-	{Setting: "StreamSpecification", Here: "honoured", Why: "nothing but tasks can read the stream"},
+	{Setting: "StreamSpecification", Here: "honoured", Why: "tasks, functions and event source mappings read the stream"},
 	{Setting: "TableName", Here: "honoured"},
 	{Setting: "TimeToLiveSpecification", Here: "honoured", Why: "an item may go later than on AWS, or never: a reader has to look at the time"},
 }

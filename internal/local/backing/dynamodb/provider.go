@@ -40,6 +40,7 @@ type Provider struct {
 
 	mu       sync.Mutex
 	tables   map[string]*table // that were deployed, by name
+	streams  map[string]string // ARNs, by the name of the table
 	model    *model.Model      // of the last update, for faults
 	found    *programs.Found   // nil before a plan needs it
 	program  *programs.Program // nil before it was started, and with an endpoint of the user
@@ -49,7 +50,7 @@ type Provider struct {
 
 // New returns a provider without tables. It keeps data in a directory.
 func New(dir string, roles *access.Access, tell func(provider.Event)) *Provider {
-	p := &Provider{dir: filepath.Join(dir, "dynamodb"), access: roles, tell: tell, proxy: newProxy(), tables: map[string]*table{}}
+	p := &Provider{dir: filepath.Join(dir, "dynamodb"), access: roles, tell: tell, proxy: newProxy(), tables: map[string]*table{}, streams: map[string]string{}}
 	p.proxy.signers, p.proxy.upstream, p.proxy.policy = roles.Signer, p.upstream, p.policy
 	p.proxy.refused = func(by *access.Signer, r *refusal) {
 		tell(provider.Event{Kind: "store", Subject: by.Service, Task: by.Task, State: provider.Warning, Message: r.Message})
@@ -222,8 +223,8 @@ type plan struct {
 	wanted func() provider.Resources[*table]
 }
 
-// used are the tables that a task may use, or a function that a load balancer or an API invokes. Other tables are for what
-// does not run on this machine.
+// used are the tables that a task may use, or a function that runs here, and those whose stream invokes a function. Other tables are
+// for what does not run on this machine.
 func (p *plan) used(text provider.Text) provider.Resources[*table] {
 	used := provider.Resources[*table]{}
 	if len(p.all) == 0 {
@@ -237,6 +238,11 @@ func (p *plan) used(text provider.Text) provider.Resources[*table] {
 	for _, f := range p.model.Functions {
 		if f.Invoked {
 			roles = append(roles, f.Role)
+		}
+	}
+	for _, e := range p.model.EventSources {
+		if e.Here() && e.Table != nil {
+			used[e.Table.Key()] = p.all[e.Table.Key()]
 		}
 	}
 	for _, of := range roles {
@@ -321,14 +327,12 @@ func (p *plan) Attribute(ref assembly.Ref) (any, error) {
 		stack := ref.Resource.Stack
 		return fmt.Sprintf("arn:aws:dynamodb:%s:%s:table/%s", stack.Region, stack.Account, t.TableName), nil
 	case ref.Attribute == "StreamArn" && t.of.Stream != "":
-		if p.proxy.upstream().url == "" {
-			return nil, provider.ErrNotYet
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if stream := p.streams[t.TableName]; stream != "" {
+			return stream, nil
 		}
-		d, err := p.proxy.describe(context.Background(), t.TableName)
-		if err != nil || d == nil {
-			return nil, cmp.Or(err, provider.ErrNotYet)
-		}
-		return d.Table.LatestStreamArn, nil
+		return nil, provider.ErrNotYet
 	}
 	return nil, provider.NotGiven(ref)
 }
@@ -347,11 +351,12 @@ func (p *plan) Update(ctx context.Context, stack string) error {
 	}
 	for _, key := range wanted.Keys() {
 		t := wanted[key]
-		if err := p.proxy.make(ctx, t); err != nil {
+		stream, err := p.proxy.make(ctx, t)
+		if err != nil {
 			return fmt.Errorf("%s: %w", key, err)
 		}
 		p.mu.Lock()
-		p.tables[t.TableName] = t
+		p.tables[t.TableName], p.streams[t.TableName] = t, stream
 		p.mu.Unlock()
 	}
 	return nil
@@ -385,6 +390,7 @@ func (p *plan) Clean(ctx context.Context, stack string) error {
 		}
 		p.mu.Lock()
 		delete(p.tables, name)
+		delete(p.streams, name)
 		p.mu.Unlock()
 	}
 	return nil
@@ -396,6 +402,9 @@ func (p *Provider) running() *programs.Program {
 	defer p.mu.Unlock()
 	return p.program
 }
+
+// Faults implements [provider.Faulter].
+func (p *Provider) Faults() []provider.FaultKind { return provider.StoreFaults }
 
 // Fault implements [provider.Faulter], for all tables that the role of the service may use.
 func (p *Provider) Fault(_ context.Context, kind, service string) (func(context.Context) error, error) {

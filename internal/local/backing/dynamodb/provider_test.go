@@ -548,6 +548,7 @@ func TestUses(t *testing.T) {
 		{"ListTables", `{}`, "[{dynamodb:ListTables  }]"},
 		{"ListTagsOfResource", `{"ResourceArn":"arn:aws:dynamodb:local:1:table/a"}`, "[{dynamodb:ListTagsOfResource a }]"},
 		{"DescribeStream", `{"StreamArn":"arn:aws:dynamodb:local:1:table/a/stream/2"}`, "[{dynamodb:DescribeStream a /stream/2}]"},
+		{"GetRecords", `{"ShardIterator":"arn:aws:dynamodb:local:1:table/a/stream/2|001|x"}`, "[{dynamodb:GetRecords a /stream/2}]"},
 		{"GetRecords", `{"ShardIterator":"0|arn:aws:dynamodb:local:1:table/a/stream/2|x"}`, "[{dynamodb:GetRecords a /stream/2}]"},
 		{"GetItem", `[]`, "the body is not a request"},
 	} {

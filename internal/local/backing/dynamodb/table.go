@@ -131,19 +131,26 @@ func (p *proxy) describe(ctx context.Context, name string) (*described, error) {
 // table on a busy machine, with the change done or not; an SDK of AWS repeats such a request as well.
 const attempts = 5
 
-// make creates a table, or changes the one that is there.
-func (p *proxy) make(ctx context.Context, t *table) (err error) {
+// make creates a table, or changes the one that is there. It returns the ARN of the table's stream; empty if it has none.
+func (p *proxy) make(ctx context.Context, t *table) (stream string, err error) {
 	for attempt := range attempts {
 		if err = p.converge(ctx, t); !is(err, "InternalFailure") {
 			break
 		}
 		select { // whatever keeps the database busy may take a moment
 		case <-ctx.Done():
-			return err
+			return "", err
 		case <-time.After(time.Duration(attempt) * 100 * time.Millisecond):
 		}
 	}
-	return err
+	if err != nil || t.StreamSpecification == nil {
+		return "", err
+	}
+	d, err := p.describe(ctx, t.TableName)
+	if err != nil || d == nil {
+		return "", cmp.Or(err, fmt.Errorf("the table %s is gone", t.TableName))
+	}
+	return d.Table.LatestStreamArn, nil
 }
 
 // converge does to a table what is still to be done.

@@ -391,6 +391,9 @@ func usersOf(m *model.Model, text provider.Text) map[string][]string {
 	return all
 }
 
+// Faults implements [provider.Faulter].
+func (p *Provider) Faults() []provider.FaultKind { return provider.StoreFaults }
+
 // Fault implements [provider.Faulter]. The stores of a service are the databases that the roles of its tasks
 // may connect to; for the monolith these are of all services that it stands for. A failover is of a whole
 // cluster.

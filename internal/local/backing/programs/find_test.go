@@ -109,6 +109,42 @@ func TestFindDynamoDB(t *testing.T) {
 	}
 }
 
+// TestFindQueues: what is said if something is missing.
+func TestFindQueues(t *testing.T) {
+	for _, test := range []struct {
+		name     string
+		programs map[string]string
+		want     string
+	}{
+		{"nothing", nil, "needs Node.js 22.5 or later: node is not there. Install Node.js, or run npm ci"},
+		{"an old Node.js", map[string]string{"node": "echo v20.20.2"}, "/node is Node.js 20.20.2. Install Node.js"},
+		{"a little too old", map[string]string{"node": "echo v22.4.9"}, "/node is Node.js 22.4.9"},
+		{"something else", map[string]string{"node": "echo hello"}, "/node does not say its version"},
+		{"no npm", map[string]string{"node": "echo v22.5.0"}, "is missing: npm, which fetches fauxqs@2.4.1, is not on PATH: install Node.js"},
+		{"npm fails", map[string]string{"node": "echo v24.0.0", "npm": "echo no network >&2; exit 7"}, "npm ci of fauxqs@2.4.1: exit status 7\nno network"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			onPath(t, test.programs)
+			t.Chdir(t.TempDir())
+			if _, err := FindQueues(t.Context()); err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("%v, not %q", err, test.want)
+			}
+		})
+	}
+	dir := onPath(t, map[string]string{"node": "echo v20.20.2", "npm": "exit 0"})
+	t.Chdir(dir)
+	own := filepath.Join(dir, "node_modules", "node", "bin")
+	if err := os.MkdirAll(own, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(own, "node"), []byte("#!/bin/sh\necho v24.21.0\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if found, err := FindQueues(t.Context()); err != nil || found.Source != "fauxqs@2.4.1" {
+		t.Errorf("with the Node.js of npm ci: %+v, %v", found, err)
+	}
+}
+
 // archive is a package of npm with some files.
 func archive(t *testing.T, files map[string]string) (npmPackage, string) {
 	t.Helper()

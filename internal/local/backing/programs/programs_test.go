@@ -25,6 +25,7 @@ func TestStart(t *testing.T) {
 	for name, find := range map[string]func(context.Context, string) (programs.Found, error){
 		"PostgreSQL": programs.FindPostgreSQL,
 		"DynamoDB":   func(ctx context.Context, _ string) (programs.Found, error) { return programs.FindDynamoDB(ctx) },
+		"queues":     func(ctx context.Context, _ string) (programs.Found, error) { return programs.FindQueues(ctx) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

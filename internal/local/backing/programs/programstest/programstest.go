@@ -1,4 +1,4 @@
-// Package programstest starts databases for tests.
+// Package programstest starts databases and queues for tests.
 package programstest
 
 import (
@@ -20,6 +20,12 @@ func PostgreSQL(t testing.TB) *programs.Program {
 func DynamoDB(t testing.TB) *programs.Program {
 	t.Helper()
 	return start(t, t.TempDir(), func() (programs.Found, error) { return programs.FindDynamoDB(t.Context()) })
+}
+
+// Queues starts fauxqs, which stands for SQS and SNS, without queues and topics until the test ends.
+func Queues(t testing.TB) *programs.Program {
+	t.Helper()
+	return start(t, t.TempDir(), func() (programs.Found, error) { return programs.FindQueues(t.Context()) })
 }
 
 func start(t testing.TB, dir string, find func() (programs.Found, error)) *programs.Program {

@@ -1,0 +1,287 @@
+// Package queues stands for SQS and SNS on this machine: the queues, topics and subscriptions of an assembly in fauxqs,
+// or at an endpoint that the user names, behind a proxy that does what IAM and KMS do.
+package queues
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"cutover/internal/local/backing/access"
+	"cutover/internal/local/backing/programs"
+	"cutover/internal/local/provider"
+	"cutover/internal/model"
+)
+
+// Variables name the user's own endpoints, for `cutover up` as for the SDKs of AWS. Both are given, or none: topics send
+// to queues. Credentials and region are in their variables, too.
+const (
+	SQSVariable = "AWS_ENDPOINT_URL_SQS"
+	SNSVariable = "AWS_ENDPOINT_URL_SNS"
+)
+
+// Provider is the provider of queues and topics. Nothing runs before a task or a function may use one.
+type Provider struct {
+	dir    string
+	access *access.Access
+	tell   func(provider.Event)
+	proxy  *proxy
+
+	starting sync.Mutex // held while the program is started
+
+	mu       sync.Mutex
+	deployed provider.Resources[*resource] // queues and topics
+	model    *model.Model                  // of the last update, for faults
+	found    *programs.Found               // nil before a plan needs it
+	program  *programs.Program             // nil before it was started, and with an endpoint of the user
+	listener net.Listener                  // of the proxy
+	stopped  bool
+}
+
+// New returns a provider without queues. It keeps data in a directory.
+func New(dir string, roles *access.Access, tell func(provider.Event)) *Provider {
+	p := &Provider{dir: filepath.Join(dir, "queues"), access: roles, tell: tell, proxy: newProxy(), deployed: provider.Resources[*resource]{}}
+	p.proxy.signers, p.proxy.upstream, p.proxy.find = roles.Signer, p.upstream, p.find
+	p.proxy.refused = func(by *access.Signer, r *access.Refusal) {
+		p.event(by.Service, by.Task, provider.Warning, r.Message)
+	}
+	roles.Offer(p.variables)
+	return p
+}
+
+func (p *Provider) event(subject, task, state, message string) {
+	p.tell(provider.Event{Kind: "messaging", Subject: subject, Task: task, State: state, Message: message})
+}
+
+// Types implements [provider.Provider].
+func (p *Provider) Types() []string {
+	return []string{model.SQSQueue, model.SQSQueuePolicy, model.SNSTopic, model.SNSTopicPolicy, model.SNSSubscription, model.KMSKey}
+}
+
+// variables tell tasks where the proxy answers, while it does.
+func (p *Provider) variables() []model.Variable {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.listener == nil {
+		return nil
+	}
+	url := p.address()
+	return []model.Variable{{Name: SNSVariable, Value: url, Here: true}, {Name: SQSVariable, Value: url, Here: true}}
+}
+
+// address is where the proxy answers. The lock is held.
+func (p *Provider) address() string {
+	_, port, _ := net.SplitHostPort(p.listener.Addr().String())
+	return "http://localhost:" + port
+}
+
+// own is the endpoint of a service that the user names; empty for none.
+func own(service string) string {
+	return os.Getenv(map[string]string{"sqs": SQSVariable, "sns": SNSVariable}[service])
+}
+
+// upstream is where a service answers now.
+func (p *Provider) upstream(service string) endpoint {
+	if url := own(service); url != "" {
+		return endpoint{url, cmp.Or(os.Getenv("AWS_REGION"), os.Getenv("AWS_DEFAULT_REGION"), provider.Region), aws.Credentials{
+			AccessKeyID:     cmp.Or(os.Getenv("AWS_ACCESS_KEY_ID"), "local"),
+			SecretAccessKey: cmp.Or(os.Getenv("AWS_SECRET_ACCESS_KEY"), "local"), SessionToken: os.Getenv("AWS_SESSION_TOKEN"),
+		}}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	to := endpoint{region: provider.Region, credentials: aws.Credentials{AccessKeyID: "local", SecretAccessKey: "local"}}
+	if p.program != nil {
+		to.url = p.program.URL
+	}
+	return to
+}
+
+func (p *Provider) find(service, name string) *resource {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, r := range p.deployed {
+		if r.service == service && r.name == name {
+			return r
+		}
+	}
+	return nil
+}
+
+// start starts the program and the proxy, unless they run.
+func (p *Provider) start(ctx context.Context) error {
+	p.starting.Lock()
+	defer p.starting.Unlock()
+	p.mu.Lock()
+	runs, found := p.listener != nil, p.found
+	p.mu.Unlock()
+	if runs {
+		return nil
+	}
+	if own("sqs") == "" {
+		begin := time.Now()
+		program, err := found.Start(ctx, p.dir)
+		if err != nil {
+			return err
+		}
+		p.set(program)
+		go p.keep(program)
+		p.event(found.Name, "", "RUNNING", fmt.Sprintf("has started in %.1f s, from %s", time.Since(begin).Seconds(), found.Source))
+	}
+	listener, err := p.proxy.serve()
+	if err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.listener = listener
+	return nil
+}
+
+// set makes a program that of now, and says whether the provider has stopped meanwhile.
+func (p *Provider) set(program *programs.Program) (stopped bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.program = program
+	return p.stopped
+}
+
+// keep starts the program again when it has ended, until the provider stops.
+func (p *Provider) keep(program *programs.Program) {
+	for {
+		why := program.Err()
+		p.mu.Lock()
+		stopped := p.stopped
+		p.mu.Unlock()
+		if stopped {
+			return
+		}
+		p.event(program.Name, "", provider.Warning, why.Error())
+		next, err := program.Found.Start(context.Background(), p.dir)
+		if err != nil {
+			p.event(program.Name, "", provider.Warning, err.Error())
+			return
+		}
+		if program = next; p.set(program) {
+			_ = program.Stop(context.Background())
+			return
+		}
+		p.event(program.Name, "", "RUNNING", "has started again")
+	}
+}
+
+// Stop implements [provider.Provider]. The data stay.
+func (p *Provider) Stop(ctx context.Context) error {
+	p.mu.Lock()
+	program, listener := p.program, p.listener
+	p.stopped, p.listener = true, nil
+	p.mu.Unlock()
+	var errs []error
+	if listener != nil {
+		errs = append(errs, listener.Close())
+	}
+	if program != nil {
+		errs = append(errs, program.Stop(ctx))
+	}
+	return errors.Join(errs...)
+}
+
+// Status implements [provider.Provider]. It returns topics and queues as []provider.MessageStatus.
+func (p *Provider) Status() any {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var all []provider.MessageStatus
+	for _, key := range p.deployed.Keys() {
+		r := p.deployed[key]
+		one := provider.MessageStatus{Name: r.name, Kind: kinds[r.service], Program: "endpoint at " + own(r.service), Source: SQSVariable + ", " + SNSVariable}
+		if p.program != nil {
+			one.Program, one.Source, one.Data = p.program.Name, p.program.Source, p.dir
+		}
+		if p.listener != nil {
+			one.Endpoint = p.address()
+		}
+		one.Requests, one.Faults = p.proxy.seen(r.service + ":" + r.name)
+		all = append(all, one)
+	}
+	if all == nil {
+		return nil
+	}
+	return all
+}
+
+// kinds are what the services have.
+var kinds = map[string]string{"sqs": "queue", "sns": "topic"}
+
+// running is the program of now; nil if there is none.
+func (p *Provider) running() *programs.Program {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.program
+}
+
+// Faults implements [provider.Faulter].
+func (p *Provider) Faults() []provider.FaultKind { return provider.EventFaults }
+
+// Fault implements [provider.Faulter], for all topics and queues that a role of the service may use.
+func (p *Provider) Fault(_ context.Context, kind, service string) (func(context.Context) error, error) {
+	names := p.usedBy(service)
+	if kind == "topic-away" {
+		names = slices.DeleteFunc(names, func(n string) bool { return n[:3] != "sns" })
+	} else if kind != "queue-kill" {
+		names = slices.DeleteFunc(names, func(n string) bool { return n[:3] != "sqs" })
+	}
+	if len(names) == 0 {
+		return nil, nil
+	}
+	if kind == "queue-kill" {
+		program := p.running()
+		if program == nil {
+			return nil, fmt.Errorf("what answers at %s is not killed: it is yours", own("sqs"))
+		}
+		program.Kill()
+		return func(ctx context.Context) error { return program.Again(ctx, p.running) }, nil
+	}
+	end := p.proxy.begin(kind, names)
+	return func(context.Context) error { end(); return nil }, nil
+}
+
+// usedBy are the topics and queues that the roles of a service may use. The service is that of its ECS service, of its
+// function, or of the tag of the role, so that workers belong to their service.
+func (p *Provider) usedBy(service string) (all []string) {
+	p.mu.Lock()
+	m, deployed := p.model, maps.Clone(p.deployed)
+	p.mu.Unlock()
+	if m == nil {
+		return nil
+	}
+	add := func(name string, role *model.Role) {
+		if role == nil || name != service && p.access.As(role).Service != service {
+			return
+		}
+		for _, use := range m.MessageUses(role) {
+			if r := deployed[use.Key()]; r != nil {
+				all = append(all, r.service+":"+r.name)
+			}
+		}
+	}
+	for _, s := range m.Services {
+		if s.TaskDefinition != nil {
+			add(s.Name, s.TaskDefinition.TaskRole)
+		}
+	}
+	for _, f := range m.Functions {
+		add(f.Name, f.Role)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
