@@ -9,6 +9,7 @@
 //     alone (bench/peer/bare), and with a socket that does not read the request (bench/peer/raw).
 //   - split: the forum as a monolith beside the forum as microservices, on this machine.
 //   - stores: a service with each of its stores, beside the same with Express (bench/peer/express).
+//   - events: the way of a change from a request to a queue.
 //   - functions: a service as a function of Lambda, beside the same as a task.
 //   - fronts: the load balancer, behind API Gateway and CloudFront (bench/front) and without them.
 //   - checks: what the checks of a rehearsal take of its load generator.
@@ -84,13 +85,14 @@ func run(ctx context.Context, rounds int, only string) (err error) {
 		{name: "services", needs: "linux", measure: b.services},
 		{name: "split", needs: "linux/amd64", measure: b.split}, // like the default deployment's services
 		{name: "stores", needs: "linux", measure: b.stores},
+		{name: "events", needs: "linux", measure: b.events},
 		{name: "functions", needs: "linux", measure: b.functions},
 		{name: "fronts", needs: "linux", measure: b.fronts},
 		{name: "checks", needs: "linux", measure: b.checks},
 		{name: "scale", needs: "linux/amd64", measure: b.scale},
 	}
 	if !slices.ContainsFunc(sections, func(s section) bool { return only == "" || only == s.name }) {
-		return fmt.Errorf("-only %q: there is no such section: choose one of synthesis, balancer, services, split, stores, functions, fronts, checks, scale", only)
+		return fmt.Errorf("-only %q: there is no such section: choose one of synthesis, balancer, services, split, stores, events, functions, fronts, checks, scale", only)
 	}
 	whole := only == "" && rounds >= comparable
 	for i := range sections {

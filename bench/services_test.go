@@ -28,7 +28,7 @@ func TestProcess(t *testing.T) {
 
 func TestDocument(t *testing.T) {
 	var sections []section
-	for _, name := range []string{"synthesis", "balancer", "services", "split", "stores", "functions", "fronts", "checks", "scale"} {
+	for _, name := range []string{"synthesis", "balancer", "services", "split", "stores", "events", "functions", "fronts", "checks", "scale"} {
 		sections = append(sections, section{name: name})
 	}
 	for i := range sections {

@@ -103,7 +103,9 @@ func TestMistakesInEvents(t *testing.T) {
 // Without the setting, a list that speaks of events is the list that it was.
 func TestWithoutEvents(t *testing.T) {
 	d, silent := forum(), forum()
-	eventful(func(d *config.Deployment) { d.Services[1].History, d.Services[1].Subscribers = true, []string{"nonsense"} })(&d)
+	eventful(func(d *config.Deployment) {
+		d.Services[1].History, d.Services[1].Subscribers = true, []string{"nonsense"}
+	})(&d)
 	got, settings, err := config.Load(d, context{"store": "dynamodb"}, func(string) string { return "" })
 	if err != nil || settings.Events {
 		t.Fatal(err, settings.Events)

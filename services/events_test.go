@@ -8,10 +8,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -38,13 +40,19 @@ type publishing struct {
 	modules []server.Module
 }
 
-func newPublishing(t testing.TB, variables map[string]string) *publishing {
+func newPublishing(t testing.TB, variables map[string]string, more ...server.Module) *publishing {
 	t.Helper()
-	p := &publishing{stores: map[string]*store.Memory{}, modules: []server.Module{server.Environment(func(name string) string { return variables[name] })}}
+	return newPublishingIn(t, variables, map[string]*store.Memory{"users": store.NewMemory(), "threads": store.NewMemory(), "posts": store.NewMemory()})
+}
+
+// newPublishingIn is newPublishing with stores that are there.
+func newPublishingIn(t testing.TB, variables map[string]string, stores map[string]*store.Memory) *publishing {
+	t.Helper()
+	p := &publishing{stores: stores, modules: []server.Module{server.Environment(func(name string) string { return variables[name] })}}
 	for _, k := range published {
-		p.stores[k.Name] = store.NewMemory()
 		p.modules = append(p.modules, k.In(data.API, p.stores[k.Name]))
 	}
+	p.modules = append(p.modules, more...)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -114,9 +122,7 @@ func (p *publishing) told(t testing.TB, k records.Kind) (all []events.Event) {
 		if err != nil || decoded.ID != e.ID || !bytes.Equal(decoded.Data, e.Data) {
 			t.Fatalf("%s is %+v, %v", text, decoded, err)
 		}
-		if e.Data != nil && e.Type != k.Name+"."+records.Republished {
-			validate(t, k, e.Data)
-		}
+		validate(t, eventSchemaFile(k, e.Type[len(k.Name)+1:]), text)
 		all = append(all, e)
 		if err := p.stores[k.Name].Told(t.Context(), entry.Number); err != nil {
 			t.Fatal(err)
@@ -125,14 +131,19 @@ func (p *publishing) told(t testing.TB, k records.Kind) (all []events.Event) {
 	return all
 }
 
-func schemaFile(k records.Kind) string {
-	return filepath.Join("..", "api", "events", strings.ReplaceAll(k.SchemaName(), "/", ".")+".json")
+func schemaFile(k records.Kind) string { return filepath.Join("..", "api", "events", k.SchemaFile()) }
+
+// eventSchemaFile has the schema of the events of a type, as in posts.created.1.json.
+func eventSchemaFile(k records.Kind, what string) string {
+	return strings.Replace(schemaFile(k), k.Name+".", k.Name+"."+what+".", 1)
 }
 
-// validate holds the data of an event against the schema in the repository.
-func validate(t testing.TB, k records.Kind, text []byte) {
+// validate holds an event against a schema in the repository.
+func validate(t testing.TB, file string, text []byte) {
 	t.Helper()
-	schema, err := jsonschema.NewCompiler().Compile(schemaFile(k))
+	compiler := jsonschema.NewCompiler()
+	compiler.AssertFormat()
+	schema, err := compiler.Compile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,26 +158,34 @@ func validate(t testing.TB, k records.Kind, text []byte) {
 
 // The schemas are those of the published. A change that an old consumer cannot read needs a new version.
 func TestSchemas(t *testing.T) {
-	for _, k := range published {
-		got, err := k.Schema()
+	hold := func(k records.Kind, file string, got []byte, err error) {
+		t.Helper()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if old, err := os.ReadFile(schemaFile(k)); err == nil {
+		if old, err := os.ReadFile(file); err == nil {
 			for _, wrong := range incompatible(old, got) {
-				t.Errorf("%s: %s: give %s another Version", schemaFile(k), wrong, k.Name)
+				t.Errorf("%s: %s: give %s another Version", file, wrong, k.Name)
 			}
 		} else if !errors.Is(err, fs.ErrNotExist) {
 			t.Fatal(err)
 		}
 		if !t.Failed() {
-			golden.Compare(t, schemaFile(k), append(got, '\n'))
+			golden.Compare(t, file, append(got, '\n'))
+		}
+	}
+	for _, k := range published {
+		got, err := k.Schema()
+		hold(k, schemaFile(k), got, err)
+		for _, what := range records.EventTypes {
+			got, err := k.EventSchema(what)
+			hold(k, eventSchemaFile(k, what), got, err)
 		}
 	}
 	for change, want := range map[string]string{
 		`{"properties": {"id": {"type": "integer"}, "name": {"type": "string"}, "new": {"type": "string"}}, "required": ["id", "name"]}`: "",
 		`{"properties": {"id": {"type": "integer"}}, "required": ["id"]}`:                                                                "name is gone",
-		`{"properties": {"id": {"type": "string"}, "name": {"type": "string"}}, "required": ["id", "name"]}`:                             "id was integer, and is string",
+		`{"properties": {"id": {"type": "string"}, "name": {"type": "string"}}, "required": ["id", "name"]}`:                             "id was map[type:integer], and is map[type:string]",
 		`{"properties": {"id": {"type": "integer"}, "name": {"type": "string"}}, "required": ["id"]}`:                                    "name may be missing",
 	} {
 		old := `{"properties": {"id": {"type": "integer"}, "name": {"type": "string"}}, "required": ["id", "name"]}`
@@ -176,10 +195,21 @@ func TestSchemas(t *testing.T) {
 	}
 }
 
+// meaning is a schema without what is said for people.
+func meaning(schema any) any {
+	members, ok := schema.(map[string]any)
+	if !ok {
+		return schema
+	}
+	members = maps.Clone(members)
+	delete(members, "description")
+	return members
+}
+
 // incompatible says what a consumer of an old schema cannot read in data of a new one.
 func incompatible(before, after []byte) (wrong []string) {
 	type schema struct {
-		Properties map[string]struct{ Type string }
+		Properties map[string]any
 		Required   []string
 	}
 	var old, now schema
@@ -191,8 +221,8 @@ func incompatible(before, after []byte) (wrong []string) {
 		switch {
 		case !there:
 			wrong = append(wrong, name+" is gone")
-		case is.Type != property.Type:
-			wrong = append(wrong, fmt.Sprintf("%s was %s, and is %s", name, property.Type, is.Type))
+		case !reflect.DeepEqual(meaning(is), meaning(property)):
+			wrong = append(wrong, fmt.Sprintf("%s was %v, and is %v", name, meaning(property), meaning(is)))
 		case slices.Contains(old.Required, name) && !slices.Contains(now.Required, name):
 			wrong = append(wrong, name+" may be missing")
 		}
@@ -263,7 +293,7 @@ func TestChangesAreTold(t *testing.T) {
 	if text, err := p.run(t, "replay"); err != nil {
 		t.Error(text, err)
 	}
-	for line, want := range map[string]string{"history": "takes the id", "history x": "takes the id", "history 999": "has no history", "forget 999": "has no history", "replay now": "takes nothing", "republish a b": "and no more"} {
+	for line, want := range map[string]string{"history": "takes the id", "history x": "takes the id", "history 999": "has no history", "forget 999": "has no history", "replay now": "takes nothing", "republish a b": "and no more", "republish a/b": "and no more", "republish ü": "and no more"} {
 		if text, err := p.run(t, line); err == nil || !strings.Contains(err.Error(), want) {
 			t.Error(line, text, err)
 		}
@@ -277,9 +307,10 @@ func TestReplayFindsDifferences(t *testing.T) {
 		alter func(*store.Change)
 		want  string
 	}{
-		"another content": {func(i store.Item) store.Key { return i.Key }, func(c *store.Change) { c.Body = []byte(`{"thread":1,"text":"x","user":1}`) }, "the history ends with another content"},
-		"another number":  {func(i store.Item) store.Key { return i.Key }, func(c *store.Change) { c.Seq = 7 }, "the history ends with change 1, and the record has had 7"},
-		"a line is gone":  {func(i store.Item) store.Key { return store.Key{List: "history#" + i.ID, ID: fmt.Sprintf("%016d", 1)} }, func(c *store.Change) { c.Remove = true }, "there is no history"},
+		"another content":    {func(i store.Item) store.Key { return i.Key }, func(c *store.Change) { c.Body = []byte(`{"thread":1,"text":"x","user":1}`) }, "the history ends with another content"},
+		"another number":     {func(i store.Item) store.Key { return i.Key }, func(c *store.Change) { c.Seq = 7 }, "the history ends with change 1, and the record has had 7"},
+		"the record is gone": {func(i store.Item) store.Key { return i.Key }, func(c *store.Change) { c.Remove = true }, "the history ends with change 1, and there is no record"},
+		"a line is gone":     {func(i store.Item) store.Key { return store.Key{List: "history#" + i.ID, ID: fmt.Sprintf("%016d", 1)} }, func(c *store.Change) { c.Remove = true }, "there is no history"},
 		"a line is changed": {func(i store.Item) store.Key { return store.Key{List: "history#" + i.ID, ID: fmt.Sprintf("%016d", 1)} },
 			func(c *store.Change) { c.Body = []byte(`{"type":"created","data":{}}`) }, "the history ends with another content"},
 	} {
@@ -338,5 +369,63 @@ func TestRepublish(t *testing.T) {
 	}
 	if _, header := p.do(t, "GET", "/api/posts/2", ""); header.Get("ETag") != `"2"` {
 		t.Error(header)
+	}
+}
+
+// A history that is switched on, off and on again goes on with a snapshot of what the record was.
+func TestHistoryLater(t *testing.T) {
+	before := newPublishing(t, map[string]string{})
+	if _, err := before.run(t, "seed"); err != nil {
+		t.Fatal(err)
+	}
+	with := newPublishingIn(t, on(), before.stores)
+	n := 0
+	put := func(p *publishing) {
+		t.Helper()
+		n++
+		if status, _ := p.do(t, "PUT", "/api/posts/1", fmt.Sprintf(`{"thread":1,"text":"%d","user":1}`, n), "If-Match", "*"); status != 200 {
+			t.Fatal(status)
+		}
+	}
+	put(before) // change 2
+	put(with)
+	put(before)
+	put(before)
+	put(with)
+	if text, err := with.run(t, "replay"); err == nil || strings.Contains(text, "posts/1:") || !strings.Contains(text, "posts/2: there is no history") {
+		t.Error(text, err)
+	}
+	text, err := with.run(t, "history 1")
+	var got []string
+	for line := range strings.Lines(text) {
+		got = append(got, strings.Fields(line)[0]+strings.Fields(line)[2])
+	}
+	if err != nil || strings.Join(got, " ") != "2snapshot 3changed 5snapshot 6changed" {
+		t.Error(got, err)
+	}
+	if _, err := with.run(t, "republish"); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := with.run(t, "replay"); err != nil || !strings.HasSuffix(text, "posts: 6 records by 9 changes, 0 differ\n") {
+		t.Error(text, err)
+	}
+}
+
+// The largest record has room in its history, with the longest of what a client says of itself.
+func TestHistoryOfTheLargest(t *testing.T) {
+	p := newPublishing(t, on())
+	if _, err := p.run(t, "seed"); err != nil {
+		t.Fatal(err)
+	}
+	const most, around = 390 << 10, len(`{"thread":1,"text":"","user":1}`)
+	for more, want := range []int{201, 413} {
+		largest := strings.Repeat("\u2028", 40000) + strings.Repeat("x", most-around-6*40000+more) // the store has six bytes for three
+		status, header := p.do(t, "POST", "/api/posts", `{"thread":1,"text":"`+largest+`","user":1}`, "X-Forwarded-For", strings.Repeat(`"<`, 100), "X-Amzn-Trace-Id", strings.Repeat(`"<`, 400))
+		if status != want {
+			t.Fatal(status, header)
+		}
+	}
+	if text, err := p.run(t, "replay"); err != nil {
+		t.Error(text, err)
 	}
 }

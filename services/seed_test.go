@@ -145,7 +145,7 @@ func TestSeed(t *testing.T) {
 
 	out, err := exec.Command(filepath.Join(bin, "users"), "seed").CombinedOutput()
 	var exit *exec.ExitError
-	if !errors.As(err, &exit) || exit.ExitCode() != 2 || string(out) != "users: there is no store to seed: the records are those of the program's file\n" {
+	if !errors.As(err, &exit) || exit.ExitCode() != 2 || string(out) != "users: there is nothing to seed: the records are those of the program's file, and not in a store\n" {
 		t.Errorf("%v, %s", err, out)
 	}
 }

@@ -379,8 +379,8 @@ func (o *rehearse) check(progress func(rehearsal.Progress)) (*rehearsal.Rehearsa
 			return nil, fmt.Errorf("--fault %s: there is no fault %q: choose from %s", text, fault.Kind, faultNames())
 		}
 		kind := local.FaultKinds()[known]
-		if besideRequests(fault) {
-			kind.Lossless = true
+		if worker := isWorker(fault.Service); worker || slices.Contains(provider.EventFaults, kind) {
+			kind.Lossless = kind.Lossless || worker
 			fault.Phase = cmp.Or(fault.Phase, busiest(names))
 		}
 		fault.Lossless, fault.Once, fault.OfStore = kind.Lossless, kind.Once, slices.Contains(provider.StoreFaults, kind)
@@ -635,11 +635,6 @@ func polled(m *model.Model) (names []string) {
 		}
 	}
 	return names
-}
-
-// besideRequests says whether a fault harms a worker, which answers no requests.
-func besideRequests(f rehearsal.Fault) bool {
-	return slices.ContainsFunc([]string{config.Relay, config.Consumer, config.Jobs}, func(role string) bool { return strings.HasSuffix(f.Service, "-"+role) })
 }
 
 // busiest is the phase in which the microservices answer, or else the one in the middle of a walk.

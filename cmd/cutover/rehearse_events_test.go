@@ -7,9 +7,9 @@ import (
 )
 
 // A worker answers no requests, so its fault has a phase without one being named.
-func TestFaultsBesideRequests(t *testing.T) {
+func TestFaultsOfWorkers(t *testing.T) {
 	for service, want := range map[string]bool{"users-relay": true, "feed-consumer": true, "deletions-worker": true, "users": false, "relay": false} {
-		if got := besideRequests(rehearsal.Fault{Kind: "kill", Service: service}); got != want {
+		if got := isWorker(service); got != want {
 			t.Errorf("%s: %t, want %t", service, got, want)
 		}
 	}

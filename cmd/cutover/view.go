@@ -379,6 +379,25 @@ func (v *view) functions(s local.Status) string {
 	return "\n" + v.table(rows)
 }
 
+// messaging returns the table of topics and queues: what is in them, and how old the oldest message is. It is empty if there are none.
+func (v *view) messaging(s local.Status) string {
+	rows := [][]string{{"MESSAGES", "KIND", "PROGRAM", "WAITING", "IN FLIGHT", "DELAYED", "OLDEST", "USED", "FAULTS"}}
+	for _, m := range s.Messaging {
+		row := []string{m.Name, m.Kind, m.Program, "", "", "", ""}
+		if d := m.Depth; d != nil {
+			row = []string{m.Name, m.Kind, m.Program, fmt.Sprint(d.Waiting), fmt.Sprint(d.InFlight), fmt.Sprint(d.Delayed), "-"}
+			if d.Oldest > 0 {
+				row[6] = d.Oldest.Truncate(time.Second).String()
+			}
+		}
+		rows = append(rows, append(row, words.Count(m.Requests, "request"), strings.Join(m.Faults, ", ")))
+	}
+	if len(rows) == 1 {
+		return ""
+	}
+	return "\n" + v.table(rows)
+}
+
 // eventSources returns the table of event source mappings: what they have done, and how far they are behind. It is empty if there are
 // none.
 func (v *view) eventSources(s local.Status) string {
@@ -413,11 +432,11 @@ func (v *view) eventSources(s local.Status) string {
 
 func (v *view) status(s local.Status, room int) string {
 	notes := v.warnings(s) + v.passedOver(s) + v.notRun(s)
-	text := v.distributions(s) + v.apis(s) + v.listeners(s, false) + v.places(s) + v.computes(s) + v.services(s, 0) + v.functions(s) + v.eventSources(s) + v.stores(s) + v.names(s) + v.scaling(s) + v.schedules(s) + notes
+	text := v.distributions(s) + v.apis(s) + v.listeners(s, false) + v.places(s) + v.computes(s) + v.services(s, 0) + v.functions(s) + v.eventSources(s) + v.messaging(s) + v.stores(s) + v.names(s) + v.scaling(s) + v.schedules(s) + notes
 	if room == 0 || strings.Count(text, "\n") <= room {
 		return text
 	}
-	notes = v.functions(s) + v.eventSources(s) + v.stores(s) + v.schedules(s) + notes
+	notes = v.functions(s) + v.eventSources(s) + v.messaging(s) + v.stores(s) + v.schedules(s) + notes
 	above := v.distributions(s) + v.apis(s) + v.listeners(s, true) + v.places(s) + v.computes(s)
 	return above + v.services(s, max(3, room-strings.Count(above+notes, "\n"))) + notes
 }

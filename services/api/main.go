@@ -4,6 +4,7 @@ package main
 import (
 	"cutover/assets/data"
 	deletions "cutover/services/deletions/routes"
+	feed "cutover/services/feed/routes"
 	"cutover/services/internal/server"
 	posts "cutover/services/posts/routes"
 	threads "cutover/services/threads/routes"
@@ -11,5 +12,5 @@ import (
 )
 
 func main() {
-	server.Main("api", users.Of(data.API), threads.Of(data.API), posts.Of(data.API), deletions.Deletions)
+	server.Main("api", users.Of(data.API), threads.Of(data.API), posts.Of(data.API), deletions.Deletions, feed.Feed)
 }

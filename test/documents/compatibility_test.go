@@ -9,6 +9,8 @@ import (
 	"cutover/internal/local/apigateway"
 	"cutover/internal/local/backing/dynamodb"
 	"cutover/internal/local/backing/postgres"
+	"cutover/internal/local/backing/queues"
+	"cutover/internal/local/backing/queues/contract"
 	"cutover/internal/local/cloudfront"
 	"cutover/internal/local/discovery"
 	"cutover/internal/local/ecs"
@@ -31,7 +33,7 @@ func compatibilityTables() map[string]string {
 		return b.String()
 	}
 	var run []string
-	for _, p := range []provider.Provider{&alb.Provider{}, &ecs.Provider{}, &eventbridge.Provider{}, &lambda.Provider{}, &eventsource.Provider{}, ssm.New(), &discovery.Provider{}, &dynamodb.Provider{}, &postgres.Provider{}, &apigateway.Provider{}, &cloudfront.Provider{}} {
+	for _, p := range []provider.Provider{&alb.Provider{}, &ecs.Provider{}, &eventbridge.Provider{}, &lambda.Provider{}, &eventsource.Provider{}, ssm.New(), &discovery.Provider{}, &dynamodb.Provider{}, &postgres.Provider{}, &queues.Provider{}, &apigateway.Provider{}, &cloudfront.Provider{}} {
 		run = append(run, p.Types()...)
 	}
 	slices.Sort(run)
@@ -51,7 +53,21 @@ func compatibilityTables() map[string]string {
 		fmt.Fprintf(&types, "| `%s`%s | refused: %s |\n", strings.TrimSuffix(name, "::"), other, model.RefusedAPI(strings.TrimSuffix(name, "::")+map[bool]string{true: "::"}[other != ""]))
 	}
 	fmt.Fprintf(&types, "| `%s` | refused: AWS has ended App Mesh on 2026-09-30 |\n", strings.TrimSuffix(model.Ended, "::"))
+	ofQueues, ofTopics, ofSubscriptions := queues.Compatibility()
+	var promises strings.Builder
+	promises.WriteString("| SQS and SNS promise | on this machine |\n|---|---|\n")
+	for _, promise := range contract.Promises {
+		here := "shown"
+		if promise.Only != "" {
+			here = "only on AWS: " + promise.Only
+		}
+		fmt.Fprintf(&promises, "| %s | %s |\n", promise.Does, here)
+	}
 	return map[string]string{
+		"compatibility, promises":       promises.String(),
+		"compatibility, queues":         table(ofQueues),
+		"compatibility, topics":         table(ofTopics),
+		"compatibility, subscriptions":  table(ofSubscriptions),
 		"compatibility, types":          types.String(),
 		"compatibility, tasks":          table(ecs.Compatibility()),
 		"compatibility, load balancers": table(alb.Compatibility()),

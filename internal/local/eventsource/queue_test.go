@@ -5,7 +5,6 @@ package eventsource
 import (
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	"cutover/internal/local/backing/client"
+	"cutover/internal/local/backing/programs/programstest"
 	"cutover/internal/local/lambda"
 	"cutover/internal/local/provider"
 	"cutover/internal/model"
@@ -20,10 +20,7 @@ import (
 
 // withQueues is a deployment with SQS, and a client of its user.
 func withQueues(t *testing.T) (*deployment, *client.Client) {
-	url := os.Getenv("CUTOVER_TEST_SQS")
-	if url == "" {
-		t.Skip("CUTOVER_TEST_SQS is not set")
-	}
+	url := programstest.Queues(t).URL
 	d := &deployment{t: t, dir: t.TempDir(), functions: &functions{do: succeed, asked: make(chan []object, 1000)}, events: make(chan provider.Event, 1000)}
 	d.start(func() []model.Variable { return []model.Variable{{Name: "AWS_ENDPOINT_URL_SQS", Value: url}} })
 	return d, client.New(d.access.UserVariables)

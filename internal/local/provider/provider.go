@@ -100,8 +100,8 @@ const Warning = "WARNING"
 // Event is something that happened.
 type Event struct {
 	Time time.Time `json:"time"`
-	// Kind is stack, service, schedule, discovery, deployment, scaling, task, health, container, target, store or
-	// function.
+	// Kind is stack, service, schedule, discovery, deployment, scaling, task, health, container, target, store,
+	// messaging or function.
 	Kind string `json:"kind"`
 	// Subject is the name of the stack, service or other resource.
 	Subject string `json:"subject"`

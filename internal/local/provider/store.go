@@ -1,6 +1,9 @@
 package provider
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // StoreStatus is a table or a database that tasks keep data in.
 type StoreStatus struct {
@@ -55,6 +58,17 @@ type MessageStatus struct {
 	Requests int `json:"requests,omitempty"`
 	// Faults are the harm that is done to it now.
 	Faults []string `json:"faults,omitempty"`
+	// Depth is nil for a topic, and if the program does not tell.
+	Depth *Depth `json:"depth,omitempty"`
+}
+
+// Depth is what is in a queue: messages that can be received, that were received and are not deleted, and that cannot be received yet.
+type Depth struct {
+	Waiting  int `json:"waiting"`
+	InFlight int `json:"inFlight"`
+	Delayed  int `json:"delayed"`
+	// Oldest is the age of the oldest message; 0 without messages.
+	Oldest time.Duration `json:"oldestNanoseconds"`
 }
 
 // EventFaults are the kinds of harm that the provider of topics and queues does. They meet the topics and queues that a

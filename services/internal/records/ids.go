@@ -118,7 +118,7 @@ func (s *stored) seed(ctx context.Context, document string) (int, error) {
 		} else if err != nil {
 			return 0, err
 		}
-		birth, err := s.told(by{}, events.Created, s.birth(id, values))
+		birth, err := s.told(ctx, by{}, events.Created, store.Item{}, s.birth(id, values))
 		if err != nil {
 			return 0, err
 		}

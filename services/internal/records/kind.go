@@ -48,6 +48,8 @@ type Referring struct{ Kind, List string }
 const (
 	// MaxText is the length of the longest text of all, in bytes. More is status 413.
 	MaxText = 300 << 10
+	// maxRecord is the length of the longest record, in bytes. Its line in a history needs 2 KiB more.
+	maxRecord = store.MaxBody - 2<<10
 	// maxBody is that of a request's body.
 	maxBody = 320 << 10
 	// maxMistakes is how many mistakes an answer names.
@@ -111,8 +113,8 @@ func (k Kind) decode(raw []byte, id int64) (record, error) {
 	if len(mistakes) > 0 {
 		return nil, refuse(http.StatusUnprocessableEntity, "The body is not a "+one(k.Name)+".", mistakes...)
 	}
-	if len(k.encode(server.MaxID, values)) > store.MaxBody {
-		return nil, refuse(http.StatusRequestEntityTooLarge, fmt.Sprintf("The record has more than %d bytes.", store.MaxBody))
+	if len(k.encode(server.MaxID, values)) > maxRecord {
+		return nil, refuse(http.StatusRequestEntityTooLarge, fmt.Sprintf("The record has more than %d bytes.", maxRecord))
 	}
 	return values, nil
 }

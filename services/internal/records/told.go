@@ -3,15 +3,18 @@ package records
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
+	"regexp"
 	"strings"
+	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"cutover/services/internal/events"
 	"cutover/services/internal/relay"
@@ -31,8 +34,11 @@ func byOf(r *http.Request) by {
 	if address == "" {
 		address, _, _ = net.SplitHostPort(r.RemoteAddr)
 	}
-	return by{address, r.Header.Get("X-Amzn-Trace-Id")}
+	return by{short(address, 64), short(r.Header.Get("X-Amzn-Trace-Id"), 200)}
 }
+
+// short is the beginning of a client's text. In JSON, a byte takes up to six.
+func short(text string, most int) string { return strings.ToValidUTF8(text[:min(len(text), most)], "") }
 
 // change is what an item says of its last change, beside its body.
 type change struct {
@@ -70,7 +76,11 @@ func (s *stored) tells(rt *server.Router) error {
 		if err != nil {
 			return fmt.Errorf("%s_TOPIC_ARN: %w", strings.ToUpper(s.Name), err)
 		}
-		one := relay.Relay{Event: s.Event, To: topic, Log: slog.New(slog.NewJSONHandler(os.Stdout, nil))}
+		name := strings.TrimSuffix(arn[strings.LastIndex(arn, ":")+1:], ".fifo") // dev-users
+		one := relay.Relay{
+			Event: s.Event, To: topic, Log: slog.New(slog.NewJSONHandler(os.Stdout, nil)),
+			Environment: strings.TrimSuffix(name, "-"+s.Name), Service: s.Name,
+		}
 		rt.Records("aws:dynamodb", one.Stream)
 		if outbox, is := s.store.(store.Outbox); is {
 			rt.Worker("relay", func(ctx context.Context, log *slog.Logger) error {
@@ -87,8 +97,9 @@ func (s *stored) tells(rt *server.Router) error {
 	return nil
 }
 
-// told adds to the changes of a write what is told of a record's change, and its line in the history. All is one transaction.
-func (s *stored) told(who by, what string, changes []store.Change) ([]store.Change, error) {
+// told adds to the changes of a write what is told of a record's change, and its line in the history. All is one transaction. If the
+// history lacks the change before, since it was not kept then, it goes on with a snapshot of what the record was.
+func (s *stored) told(ctx context.Context, who by, what string, before store.Item, changes []store.Change) ([]store.Change, error) {
 	if !s.publishes && !s.keeps {
 		return changes, nil
 	}
@@ -110,11 +121,28 @@ func (s *stored) told(who by, what string, changes []store.Change) ([]store.Chan
 			if err != nil {
 				return nil, err
 			}
-			changes = append(changes, line)
+			begun, err := s.begun(ctx, before, now)
+			if err != nil {
+				return nil, err
+			}
+			changes = append(append(changes, line), begun...)
 		}
 		break
 	}
 	return changes, nil
+}
+
+// begun is a line with a record as it is, unless the history has its last change. A record that was never written has none.
+func (s *stored) begun(ctx context.Context, item store.Item, now time.Time) ([]store.Change, error) {
+	if item.Version == 0 {
+		return nil, nil
+	}
+	lines, err := s.store.Get(ctx, store.Key{List: historyOf(item.ID), ID: itemID(item.Seq)})
+	if err != nil || lines[0].Version > 0 {
+		return nil, err
+	}
+	line, err := lineOf(item, logged{Type: events.Snapshot, Time: now, Data: item.Body})
+	return []store.Change{line}, err
 }
 
 // historyOf is the list with the history of a record. Its items have the sequence numbers of the changes.
@@ -170,6 +198,41 @@ func (k Kind) Schema() ([]byte, error) {
 	}, "", "  ")
 }
 
+// EventTypes are what happens to a record, and the end of a run of snapshots.
+var EventTypes = []string{events.Created, events.Changed, events.Deleted, events.Snapshot, Republished}
+
+// EventSchema is the JSON schema of the events of a type, as a consumer gets them. More members may come.
+func (k Kind) EventSchema(what string) ([]byte, error) {
+	text := func(pattern string) any { return map[string]any{"type": "string", "pattern": pattern} }
+	is := func(value string) any { return map[string]any{"const": value} }
+	subject := k.Name + "/[1-9][0-9]*"
+	properties := map[string]any{
+		"specversion": is("1.0"), "source": is("/api/" + k.Name), "type": is(k.Name + "." + what), "subject": text("^" + subject + "$"),
+		"id": text("^" + subject + "#[1-9][0-9]*$"), "time": map[string]any{"type": "string", "format": "date-time"}, "sequence": text("^[1-9][0-9]*$"),
+		"datacontenttype": is("application/json"), "dataschema": is(k.SchemaName()), "data": map[string]any{"$ref": k.SchemaFile()},
+		"truncated": map[string]any{"type": "boolean"}, "dataref": text("^/api/" + subject + "$"),
+	}
+	required := []string{"specversion", "source", "type", "subject", "id", "time", "sequence"}
+	run := map[string]any{"type": "string"}
+	switch what {
+	case events.Created, events.Changed:
+		required = append(required, "dataschema", "data")
+	case events.Deleted:
+		properties["data"] = false
+	case events.Snapshot: // without data, the record was deleted
+		properties["id"], properties["run"], required = text("^"+subject+"#[1-9][0-9]*#"), run, append(required, "run")
+	case Republished:
+		properties["subject"], properties["id"], properties["run"], required = is(k.Name), text("^"+k.Name+"#"), run, append(required, "run", "data")
+		properties["data"] = map[string]any{"type": "object", "properties": map[string]any{"records": map[string]any{"type": "integer"}}, "required": []string{"records"}}
+	}
+	return json.MarshalIndent(map[string]any{
+		"$schema": "https://json-schema.org/draft/2020-12/schema", "type": "object", "properties": properties, "required": required,
+	}, "", "  ")
+}
+
+// SchemaFile is the name of the file with the schema of the data.
+func (k Kind) SchemaFile() string { return strings.ReplaceAll(k.SchemaName(), "/", ".") + ".json" }
+
 // each calls a function with the items of all records, those that were deleted among them, in the order of their ids.
 func (s *stored) each(ctx context.Context, do func(store.Item) error) error {
 	for after := ""; ; {
@@ -186,14 +249,19 @@ func (s *stored) each(ctx context.Context, do func(store.Item) error) error {
 	}
 }
 
+// runFormat is that of the name of a run. It is a part of what SNS tells two messages by, which has at most 128 characters.
+var runFormat = regexp.MustCompile(`^[A-Za-z0-9._-]{1,60}$`)
+
 // republish tells of every record as it is, and at the end how many it has told of. A record is written again with the same content and
-// sequence number, so that the snapshot has its place among the changes. A record whose history has no line gets its first.
+// sequence number, so that the snapshot has its place among the changes. A record whose last change
+// is not in its history gets a line.
 func (s *stored) republish(ctx context.Context, args []string, stdout io.Writer) error {
 	run := time.Now().UTC().Format("20060102T150405.000000Z")
 	if len(args) == 1 {
 		run = args[0]
-	} else if len(args) > 1 {
-		return fmt.Errorf("republish takes the name of the run, and no more: %q", args)
+	}
+	if len(args) > 1 || !runFormat.MatchString(run) {
+		return fmt.Errorf("republish takes the name of the run, of 1 to 60 letters, digits, dots, hyphens and underscores, and no more: %q", args)
 	}
 	n := 0
 	err := s.each(ctx, func(item store.Item) error {
@@ -240,17 +308,11 @@ func (s *stored) snapshot(ctx context.Context, item store.Item, run string) erro
 	again.Event = event
 	changes := []store.Change{{Item: again, Expected: item.Version}}
 	if s.keeps {
-		lines, err := s.store.List(ctx, historyOf(item.ID), "", 1)
+		begun, err := s.begun(ctx, item, now)
 		if err != nil {
 			return err
 		}
-		if len(lines) == 0 {
-			line, err := lineOf(item, logged{Type: events.Snapshot, Time: now, Data: item.Body})
-			if err != nil {
-				return err
-			}
-			changes = append(changes, line)
-		}
+		changes = append(changes, begun...)
 	}
 	return s.store.Write(ctx, changes...)
 }
@@ -272,15 +334,15 @@ func (s *stored) lines(ctx context.Context, id string) (items []store.Item, line
 }
 
 // fold is what a record is by its history: the sequence number and the content of the last line. It returns what is wrong with
-// the history.
+// the history. A snapshot may follow any change: there was no history in between.
 func fold(seqs []int64, lines []logged) (seq int64, data []byte, wrong string) {
 	for i, line := range lines {
-		switch first := i == 0; {
-		case first && seqs[i] != 1 && line.Type != events.Snapshot:
+		switch snapshot, first := line.Type == events.Snapshot, i == 0; {
+		case first && seqs[i] != 1 && !snapshot:
 			return 0, nil, fmt.Sprintf("it begins with change %d", seqs[i])
-		case !first && seqs[i] != seq+1:
+		case !first && seqs[i] != seq+1 && !snapshot:
 			return 0, nil, fmt.Sprintf("change %d follows change %d", seqs[i], seq)
-		case !first && data == nil && !line.Erased && line.Type != events.Created:
+		case !first && data == nil && !line.Erased && line.Type != events.Created && !snapshot:
 			return 0, nil, fmt.Sprintf("change %d is about a record that was deleted", seqs[i])
 		}
 		seq, data = seqs[i], line.Data
@@ -294,49 +356,91 @@ func fold(seqs []int64, lines []logged) (seq int64, data []byte, wrong string) {
 	return seq, data, ""
 }
 
-// replay folds the history of every record, and compares it with what is stored. The error says that they differ.
-func (s *stored) replay(ctx context.Context, args []string, stdout io.Writer) error {
-	if len(args) > 0 {
-		return fmt.Errorf("replay takes nothing: %q", args)
+// differs says how a record differs from what its history adds up to; "" if it does not. An item that is not there was deleted long ago.
+func differs(item store.Item, seqs []int64, lines []logged) string {
+	seq, data, wrong := fold(seqs, lines)
+	switch {
+	case wrong != "":
+		return wrong
+	case item.Version == 0 && data != nil:
+		return fmt.Sprintf("the history ends with change %d, and there is no record", seq)
+	case item.Version == 0:
+		return ""
+	case len(lines) == 0:
+		return "there is no history: the record is older than it, and republish begins one"
+	case seq != item.Seq:
+		return fmt.Sprintf("the history ends with change %d, and the record has had %d", seq, item.Seq)
+	case string(data) != string(item.Body):
+		return "the history ends with another content"
 	}
-	records, changes, differ := 0, 0, 0
-	err := s.each(ctx, func(item store.Item) error {
-		items, lines, err := s.lines(ctx, item.ID)
+	return ""
+}
+
+// compare compares a record with its history, and returns how many changes that has. Requests may change both meanwhile.
+func (s *stored) compare(ctx context.Context, id int64) (changes int, wrong string, err error) {
+	for range attempts {
+		before, err := s.get(ctx, id)
 		if err != nil {
-			return err
+			return 0, "", err
 		}
-		if len(items) > 0 && items[len(items)-1].Seq != item.Seq { // a change came between: look again
-			again, err := s.store.Get(ctx, item.Key)
-			if err != nil {
-				return err
-			}
-			item = again[0]
-			if items, lines, err = s.lines(ctx, item.ID); err != nil || item.Version == 0 {
-				return err
-			}
+		items, lines, err := s.lines(ctx, before.ID)
+		if err != nil {
+			return 0, "", err
 		}
 		var seqs []int64
 		for _, line := range items {
 			seqs = append(seqs, line.Seq)
 		}
-		seq, data, wrong := fold(seqs, lines)
-		records, changes = records+1, changes+len(lines)
-		switch {
-		case wrong != "":
-		case len(lines) == 0:
-			wrong = "there is no history: the record is older than it, and republish begins one"
-		case seq != item.Seq:
-			wrong = fmt.Sprintf("the history ends with change %d, and the record has had %d", seq, item.Seq)
-		case string(data) != string(item.Body):
-			wrong = "the history ends with another content"
+		if wrong = differs(before, seqs, lines); wrong == "" {
+			return len(lines), "", nil
 		}
-		if wrong != "" {
-			differ++
-			fmt.Fprintf(stdout, "%s/%s: %s\n", s.Name, strings.TrimLeft(item.ID, "0"), wrong)
+		after, err := s.get(ctx, id)
+		if err != nil || after.Version == before.Version {
+			return len(lines), wrong, err
 		}
-		return nil
-	})
+	}
+	return 0, "", tooBusy
+}
+
+// replay folds the history of every record, and compares it with what is stored. It looks at all ids that were ever given, and so finds
+// a record that is gone. The error says that they differ.
+func (s *stored) replay(ctx context.Context, args []string, stdout io.Writer) error {
+	if len(args) > 0 {
+		return fmt.Errorf("replay takes nothing: %q", args)
+	}
+	items, err := s.store.Get(ctx, counter)
 	if err != nil {
+		return err
+	}
+	given := counted{Next: 1}
+	if items[0].Version > 0 {
+		if err := json.Unmarshal(items[0].Body, &given); err != nil {
+			return fmt.Errorf("the counter of ids cannot be read: %w", err)
+		}
+	}
+	records, changes, differ := 0, 0, 0
+	var mu sync.Mutex
+	all, ctx := errgroup.WithContext(ctx)
+	all.SetLimit(comparedAtOnce)
+	for id := int64(1); id < given.Next && ctx.Err() == nil; id++ {
+		all.Go(func() error {
+			n, wrong, err := s.compare(ctx, id)
+			if err != nil {
+				return fmt.Errorf("%s/%d: %w", s.Name, id, err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if n > 0 || wrong != "" {
+				records, changes = records+1, changes+n
+			}
+			if wrong != "" {
+				differ++
+				fmt.Fprintf(stdout, "%s/%d: %s\n", s.Name, id, wrong)
+			}
+			return nil
+		})
+	}
+	if err := all.Wait(); err != nil {
 		return err
 	}
 	fmt.Fprintf(stdout, "%s: %d records by %d changes, %d differ\n", s.Name, records, changes, differ)
@@ -345,6 +449,9 @@ func (s *stored) replay(ctx context.Context, args []string, stdout io.Writer) er
 	}
 	return nil
 }
+
+// comparedAtOnce is how many records a replay compares at the same time. Each has its history in memory.
+const comparedAtOnce = 4
 
 // recordID is the id in the arguments of a command.
 func (s *stored) recordID(command string, args []string) (int64, error) {
@@ -421,7 +528,7 @@ func (s *stored) forget(ctx context.Context, args []string, stdout io.Writer) er
 			return err
 		}
 		c.Expected = items[i].Version
-		if err := s.store.Write(ctx, c); err != nil && !errors.As(err, new(*store.Conflict)) {
+		if err := s.store.Write(ctx, c); err != nil {
 			return fmt.Errorf("%s/%d: %d of %d changes are erased, then: %w", s.Name, id, erased, len(lines), err)
 		}
 		erased++

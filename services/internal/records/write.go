@@ -63,7 +63,7 @@ func (s *stored) create(r *http.Request) (*server.Response, error) {
 		if err != nil {
 			return nil, err
 		}
-		changes, err := s.told(byOf(r), events.Created, s.birth(id, values))
+		changes, err := s.told(r.Context(), byOf(r), events.Created, store.Item{}, s.birth(id, values))
 		if err != nil {
 			return nil, err
 		}
@@ -188,7 +188,7 @@ func (s *stored) change(r *http.Request, id int64, next func(old store.Item) ([]
 		if body == nil {
 			what = events.Deleted
 		}
-		changes, err = s.told(byOf(r), what, append(changes, store.Change{Item: item, Expected: old.Version}))
+		changes, err = s.told(ctx, byOf(r), what, old, append(changes, store.Change{Item: item, Expected: old.Version}))
 		if err != nil {
 			return store.Item{}, err
 		}

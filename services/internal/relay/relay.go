@@ -36,8 +36,10 @@ type Relay struct {
 	Event func(store.Item) (events.Event, error)
 	// To publishes. Required.
 	To Publisher
-	// Log gets what could not be published. Required.
+	// Log gets what could not be published, and each minute how old the oldest change in the outbox was. Required.
 	Log *slog.Logger
+	// Environment and Service are the dimensions of the metric with that age.
+	Environment, Service string
 }
 
 const (
@@ -47,13 +49,19 @@ const (
 	atOnce = 16
 	// The pauses before the outbox is read again: if it was empty, and if something failed. The latter doubles up to the last.
 	pause, firstRetry, lastRetry = 200 * time.Millisecond, 500 * time.Millisecond, 10 * time.Second
+	// measured is how often the age of the outbox is written.
+	measured = time.Minute
 )
 
 // Poll publishes what is in the outbox until the context ends.
 func (r Relay) Poll(ctx context.Context, from store.Outbox) error {
-	retry := firstRetry
+	retry, oldest, written := firstRetry, time.Duration(0), time.Now()
 	for {
-		n, err := r.Once(ctx, from)
+		n, age, err := r.once(ctx, from)
+		if oldest = max(oldest, age); time.Since(written) >= measured {
+			r.Log.Info("measured", metrics(r.Environment, r.Service, time.Now(), oldest)...)
+			oldest, written = 0, time.Now()
+		}
 		wait := pause
 		switch {
 		case ctx.Err() != nil:
@@ -79,6 +87,12 @@ func (r Relay) Poll(ctx context.Context, from store.Outbox) error {
 // were. After a change that is not taken, those of the same key wait, and others go on. When the context ends, what is on its way is
 // finished.
 func (r Relay) Once(ctx context.Context, from store.Outbox) (n int, err error) {
+	n, _, err = r.once(ctx, from)
+	return n, err
+}
+
+// once also returns how old the oldest change was.
+func (r Relay) once(ctx context.Context, from store.Outbox) (n int, age time.Duration, err error) {
 	ended := ctx.Err
 	ctx = context.WithoutCancel(ctx)
 	var errs []error
@@ -86,9 +100,11 @@ func (r Relay) Once(ctx context.Context, from store.Outbox) (n int, err error) {
 	for {
 		entries, err := from.Pending(ctx, batch, waiting...)
 		if err != nil || len(entries) == 0 {
-			return n, errors.Join(append(errs, err)...)
+			return n, age, errors.Join(append(errs, err)...)
 		}
-		r.lag(entries)
+		if e, err := r.Event(entries[0].Item); err == nil {
+			age = max(age, time.Since(e.Time))
+		}
 		items := make([]store.Item, len(entries))
 		for i, e := range entries {
 			items[i] = e.Item
@@ -104,11 +120,11 @@ func (r Relay) Once(ctx context.Context, from store.Outbox) (n int, err error) {
 		}
 		if len(told) > 0 {
 			if err := from.Told(ctx, told...); err != nil {
-				return n, errors.Join(append(errs, err)...)
+				return n, age, errors.Join(append(errs, err)...)
 			}
 		}
 		if n += len(told); ended() != nil {
-			return n, errors.Join(errs...)
+			return n, age, errors.Join(errs...)
 		}
 	}
 }
@@ -146,10 +162,18 @@ func (r Relay) publishAll(ctx context.Context, items []store.Item, ended func() 
 	return errs
 }
 
-// lag writes how old the oldest change in the outbox is.
-func (r Relay) lag(entries []store.Entry) {
-	if e, err := r.Event(entries[0].Item); err == nil {
-		r.Log.Debug("published", "changes", len(entries), "oldest", time.Since(e.Time).String())
+// metrics are the attributes of a line from which CloudWatch takes a metric
+// (https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html).
+func metrics(environment, service string, now time.Time, oldest time.Duration) []any {
+	return []any{
+		"_aws", map[string]any{
+			"Timestamp": now.UnixMilli(),
+			"CloudWatchMetrics": []any{map[string]any{
+				"Namespace": "Cutover", "Dimensions": [][]string{{"Environment", "Service"}},
+				"Metrics": []map[string]string{{"Name": "OutboxAge", "Unit": "Seconds"}},
+			}},
+		},
+		"Environment", environment, "Service", service, "OutboxAge", oldest.Seconds(),
 	}
 }
 

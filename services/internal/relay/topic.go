@@ -38,7 +38,10 @@ func OpenTopic(arn string, getenv func(string) string) (*Topic, error) {
 		return nil, err
 	}
 	account.EmbedRoots()
-	return &Topic{arn, sns.New(sns.Options{Region: signer.Region, Credentials: signer, BaseEndpoint: endpoint, HTTPClient: &http.Client{Timeout: publishTimeout}})}, nil
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.Proxy, transport.MaxIdleConnsPerHost = nil, atOnce
+	client := &http.Client{Timeout: publishTimeout, Transport: transport}
+	return &Topic{arn, sns.New(sns.Options{Region: signer.Region, Credentials: signer, BaseEndpoint: endpoint, HTTPClient: client})}, nil
 }
 
 // Publish implements [Publisher]. A FIFO topic takes an event once within 5 minutes, however often it is sent

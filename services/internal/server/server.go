@@ -11,6 +11,7 @@ package server
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -294,6 +295,27 @@ var answerTooLarge = func() *Response {
 // Seed writes the first records of modules, as the command seed does. It is for a test with modules of its own.
 func Seed(ctx context.Context, stdout io.Writer, modules ...Module) error {
 	return Run(ctx, stdout, "seed", modules...)
+}
+
+// Records gives modules records of a queue or a stream, as Lambda does, and returns which of them failed. It is for a test with modules of
+// its own.
+func Records(ctx context.Context, event []byte, modules ...Module) (failed []string, err error) {
+	router, err := newRouter(modules...)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := lambda.Service{Records: router.records, Handler: http.NotFoundHandler(), Log: slog.New(slog.DiscardHandler)}.Answer(ctx, event)
+	if err != nil {
+		return nil, err
+	}
+	var result struct {
+		BatchItemFailures []struct{ ItemIdentifier string }
+	}
+	err = json.Unmarshal(answer, &result)
+	for _, item := range result.BatchItemFailures {
+		failed = append(failed, item.ItemIdentifier)
+	}
+	return failed, err
 }
 
 // Run does a command of modules with its arguments, separated by spaces. It is for a test with modules of its own.

@@ -43,7 +43,7 @@ const (
 	MaxChanges = 100
 	// MaxBody is how long the body of an item may be, in bytes. An item of DynamoDB has at most 400 KB, with
 	// its names and other values.
-	MaxBody = 390 << 10
+	MaxBody = 392 << 10
 	// maxKey is how long a key may be, in bytes.
 	maxKey = 1000
 )

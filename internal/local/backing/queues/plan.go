@@ -338,7 +338,7 @@ func (p *plan) Update(ctx context.Context, stack string) error {
 			return fmt.Errorf("%s: %w", key, err)
 		}
 		p.mu.Lock()
-		p.deployed = p.deployed.Updated(stack, provider.Resources[*resource]{key: r})
+		p.deployed[r.service+":"+r.name] = r
 		p.mu.Unlock()
 	}
 	return nil
@@ -356,15 +356,14 @@ func rank(r *resource) int {
 
 // complete fills in what may refer to other resources.
 func (p *plan) complete(r *resource) (err error) {
-	statements := r.base // of the error
-	policy := []model.Statement(nil)
+	var policy []model.Statement
 	if r.queue != nil {
 		policy = r.queue.Policy
 	} else {
 		policy = r.topic.Policy
 	}
 	if r.statements, err = p.resolved(policy); err != nil {
-		return statements.Errorf("", "its policy: %v", err)
+		return fmt.Errorf("its policy: %w", err)
 	}
 	if k := r.encryptedBy(); k != nil {
 		r.key = &encryptionKey{arn: keyARN(k)}
@@ -422,7 +421,8 @@ func (p *plan) Clean(ctx context.Context, stack string) error {
 	p.mu.Lock()
 	old := maps.Clone(p.deployed)
 	p.mu.Unlock()
-	for key, r := range old {
+	for name, r := range old {
+		key := r.base.Key()
 		next := p.wanted()[key]
 		if provider.StackOf(key) != stack || next != nil && next.name == r.name {
 			continue
@@ -439,12 +439,9 @@ func (p *plan) Clean(ctx context.Context, stack string) error {
 			}
 			p.event(r.name, "", "", "the "+kinds[r.service]+" was deleted")
 		}
-		if next == nil {
-			p.mu.Lock()
-			p.deployed = maps.Clone(p.deployed)
-			delete(p.deployed, key)
-			p.mu.Unlock()
-		}
+		p.mu.Lock()
+		delete(p.deployed, name)
+		p.mu.Unlock()
 	}
 	return nil
 }

@@ -40,17 +40,17 @@ type Provider struct {
 	starting sync.Mutex // held while the program is started
 
 	mu       sync.Mutex
-	deployed provider.Resources[*resource] // queues and topics
-	model    *model.Model                  // of the last update, for faults
-	found    *programs.Found               // nil before a plan needs it
-	program  *programs.Program             // nil before it was started, and with an endpoint of the user
-	listener net.Listener                  // of the proxy
+	deployed map[string]*resource // queues and topics, by service and name
+	model    *model.Model         // of the last update, for faults
+	found    *programs.Found      // nil before a plan needs it
+	program  *programs.Program    // nil before it was started, and with an endpoint of the user
+	listener net.Listener         // of the proxy
 	stopped  bool
 }
 
 // New returns a provider without queues. It keeps data in a directory.
 func New(dir string, roles *access.Access, tell func(provider.Event)) *Provider {
-	p := &Provider{dir: filepath.Join(dir, "queues"), access: roles, tell: tell, proxy: newProxy(), deployed: provider.Resources[*resource]{}}
+	p := &Provider{dir: filepath.Join(dir, "queues"), access: roles, tell: tell, proxy: newProxy(), deployed: map[string]*resource{}}
 	p.proxy.signers, p.proxy.upstream, p.proxy.find = roles.Signer, p.upstream, p.find
 	p.proxy.refused = func(by *access.Signer, r *access.Refusal) {
 		p.event(by.Service, by.Task, provider.Warning, r.Message)
@@ -110,12 +110,7 @@ func (p *Provider) upstream(service string) endpoint {
 func (p *Provider) find(service, name string) *resource {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, r := range p.deployed {
-		if r.service == service && r.name == name {
-			return r
-		}
-	}
-	return nil
+	return p.deployed[service+":"+name]
 }
 
 // start starts the program and the proxy, unless they run.
@@ -198,11 +193,28 @@ func (p *Provider) Stop(ctx context.Context) error {
 
 // Status implements [provider.Provider]. It returns topics and queues as []provider.MessageStatus.
 func (p *Provider) Status() any {
+	all, url := p.status()
+	if all == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	var asked sync.WaitGroup
+	for i := range all {
+		if one := &all[i]; url != "" && one.Kind == kinds["sqs"] {
+			asked.Go(func() { one.Depth = depth(ctx, url, one.Name, time.Now()) })
+		}
+	}
+	asked.Wait()
+	return all
+}
+
+// status has all but the depths, and where the program answers; empty if the user names an endpoint.
+func (p *Provider) status() (all []provider.MessageStatus, url string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var all []provider.MessageStatus
-	for _, key := range p.deployed.Keys() {
-		r := p.deployed[key]
+	for _, name := range slices.Sorted(maps.Keys(p.deployed)) {
+		r := p.deployed[name]
 		one := provider.MessageStatus{Name: r.name, Kind: kinds[r.service], Program: "endpoint at " + own(r.service), Source: SQSVariable + ", " + SNSVariable}
 		if p.program != nil {
 			one.Program, one.Source, one.Data = p.program.Name, p.program.Source, p.dir
@@ -210,13 +222,13 @@ func (p *Provider) Status() any {
 		if p.listener != nil {
 			one.Endpoint = p.address()
 		}
-		one.Requests, one.Faults = p.proxy.seen(r.service + ":" + r.name)
+		one.Requests, one.Faults = p.proxy.seen(name)
 		all = append(all, one)
 	}
-	if all == nil {
-		return nil
+	if p.program != nil {
+		url = p.program.URL
 	}
-	return all
+	return all, url
 }
 
 // kinds are what the services have.
@@ -269,8 +281,10 @@ func (p *Provider) usedBy(service string) (all []string) {
 			return
 		}
 		for _, use := range m.MessageUses(role) {
-			if r := deployed[use.Key()]; r != nil {
-				all = append(all, r.service+":"+r.name)
+			for name, r := range deployed {
+				if r.base.Key() == use.Key() {
+					all = append(all, name)
+				}
 			}
 		}
 	}

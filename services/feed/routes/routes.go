@@ -1,0 +1,184 @@
+// Package routes is the feed module: the threads with their author's name, how many posts they have, and the latest one.
+//
+// The microservice makes the feed of events, and keeps it in a store of its own. The monolith has the records, and answers from its
+// other modules. At rest, both answer byte for byte alike.
+package routes
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"cutover/services/internal/consumer"
+	"cutover/services/internal/server"
+	"cutover/services/internal/store"
+)
+
+// thread is a line of the feed.
+type thread struct {
+	ID    int64  `json:"id"`
+	Title string `json:"title"`
+	// Author is the name of the user who began the thread; nil if there is no such user.
+	Author *string `json:"author"`
+	Posts  int     `json:"posts"`
+	Latest *latest `json:"latest"`
+}
+
+// latest is the post with the highest id.
+type latest struct {
+	ID   int64  `json:"id"`
+	User int64  `json:"user"`
+	Text string `json:"text"`
+}
+
+const (
+	path = "/api/feed"
+	// maxPage is how many threads an answer has at most.
+	maxPage = 200
+	// maxText is how many characters of a post are shown.
+	maxText = 100
+	// answerTime is how long a request may take.
+	answerTime = 8 * time.Second
+)
+
+// excerpt is the beginning of a text.
+func excerpt(text string) string {
+	n := 0
+	for i := range text {
+		if n == maxText {
+			return text[:i]
+		}
+		n++
+	}
+	return text
+}
+
+// source has the lines of the feed after the id of a thread, in the order of their ids, and further fields of the answer.
+type source func(ctx context.Context, after int64, limit int) (lines []thread, header map[string]string, err error)
+
+// Feed is the module, if the environment names its store, or says that it is made from the other modules.
+func Feed(rt *server.Router) error {
+	if rt.Getenv("FEED_FROM") == "modules" {
+		serve(rt, modules{rt}.lines)
+		return nil
+	}
+	in, err := store.Open("feed", rt.Getenv)
+	if err != nil || in == nil {
+		return err
+	}
+	rt.OnStop(in.Close)
+	return In(in)(rt)
+}
+
+// In returns the module that makes the feed in a store.
+func In(in store.Store) server.Module {
+	return func(rt *server.Router) error {
+		p := consumer.NewProjection(in, apply, discard, "users", "threads", "posts")
+		serve(rt, projected{p}.lines)
+		rt.Command("rebuild", func(ctx context.Context, args []string, stdout io.Writer) error {
+			run := time.Now().UTC().Format("20060102T150405Z")
+			if len(args) == 1 {
+				run = args[0]
+			} else if len(args) > 1 {
+				return fmt.Errorf("rebuild takes the name of a run, and no more: %q", args)
+			}
+			generation, err := p.Rebuild(ctx, run)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(stdout, "feed: generation %d waits for the run %[2]s. Let users, threads and posts publish it: republish %[2]s\n", generation, run)
+			return nil
+		})
+		return consumer.Consume(rt, "feed", p)
+	}
+}
+
+func serve(rt *server.Router, from source) {
+	rt.Get(path, func(r *http.Request) *server.Response {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), answerTime)
+		defer cancel()
+		response, err := answer(ctx, r, from)
+		if err != nil {
+			return server.Unavailable("The feed cannot be read now.", err)
+		}
+		return response
+	})
+}
+
+// answer is a page of the feed.
+func answer(ctx context.Context, r *http.Request, from source) (*server.Response, error) {
+	limit, after, wrong := pageOf(r.URL.Query())
+	if wrong != "" {
+		return server.Problem(http.StatusBadRequest, wrong), nil
+	}
+	lines, header, err := from(ctx, after, limit+1)
+	if err != nil {
+		return nil, err
+	}
+	more := len(lines) > limit
+	if more {
+		lines = lines[:limit]
+	}
+	if lines == nil {
+		lines = []thread{}
+	}
+	body, err := server.Encode(lines)
+	if err != nil {
+		return nil, err
+	}
+	response := server.Encoded(http.StatusOK, body, "")
+	for name, value := range header {
+		response.With(name, value)
+	}
+	if more {
+		query := url.Values{"limit": {strconv.Itoa(limit)}, "after": {cursor("feed", lines[limit-1].ID)}}
+		response.With("Link", "<"+path+"?"+query.Encode()+`>; rel="next"`)
+	}
+	return response, nil
+}
+
+// pageOf reads which page is asked for, and says what is wrong.
+func pageOf(query url.Values) (limit int, after int64, wrong string) {
+	limit = maxPage
+	if query.Has("limit") {
+		n, ok := server.StrictID(query.Get("limit"))
+		if !ok || n > maxPage {
+			return 0, 0, fmt.Sprintf("limit must be a number from 1 to %d.", maxPage)
+		}
+		limit = int(n)
+	}
+	if query.Has("after") {
+		raw, err := base64.RawURLEncoding.DecodeString(query.Get("after"))
+		id, ok := strings.CutPrefix(string(raw), "feed/")
+		n, isID := server.StrictID(strings.TrimLeft(id, "0"))
+		if err != nil || !ok || !isID {
+			return 0, 0, "after must be that of a link to the next page of the feed."
+		}
+		after = n
+	}
+	return limit, after, ""
+}
+
+// cursor is the parameter after for what is behind an id in a list.
+func cursor(list string, id int64) string {
+	return base64.RawURLEncoding.EncodeToString([]byte(list + "/" + itemID(id)))
+}
+
+func itemID(id int64) string { return fmt.Sprintf("%016d", id) }
+
+var errText = errors.New("a text is not UTF-8")
+
+func checked(text string) (string, error) {
+	if !utf8.ValidString(text) {
+		return "", errText
+	}
+	return excerpt(text), nil
+}
