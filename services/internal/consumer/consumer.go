@@ -287,7 +287,7 @@ func (b *Inbox) wait(ctx context.Context, subject, from, to string) ([]store.Cha
 func (b *Inbox) release(ctx context.Context, key string) error {
 	for {
 		k, err := b.known(ctx, key)
-		if err != nil || !k.Awaited || k.Applied < k.Last {
+		if err != nil || !k.Awaited || k.Applied == 0 && k.Last > 0 {
 			return err
 		}
 		items, err := b.prefixed(ctx, waitsList, key+"|")
@@ -338,7 +338,24 @@ func (b *Inbox) resume(ctx context.Context, subject, waitsFor string) error {
 			return err
 		}
 	}
-	return b.release(ctx, subject)
+	if err := b.release(ctx, subject); err != nil {
+		return err
+	}
+	// Only now: who dies before here leaves the mark, and what waits for this key is released with the next attempt.
+	return again(func() error { return b.unmark(ctx, subject, waitsFor) })
+}
+
+// unmark removes the mark of a key that waits for another one no longer.
+func (b *Inbox) unmark(ctx context.Context, subject, waitsFor string) error {
+	mark, err := b.store.Get(ctx, store.Key{List: waitsList, ID: waitsFor + "|" + subject})
+	if err != nil || mark[0].Version == 0 {
+		return err
+	}
+	k, err := b.known(ctx, subject)
+	if err != nil || k.Waits == waitsFor {
+		return err
+	}
+	return b.store.Write(ctx, store.Change{Item: mark[0], Expected: mark[0].Version, Remove: true})
 }
 
 // next applies the first parked event of a key. It returns false after the last.
@@ -379,14 +396,6 @@ func (b *Inbox) next(ctx context.Context, subject, waitsFor string) (more bool, 
 	changes = append(changes, store.Change{Item: item, Expected: item.Version, Remove: true})
 	if k.Applied == k.Last {
 		k.Waits = ""
-		key := store.Key{List: waitsList, ID: waitsFor + "|" + subject}
-		mark, err := b.store.Get(ctx, key)
-		if err != nil {
-			return false, err
-		}
-		if mark[0].Version > 0 {
-			changes = append(changes, store.Change{Item: mark[0], Expected: mark[0].Version, Remove: true})
-		}
 	}
 	return k.Waits != "", b.write(ctx, e, k, step, false, changes...)
 }

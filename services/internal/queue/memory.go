@@ -88,6 +88,7 @@ func (q *Memory) visible(most int) (some []Message) {
 			q.dead = append(q.dead, *m)
 			q.waiting = slices.Delete(q.waiting, i, i+1)
 			i--
+			q.wake()
 			continue
 		}
 		m.Receives++
