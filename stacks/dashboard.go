@@ -138,6 +138,7 @@ func newDashboard(stack awscdk.Stack, d config.Deployment, s config.Settings, ro
 	widgets = append(widgets, g.fronts(s, ui)...)
 	widgets = append(widgets, g.functions(d, s)...)
 	widgets = append(widgets, g.stores(d, s)...)
+	widgets = append(widgets, g.events(d, s)...)
 	awscloudwatch.NewDashboard(stack, jsii.String("Dashboard"), &awscloudwatch.DashboardProps{
 		DashboardName:   jsii.String(s.Env),
 		DefaultInterval: awscdk.Duration_Hours(jsii.Number(3)),

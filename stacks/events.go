@@ -34,7 +34,7 @@ type Events struct {
 }
 
 // NewEvents adds the stack of the topics and queues. It is nil without events.
-func NewEvents(scope constructs.Construct, s config.Settings, d config.Deployment) *Events {
+func NewEvents(scope constructs.Construct, s config.Settings, d config.Deployment, alarms *Alarms) *Events {
 	if !s.Events {
 		return nil
 	}
@@ -58,6 +58,7 @@ func NewEvents(scope constructs.Construct, s config.Settings, d config.Deploymen
 		dead := e.newQueue(s, "WorkDead", working, working.WorkDeadLetters(s), nil)
 		e.newQueue(s, "Work", working, working.WorkQueue(s), dead)
 	}
+	alarms.watchEvents(e.Stack, s, d)
 	return e
 }
 
@@ -292,6 +293,7 @@ func addWorkers(stack awscdk.Stack, s config.Settings, props *ServiceProps) {
 		ways := p.reachCallees(stack)
 		service := newECSService(stack, s, p, definition, role)
 		service.Node().AddDependency(ways...)
+		props.Routings[0].Alarms.watchWorker(stack, s, p, service)
 		if worker.MaxTasks > 0 {
 			p.scaleByBacklog(stack, s, service)
 		}

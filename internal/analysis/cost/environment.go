@@ -158,6 +158,10 @@ func (e *environment) add(m *model.Model, resource *assembly.Resource) error {
 		keys, err = e.cluster(v, service, keys)
 	case *model.DatabaseInstance:
 		keys, err = e.database(v, service, keys)
+	case *model.Topic:
+		keys, err = e.topic(v, service, keys)
+	case *model.Queue:
+		keys, err = e.queue(v, keys)
 	case *model.APIStage:
 		keys, err = e.stage(v, keys)
 	case *model.Distribution:
