@@ -103,7 +103,7 @@ func fifo(name string, ordered bool) string {
 	return name
 }
 
-// ConsumesInOrder says whether all topics that a service consumes keep the order: its queue does so, too.
+// ConsumesInOrder says whether the topics that a service consumes keep the order: its queue does so, too.
 func (d Deployment) ConsumesInOrder(s Service) bool {
 	return !slices.ContainsFunc(s.Consumes, func(source Source) bool { of, _ := d.service(source.Of); return !of.Ordered() })
 }
@@ -422,6 +422,10 @@ func (d Deployment) checkSources(service Service, refuse func(string, ...any)) {
 			refuse("Consumes: a service does not consume its own events: it has the records")
 		case slices.ContainsFunc(service.Consumes[:i], func(other Source) bool { return other.Of == source.Of }):
 			refuse("Consumes: %q is named twice: put both filters into one", source.Of)
+		}
+		if first, there := d.service(service.Consumes[0].Of); known && there && of.Ordered() != first.Ordered() {
+			// https://docs.aws.amazon.com/sns/latest/dg/sns-dead-letter-queues.html
+			refuse("Consumes: %q keeps the order and %q does not, or the other way round, and a subscription needs a dead-letter queue of the kind of its topic: let both be Unordered, or neither", service.Consumes[0].Of, source.Of)
 		}
 		for _, attribute := range slices.Sorted(maps.Keys(source.Filter)) {
 			values := source.Filter[attribute]

@@ -70,6 +70,10 @@ func TestMistakesInEvents(t *testing.T) {
 		given("unknown source", source(config.Source{Of: "user"}), `service "feed": Consumes: there is no service "user"`),
 		given("silent source", source(config.Source{Of: "threads"}), `service "feed": Consumes: "threads" does not publish: set Publishes there, or remove it here`),
 		given("source twice", source(config.Source{Of: "users"}, config.Source{Of: "users"}), `service "feed": Consumes: "users" is named twice: put both filters into one`),
+		given("two kinds of topics", func(d *config.Deployment) {
+			d.Services[1].Publishes, d.Services[1].Unordered = true, true
+			d.WithEvents[0].Consumes = []config.Source{{Of: "users"}, {Of: "threads"}}
+		}, `service "feed": Consumes: "users" keeps the order and "threads" does not, or the other way round, and a subscription needs a dead-letter queue of the kind of its topic: let both be Unordered, or neither`),
 		given("own source", func(d *config.Deployment) { d.Services[0].Consumes = []config.Source{{Of: "users"}} },
 			`service "users": Consumes: a service does not consume its own events: it has the records`),
 		given("filter by the type", filter("type", "users.created"), `service "feed": Consumes: "users": Filter "type": it is not the same for all events of a key, and what is left out would be a gap: filter by key or source`),

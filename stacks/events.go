@@ -30,15 +30,16 @@ type Events struct {
 	Stack awscdk.Stack
 
 	key    awskms.Key
-	topics map[string]awssns.Topic
+	topics map[string]awssns.Topic // by service
+	queues map[string]awssqs.Queue // by name
 }
 
 // NewEvents adds the stack of the topics and queues. It is nil without events.
-func NewEvents(scope constructs.Construct, s config.Settings, d config.Deployment, alarms *Alarms) *Events {
+func NewEvents(scope constructs.Construct, s config.Settings, d config.Deployment, functions map[string]*Function, alarms *Alarms) *Events {
 	if !s.Events {
 		return nil
 	}
-	e := &Events{Stack: newStack(scope, s, eventsStack, "Events of the services", nil), topics: map[string]awssns.Topic{}}
+	e := &Events{Stack: newStack(scope, s, eventsStack, "Events of the services", nil), topics: map[string]awssns.Topic{}, queues: map[string]awssqs.Queue{}}
 	e.newKey(s)
 	for _, publisher := range d.Publishers() {
 		e.newTopic(s, publisher)
@@ -57,6 +58,11 @@ func NewEvents(scope constructs.Construct, s config.Settings, d config.Deploymen
 	for _, working := range d.Working() {
 		dead := e.newQueue(s, "WorkDead", working, working.WorkDeadLetters(s), nil)
 		e.newQueue(s, "Work", working, working.WorkQueue(s), dead)
+	}
+	for _, service := range deployed(d, s) {
+		if one, is := service.Function(); is {
+			e.takeMessages(s, d, service, functions[one.Name])
+		}
 	}
 	alarms.watchEvents(e.Stack, s, d)
 	return e
@@ -129,6 +135,7 @@ func (e *Events) newQueue(s config.Settings, part string, owner config.Service, 
 		props.DeadLetterQueue = &awssqs.DeadLetterQueue{Queue: dead, MaxReceiveCount: jsii.Number(config.MaxReceives)}
 	}
 	queue := awssqs.NewQueue(e.Stack, jsii.String(config.Pascal(owner.Name)+part+"Queue"), props)
+	e.queues[name] = queue
 	if dead != nil {
 		e.only(queue.AddToResourcePolicy, queue.QueueArn(), s, owner, "sqs:ReceiveMessage")
 	}
@@ -256,8 +263,9 @@ const (
 	relayFilter = `{"dynamodb":{"NewImage":{"event":{"B":[{"exists":true}]}}}}`
 )
 
-// takeMessages lets Lambda invoke the function of a service with the messages of its queues.
-func (f *Function) takeMessages(s config.Settings, d config.Deployment, service config.Service) {
+// takeMessages lets Lambda invoke the function of a service with the messages of its queues. The mappings are here and not beside the
+// function, whose stack comes before that of the load balancer, and so before the queues with their alarms.
+func (e *Events) takeMessages(s config.Settings, d config.Deployment, service config.Service, f *Function) {
 	take := func(id, queue string, window int) {
 		props := &awslambda.CfnEventSourceMappingProps{
 			FunctionName: f.Alias.FunctionArn(), EventSourceArn: substituted(config.QueueARN(queue)),
@@ -266,7 +274,9 @@ func (f *Function) takeMessages(s config.Settings, d config.Deployment, service 
 		if window > 0 {
 			props.MaximumBatchingWindowInSeconds = jsii.Number(window)
 		}
-		awslambda.NewCfnEventSourceMapping(f.Stack, jsii.String(id), props)
+		mapping := awslambda.NewCfnEventSourceMapping(e.Stack, jsii.String(config.Pascal(service.Name)+id), props)
+		mapping.AddResourceDependency(e.queues[queue].Node().DefaultChild().(awscdk.CfnResource), nil)
+		tagService(mapping, service.Name)
 	}
 	if len(service.Consumes) > 0 {
 		take("Messages", d.Queue(service, s), 0)

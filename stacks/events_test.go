@@ -106,11 +106,12 @@ func TestMessagesOfFunctions(t *testing.T) {
 	}
 }
 
-// TestSubscribers: endpoints outside of the deployment hear what a standard topic says, and a queue of several topics is
-// standard if one of them is. A filter takes exact values and beginnings.
+// TestSubscribers: endpoints outside of the deployment hear what a standard topic says, and a queue of such topics is
+// standard, too. A filter takes exact values and beginnings.
 func TestSubscribers(t *testing.T) {
 	d := deployment.Forum
 	d.Services, d.WithEvents = slices.Clone(d.Services), slices.Clone(d.WithEvents)
+	d.Services[2].Unordered = true
 	d.Services[0].Unordered, d.Services[0].Subscribers = true, []string{"https://example.com/events", "mailto:team@example.com", "arn:aws:lambda:eu-central-1:123456789012:function:audit"}
 	d.WithEvents[0].Consumes = []config.Source{{Of: "users"}, {Of: "posts", Filter: map[string][]string{"key": {"posts/7", "posts/1*"}}}}
 	m := model.Read(synthDeployment(t, d, settings{"store": "dynamodb", "events": "on"}))
@@ -124,7 +125,7 @@ func TestSubscribers(t *testing.T) {
 	}
 	slices.Sort(got)
 	equal(t, "subscriptions", got, []string{
-		"dev-posts.fifo dev-feed dev-feed-dead true map[key:[posts/7 map[prefix:posts/1]]]", "dev-users dev-feed dev-feed-dead true map[]",
+		"dev-posts dev-feed dev-feed-dead true map[key:[posts/7 map[prefix:posts/1]]]", "dev-users dev-feed dev-feed-dead true map[]",
 		"dev-users email", "dev-users https", "dev-users lambda",
 	})
 }

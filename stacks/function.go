@@ -183,7 +183,6 @@ func (f *Function) add(s config.Settings, p *pair, plan migration.Plan) {
 			}),
 		})
 	}
-	f.takeMessages(s, p.Deployment, p.Service)
 	output(f.Stack, "AliasArn", "What the load balancer calls", f.Alias.FunctionArn())
 }
 

@@ -96,7 +96,7 @@ func add(scope constructs.Construct, d config.Deployment, s config.Settings, ima
 	if err != nil {
 		return err
 	}
-	if on.events = NewEvents(scope, s, d, on.routings[0].Alarms); on.events != nil {
+	if on.events = NewEvents(scope, s, d, functions, on.routings[0].Alarms); on.events != nil {
 		on.afterGates(on.events.Stack)
 		if _, err := newRelays(scope, s, d, on.events, on.data, contexts); err != nil {
 			return err
