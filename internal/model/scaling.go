@@ -114,8 +114,10 @@ func (m *Model) scalingPolicy(y *ScalingPolicy, p assembly.Value) {
 	}
 	c := p.Field("TargetTrackingScalingPolicyConfiguration")
 	y.Metric = c.Field("PredefinedMetricSpecification").Field("PredefinedMetricType").Text("")
-	if own := c.Field("CustomizedMetricSpecification"); y.Metric == "" && own.Field("Metrics").Present() {
-		m.metricMath(y, own)
+	if y.Metric == "" { // beside a predefined metric, another one is not read, and so refused
+		if own := c.Field("CustomizedMetricSpecification"); own.Field("Metrics").Present() {
+			m.metricMath(y, own)
+		}
 	}
 	y.OutOnly = c.Field("DisableScaleIn").Bool(false)
 	const most = 1 << 20 // seconds
