@@ -28,7 +28,7 @@ type Observer struct {
 	URL func(path string) string
 	// Poison are the keys of the messages that nobody can apply and that were sent to a queue on purpose, by its name. Default: none.
 	Poison func() map[string][]string
-	// Patience is how long the events may take to come to rest after the load. Default: a minute.
+	// Patience is how long the events may take to come to rest after the last one that came. Default: a minute.
 	Patience time.Duration
 
 	client        *queues.Client
@@ -111,19 +111,28 @@ func pause(ctx context.Context) {
 
 // sample takes down how far the relays and the queues are behind.
 func (o *Observer) sample(ctx context.Context) {
-	for ctx.Err() == nil {
-		if all, err := o.client.Overview(ctx, o.names); err == nil {
-			now := time.Now()
-			o.mu.Lock()
-			o.lags[relays] = append(o.lags[relays], rehearsal.Behind{Time: now, Behind: rehearsal.Seconds(o.relayed.Seconds())})
-			o.relayed = 0
-			for _, q := range consumers(all) {
-				waiting := q.Depth()
-				o.lags[q.Name] = append(o.lags[q.Name], rehearsal.Behind{Time: now, Behind: rehearsal.Seconds(behind(o.at, waiting, now).Seconds()), Waiting: waiting})
+	var of []queues.Queue
+	for ; ctx.Err() == nil; pause(ctx) {
+		if of == nil { // an overview takes many calls
+			if all, err := o.client.Overview(ctx, o.names); err == nil {
+				of = consumers(all)
 			}
-			o.mu.Unlock()
+			continue
 		}
-		pause(ctx)
+		depths := map[string]int{}
+		for _, q := range of {
+			if now, err := o.client.Queue(ctx, q.URL); err == nil {
+				depths[q.Name] = now.Depth()
+			}
+		}
+		now := time.Now()
+		o.mu.Lock()
+		o.lags[relays] = append(o.lags[relays], rehearsal.Behind{Time: now, Behind: rehearsal.Seconds(o.relayed.Seconds())})
+		o.relayed = 0
+		for name, waiting := range depths {
+			o.lags[name] = append(o.lags[name], rehearsal.Behind{Time: now, Behind: rehearsal.Seconds(behind(o.at, waiting, now).Seconds()), Waiting: waiting})
+		}
+		o.mu.Unlock()
 	}
 }
 
@@ -192,10 +201,8 @@ func (o *Observer) settle(ctx context.Context) (problems []Problem, checked []st
 	if patience == 0 {
 		patience = time.Minute
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
 	before := -1
-	for {
+	for end := time.Now().Add(patience); time.Now().Before(end); {
 		var moves bool
 		n := o.count()
 		all, failed := o.client.Overview(ctx, o.names)
@@ -208,12 +215,13 @@ func (o *Observer) settle(ctx context.Context) (problems []Problem, checked []st
 		if failed == nil && !moves && n == before && len(problems) == 0 {
 			return problems, checked, nil
 		}
-		if before = n; failed == nil || ctx.Err() == nil {
-			err = failed
+		if n != before {
+			end = time.Now().Add(patience)
 		}
-		if pause(ctx); ctx.Err() != nil {
+		if before, err = n, failed; ctx.Err() != nil {
 			break
 		}
+		pause(ctx)
 	}
 	// The last judgement counts. If something moved all the time, there was none.
 	ending, cancelEnding := context.WithTimeout(context.WithoutCancel(ctx), max(patience, leastEnding))
