@@ -21,7 +21,7 @@ func TestAlarmsOfEvents(t *testing.T) {
 		slices.Sort(names)
 		return names
 	}
-	a := synth(t, settings{"store": "postgres", "events": "on", "alarms": "on", "dashboard": "on"})
+	a := synth(t, settings{"store": "postgres", "events": "on", "alarms": "on", "dashboard": "on", "databaseCapacity": "0.5-2"})
 	equal(t, "alarms of events", of(a, "dev-Events"), []string{
 		"age-of-events-of-feed", "age-of-jobs-of-deletions", "dead-letters-of-deletions", "dead-letters-of-feed",
 		"depth-of-events-of-feed", "depth-of-jobs-of-deletions", "lag-of-projection-of-feed",
