@@ -389,6 +389,9 @@ func TestViolations(t *testing.T) {
 		{"RDS.46", object{"SubnetGroup.SubnetIds": []any{"subnet-1"}}, []string{"shop/Reader is in a subnet that is not known", "shop/Writer is in a subnet that is not known"}},
 		{"RDS.46", object{"Database.DBSubnetGroupName": nil}, []string{"shop/Reader is in subnets that are not known", "shop/Writer is in subnets that are not known"}},
 		{"RDS.50", object{"Database.BackupRetentionPeriod": nil}, []string{"shop/Database keeps backups for less than a week"}},
+		{"SQS.1", object{"Queue": object{"Type": "AWS::SQS::Queue", "Properties": object{"SqsManagedSseEnabled": false}}}, []string{"shop/Queue is not encrypted"}},
+		{"SQS.2", object{"Queue": object{"Type": "AWS::SQS::Queue"}}, []string{"shop/Queue has no tag"}},
+		{"SQS.3", object{"Queue": object{"Type": "AWS::SQS::Queue"}}, []string{"1 of type AWS::SQS::Queue have no policy"}},
 		{"SNS.1", object{"Topic.KmsMasterKeyId": nil}, []string{"shop/Topic has no key"}},
 		{"SNS.4", object{"TopicPolicy.PolicyDocument.Statement.0.Principal": "*"}, []string{"shop/TopicPolicy lets in *"}},
 	}
@@ -531,9 +534,9 @@ func TestUnlisted(t *testing.T) {
 	if got := controls.Unlisted(read(t, nil)); got != nil {
 		t.Errorf("%v, want none", got)
 	}
-	queue := object{"Type": "AWS::SQS::Queue"}
-	if got := controls.Unlisted(read(t, object{"Queue": queue, "Another": queue})); !slices.Equal(got, []string{"AWS::SQS::Queue"}) {
-		t.Errorf("%v, want the queue's type", got)
+	stream := object{"Type": "AWS::Kinesis::Stream"}
+	if got := controls.Unlisted(read(t, object{"Stream": stream, "Another": stream})); !slices.Equal(got, []string{"AWS::Kinesis::Stream"}) {
+		t.Errorf("%v, want the stream's type", got)
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 // the order of Security Hub's services and numbers
 // (https://docs.aws.amazon.com/securityhub/latest/userguide/securityhub-controls-reference.html, as of
 // 2026). Controls that ask an account are left out: no template answers them.
-var All = slices.Concat(apiGateway, autoScaling, cloudFormation, cloudFront, cloudWatch, ourOwn, dynamoDB, ec2, ecr, ecs, efs, elb, iam, kms, lambda, rds, s3, secretsManager, sns, ssm, waf)
+var All = slices.Concat(apiGateway, autoScaling, cloudFormation, cloudFront, cloudWatch, ourOwn, dynamoDB, ec2, ecr, ecs, efs, elb, iam, kms, lambda, rds, s3, secretsManager, sns, sqs, ssm, waf)
 
 // met is a control that the default profile meets.
 func met(id, resourceType, title string, check check) Control {
@@ -49,6 +49,7 @@ const (
 	anAPI     = "API Gateway is before the load balancer"
 	aPage     = "the page is on"
 	anACL     = "a web ACL is on"
+	aQueue    = "a service consumes, works or publishes from a table"
 	aFront    = "a front is before the load balancer"
 )
 
@@ -254,7 +255,7 @@ var iam = []Control{
 var kms = []Control{
 	met("KMS.1", model.IAMPolicy, "does not allow to decrypt with all keys", grants(decryptsAll, "allows to decrypt with all keys")),
 	met("KMS.2", model.IAMRole, "does not allow to decrypt with all keys, in an inline policy", grants(decryptsAll, "allows to decrypt with all keys")),
-	argued("KMS.3", model.KMSKey, "is not deleted by mistake", "met: the key goes only with its stack, and nothing that is stored needs it"),
+	argued("KMS.3", model.KMSKey, "is not deleted by mistake", "met: a key goes only with its stack, that of events not even then unless `dataProtection` is off"),
 	set("KMS.4", model.KMSKey, "is rotated", "alarms", noAlarms,
 		plain(model.KMSKey, needs(func(p assembly.Value) bool { return p.Field("EnableKeyRotation").Bool(false) }, "is not rotated"))),
 	set("KMS.5", model.KMSKey, "is not public", "alarms", noAlarms, notPublic(model.KMSKey, model.KMSKey, "KeyPolicy")),
@@ -328,6 +329,14 @@ var sns = []Control{
 		plain(model.SNSTopic, needs(func(p assembly.Value) bool { return p.Field("KmsMasterKeyId").Present() }, "has no key"))),
 	set("SNS.3", model.SNSTopic, "has a tag", "alarms", noAlarms, plain(model.SNSTopic, untagged)),
 	set("SNS.4", model.SNSTopic, "is not public", "alarms", noAlarms, notPublic(model.SNSTopic, model.SNSTopicPolicy, "PolicyDocument")),
+}
+
+// sqs are the controls of queues (https://docs.aws.amazon.com/securityhub/latest/userguide/sqs-controls.html).
+var sqs = []Control{
+	optional(aQueue, "SQS.1", model.SQSQueue, "is encrypted",
+		every(model.SQSQueue, needs(func(q *model.Queue) bool { return q.KeyID != "" || q.Managed }, "is not encrypted"), "KmsMasterKeyId", "SqsManagedSseEnabled")),
+	optional(aQueue, "SQS.2", model.SQSQueue, "has a tag", plain(model.SQSQueue, untagged)),
+	optional(aQueue, "SQS.3", model.SQSQueue, "is not public", notPublic(model.SQSQueue, model.SQSQueuePolicy, "PolicyDocument")),
 }
 
 var ssm = []Control{
