@@ -3,6 +3,7 @@ package local
 import (
 	"context"
 
+	queueprovider "cutover/internal/local/backing/queues"
 	"cutover/internal/local/provider"
 	"cutover/internal/model"
 	"cutover/internal/queues"
@@ -15,13 +16,14 @@ type Messaging struct {
 	Variables map[string]string `json:"variables"`
 }
 
-// Messaging returns the topics and queues of what is deployed. There are none before the first deployment.
+// Messaging returns the topics and queues of what is deployed. There are none before the first deployment, and where nothing stands for
+// them since no task may use them.
 func (r *Runner) Messaging() Messaging {
 	all := Messaging{Variables: map[string]string{}}
 	for _, v := range r.access.UserVariables() {
 		all.Variables[v.Name] = v.Value
 	}
-	if a := r.Assembly(); a != nil {
+	if a := r.Assembly(); a != nil && all.Variables[queueprovider.SQSVariable] != "" {
 		m := model.Read(a)
 		for _, t := range m.Topics {
 			all.Topics = append(all.Topics, provider.ARN("sns", t.Name))
