@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"cutover/internal/local/backing/access"
 	"cutover/internal/local/backing/client"
 )
 
@@ -206,7 +207,7 @@ func (r *reader) next(ctx context.Context) ([]record, error) {
 		}
 		var out struct{ ShardIterator string }
 		err := r.client.Call(ctx, client.Streams, "GetShardIterator", in, &out)
-		if client.Is(err, "TrimmedDataAccessException") {
+		if access.Is(err, "TrimmedDataAccessException") {
 			r.warn("the stream does not keep the record " + r.last + " any more: records may be lost")
 			r.last = ""
 			return nil, nil

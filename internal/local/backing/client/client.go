@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -30,20 +29,6 @@ type Client struct {
 // New returns a client. The variables are those that an SDK reads, at each call: credentials, a region and endpoints.
 func New(variables func() []model.Variable) *Client {
 	return &Client{variables, &http.Client{Timeout: time.Minute}, v4.NewSigner()}
-}
-
-// Refusal is an error that a service answers.
-type Refusal struct {
-	// Kind is as in AccessDeniedException.
-	Kind, Message string
-}
-
-func (r *Refusal) Error() string { return r.Kind + ": " + r.Message }
-
-// Is says whether an error is of a kind of AWS's.
-func Is(err error, kind string) bool {
-	var r *Refusal
-	return errors.As(err, &r) && r.Kind == kind
 }
 
 // Service is a service that speaks JSON.
@@ -83,7 +68,7 @@ func (c *Client) Visible(ctx context.Context, queue string) (n int, err error) {
 	return out.Attributes.ApproximateNumberOfMessages, err
 }
 
-// Call asks a service for an operation. Out may be nil. The error is a [*Refusal] if the service answers one.
+// Call asks a service for an operation. Out may be nil. The error is an [*access.Refusal] if the service answers one.
 func (c *Client) Call(ctx context.Context, of Service, operation string, in, out any) error {
 	body, err := json.Marshal(in)
 	if err != nil {
@@ -110,21 +95,8 @@ func (c *Client) Call(ctx context.Context, of Service, operation string, in, out
 	}
 	defer func() { _ = response.Body.Close() }()
 	text, err := io.ReadAll(response.Body)
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case response.StatusCode == http.StatusOK && out == nil:
-		return nil
-	case response.StatusCode == http.StatusOK:
-		return json.Unmarshal(text, out)
 	}
-	var failure struct {
-		Type    string `json:"__type"`
-		Message string `json:"message"`
-		Upper   string `json:"Message"`
-	}
-	if json.Unmarshal(text, &failure) != nil || failure.Type == "" {
-		return fmt.Errorf("%s: %s: %s", operation, response.Status, text)
-	}
-	return &Refusal{failure.Type[strings.LastIndex(failure.Type, "#")+1:], failure.Message + failure.Upper}
+	return access.Answered(operation, response, text, out)
 }

@@ -14,9 +14,6 @@ import (
 	"regexp"
 	"slices"
 	"sync"
-	"time"
-
-	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"cutover/internal/assembly"
 	"cutover/internal/local/backing/access"
@@ -36,16 +33,15 @@ type Provider struct {
 	tell   func(provider.Event)
 	proxy  *proxy
 
-	starting sync.Mutex // held while the database is started
+	kept     programs.Kept // nothing runs with an endpoint of the user
+	starting sync.Mutex    // held while the database is started
 
 	mu       sync.Mutex
 	tables   map[string]*table // that were deployed, by name
 	streams  map[string]string // ARNs, by the name of the table
 	model    *model.Model      // of the last update, for faults
 	found    *programs.Found   // nil before a plan needs it
-	program  *programs.Program // nil before it was started, and with an endpoint of the user
 	listener net.Listener      // of the proxy
-	stopped  bool
 }
 
 // New returns a provider without tables. It keeps data in a directory.
@@ -54,6 +50,9 @@ func New(dir string, roles *access.Access, tell func(provider.Event)) *Provider 
 	p.proxy.signers, p.proxy.upstream, p.proxy.policy = roles.Signer, p.upstream, p.policy
 	p.proxy.refused = func(by *access.Signer, r *refusal) {
 		tell(provider.Event{Kind: "store", Subject: by.Service, Task: by.Task, State: provider.Warning, Message: r.Message})
+	}
+	p.kept.Tell = func(name, state, message string) {
+		tell(provider.Event{Kind: "store", Subject: name, State: state, Message: message})
 	}
 	roles.Offer(p.variables)
 	return p
@@ -77,20 +76,14 @@ func (p *Provider) variables() []model.Variable {
 func own() string { return os.Getenv(EndpointVariable) }
 
 // upstream is where the database answers now.
-func (p *Provider) upstream() endpoint {
+func (p *Provider) upstream() access.Endpoint {
 	if url := own(); url != "" {
-		return endpoint{url, cmp.Or(os.Getenv("AWS_REGION"), os.Getenv("AWS_DEFAULT_REGION"), "us-east-1"), aws.Credentials{
-			AccessKeyID:     cmp.Or(os.Getenv("AWS_ACCESS_KEY_ID"), "local"),
-			SecretAccessKey: cmp.Or(os.Getenv("AWS_SECRET_ACCESS_KEY"), "local"), SessionToken: os.Getenv("AWS_SESSION_TOKEN"),
-		}}
+		return access.Own(url, "us-east-1")
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	to := endpoint{region: provider.Region, credentials: aws.Credentials{AccessKeyID: "local", SecretAccessKey: "local"}}
-	if p.program != nil {
-		to.url = p.program.URL
+	if program := p.kept.Running(); program != nil {
+		return access.Local(program.URL)
 	}
-	return to
+	return access.Local("")
 }
 
 func (p *Provider) policy(name string) []model.Statement {
@@ -113,16 +106,11 @@ func (p *Provider) start(ctx context.Context) error {
 		return nil
 	}
 	if own() == "" {
-		begin := time.Now()
-		program, err := found.Start(ctx, p.dir)
-		if err != nil {
+		if err := p.kept.Start(ctx, *found, p.dir); err != nil {
 			return err
 		}
-		p.set(program)
-		go p.keep(program)
-		p.tell(provider.Event{Kind: "store", Subject: found.Name, State: "RUNNING", Message: fmt.Sprintf("has started in %.1f s, from %s", time.Since(begin).Seconds(), found.Source)})
 	}
-	listener, err := p.proxy.serve()
+	listener, err := access.Serve(p.proxy)
 	if err != nil {
 		return err
 	}
@@ -132,65 +120,29 @@ func (p *Provider) start(ctx context.Context) error {
 	return nil
 }
 
-func (p *Provider) set(program *programs.Program) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.program = program
-}
-
-// keep starts the database again when it has ended, until the provider stops.
-func (p *Provider) keep(program *programs.Program) {
-	for {
-		why := program.Err()
-		p.mu.Lock()
-		stopped := p.stopped
-		p.mu.Unlock()
-		if stopped {
-			return
-		}
-		p.tell(provider.Event{Kind: "store", Subject: program.Name, State: provider.Warning, Message: why.Error()})
-		next, err := program.Found.Start(context.Background(), p.dir)
-		if err != nil {
-			p.tell(provider.Event{Kind: "store", Subject: program.Name, State: provider.Warning, Message: err.Error()})
-			return
-		}
-		program = next
-		p.mu.Lock()
-		p.program, stopped = program, p.stopped
-		p.mu.Unlock()
-		if stopped {
-			_ = program.Stop(context.Background())
-			return
-		}
-		p.tell(provider.Event{Kind: "store", Subject: program.Name, State: "RUNNING", Message: "has started again"})
-	}
-}
-
 // Stop implements [provider.Provider]. The data stay.
 func (p *Provider) Stop(ctx context.Context) error {
 	p.mu.Lock()
-	program, listener := p.program, p.listener
-	p.stopped, p.listener = true, nil
+	listener := p.listener
+	p.listener = nil
 	p.mu.Unlock()
-	var errs []error
+	var err error
 	if listener != nil {
-		errs = append(errs, listener.Close())
+		err = listener.Close()
 	}
-	if program != nil {
-		errs = append(errs, program.Stop(ctx))
-	}
-	return errors.Join(errs...)
+	return errors.Join(err, p.kept.Stop(ctx))
 }
 
 // Status implements [provider.Provider]. It returns the tables as []provider.StoreStatus.
 func (p *Provider) Status() any {
+	program := p.kept.Running()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var all []provider.StoreStatus
 	for _, name := range slices.Sorted(maps.Keys(p.tables)) {
 		one := provider.StoreStatus{Name: name, Program: "DynamoDB at " + own(), Source: EndpointVariable}
-		if p.program != nil {
-			one.Program, one.Source, one.Data = p.program.Name, p.program.Source, p.dir
+		if program != nil {
+			one.Program, one.Source, one.Data = program.Name, program.Source, p.dir
 		}
 		if p.listener != nil {
 			one.Endpoint = "http://" + p.listener.Addr().String()
@@ -396,13 +348,6 @@ func (p *plan) Clean(ctx context.Context, stack string) error {
 	return nil
 }
 
-// running is the program of now; nil if there is none.
-func (p *Provider) running() *programs.Program {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.program
-}
-
 // Faults implements [provider.Faulter].
 func (p *Provider) Faults() []provider.FaultKind { return provider.StoreFaults }
 
@@ -413,12 +358,12 @@ func (p *Provider) Fault(_ context.Context, kind, service string) (func(context.
 		return nil, nil
 	}
 	if kind == "store-kill" {
-		program := p.running()
+		program := p.kept.Running()
 		if program == nil {
 			return nil, fmt.Errorf("the database at %s is not killed: it is yours", own())
 		}
 		program.Kill()
-		return func(ctx context.Context) error { return program.Again(ctx, p.running) }, nil
+		return func(ctx context.Context) error { return program.Again(ctx, p.kept.Running) }, nil
 	}
 	end := p.proxy.begin(kind, tables)
 	return func(context.Context) error { end(); return nil }, nil

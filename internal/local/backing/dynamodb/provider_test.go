@@ -198,7 +198,7 @@ func has(t *testing.T, c *dynamodb.Client, table, id string) bool {
 // operations with InternalFailure, after the database did it. The function ends that, and sees that it happened.
 func (d *deployment) failing(t *testing.T, operations ...string) (end func()) {
 	to := d.upstream()
-	target, err := url.Parse(to.url)
+	target, err := url.Parse(to.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -217,8 +217,8 @@ func (d *deployment) failing(t *testing.T, operations ...string) (end func()) {
 		return nil
 	}
 	server := httptest.NewServer(between)
-	to.url = server.URL
-	d.proxy.upstream = func() endpoint { return to }
+	to.URL = server.URL
+	d.proxy.upstream = func() access.Endpoint { return to }
 	return func() {
 		d.proxy.upstream = d.upstream
 		server.Close()
@@ -244,7 +244,7 @@ func TestProvider(t *testing.T) {
 	_, err := programs.FindDynamoDB(t.Context())
 	programstest.Need(t, err)
 	d := newDeployment(t, t.TempDir())
-	if m, err := d.deploy(object{}); err != nil || d.Status() != nil || d.program != nil || len(m.Tables) > 0 {
+	if m, err := d.deploy(object{}); err != nil || d.Status() != nil || d.kept.Running() != nil || len(m.Tables) > 0 {
 		t.Fatalf("without tables there is %v, %v", d.Status(), err)
 	}
 	all := []any{"dynamodb:*Item", "dynamodb:Query"}
@@ -493,7 +493,7 @@ func TestRefused(t *testing.T) {
 	t.Parallel()
 	p := newProxy()
 	p.signers = func(string) (*access.Signer, bool) { return nil, false }
-	l, err := p.serve()
+	l, err := access.Serve(p)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -636,8 +636,8 @@ func TestOwnEndpoint(t *testing.T) {
 	resources := object{"Users": users(nil)}
 	service(resources, "users", []any{"dynamodb:*"}, "*")
 	m, err := d.deploy(resources)
-	if err != nil || d.program != nil {
-		t.Fatal(err, d.program)
+	if err != nil || d.kept.Running() != nil {
+		t.Fatal(err, d.kept.Running())
 	}
 	if !has(t, d.client(m, "users", "1"), "dev-users", "1") {
 		t.Error("the task does not reach the user's database")

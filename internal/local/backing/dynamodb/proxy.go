@@ -4,16 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 
 	"cutover/internal/local/backing/access"
@@ -28,7 +24,7 @@ const maxBody = 32 << 20
 // proxy answers tasks as DynamoDB does: a request needs the signature of a task, and the role of the task must
 // allow what the request does. What is allowed goes on to the database, signed anew.
 type proxy struct {
-	upstream func() endpoint
+	upstream func() access.Endpoint
 	signers  func(key string) (*access.Signer, bool)
 	// policy are the statements of a table's own policy.
 	policy func(table string) []model.Statement
@@ -43,31 +39,11 @@ type proxy struct {
 	denied map[string]bool
 }
 
-// endpoint is where a database answers.
-type endpoint struct {
-	url         string
-	region      string
-	credentials aws.Credentials
-}
-
 func newProxy() *proxy {
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.MaxIdleConnsPerHost, transport.DisableCompression, transport.Proxy = 256, true, nil
 	return &proxy{
-		client: &http.Client{Transport: transport}, signer: v4.NewSigner(),
+		client: &http.Client{Transport: access.Transport()}, signer: v4.NewSigner(),
 		faults: map[*fault]bool{}, served: map[string]int{}, denied: map[string]bool{},
 	}
-}
-
-// serve answers at a free port of this machine until the listener is closed.
-func (p *proxy) serve() (net.Listener, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, err
-	}
-	server := &http.Server{Handler: p, IdleTimeout: 2 * time.Minute, ReadHeaderTimeout: time.Minute}
-	go func() { _ = server.Serve(l) }()
-	return l, nil
 }
 
 // ServeHTTP implements [http.Handler].
@@ -154,13 +130,13 @@ func (p *proxy) forward(ctx context.Context, r *http.Request, body []byte) (*htt
 
 func (p *proxy) send(ctx context.Context, target, contentType string, body []byte) (*http.Response, error) {
 	to := p.upstream()
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, to.url, bytes.NewReader(body))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, to.URL, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
 	request.Header.Set("X-Amz-Target", target)
 	request.Header.Set("Content-Type", contentType)
-	if err := p.signer.SignHTTP(ctx, to.credentials, request, access.Hash(body), "dynamodb", to.region, time.Now()); err != nil {
+	if err := p.signer.SignHTTP(ctx, to.Credentials, request, access.Hash(body), "dynamodb", to.Region, time.Now()); err != nil {
 		return nil, err
 	}
 	return p.client.Do(request)
@@ -181,27 +157,7 @@ func (p *proxy) call(ctx context.Context, operation string, in, out any) error {
 	if err != nil {
 		return err
 	}
-	if response.StatusCode == http.StatusOK {
-		if out == nil {
-			return nil
-		}
-		return json.Unmarshal(text, out)
-	}
-	var failure struct {
-		Type    string `json:"__type"`
-		Message string `json:"message"`
-		Upper   string `json:"Message"`
-	}
-	if json.Unmarshal(text, &failure) != nil || failure.Type == "" {
-		return fmt.Errorf("%s: %s: %s", operation, response.Status, text)
-	}
-	return &refusal{Status: response.StatusCode, Kind: failure.Type[strings.LastIndex(failure.Type, "#")+1:], Message: failure.Message + failure.Upper}
-}
-
-// is says whether an error is of a kind of DynamoDB's.
-func is(err error, kind string) bool {
-	var r *refusal
-	return errors.As(err, &r) && r.Kind == kind
+	return access.Answered(operation, response, text, out)
 }
 
 const jsonType = "application/x-amz-json-1.0"

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"cutover/internal/assembly"
+	"cutover/internal/local/backing/access"
 	"cutover/internal/model"
 )
 
@@ -121,7 +122,7 @@ func (t *table) keys() string {
 func (p *proxy) describe(ctx context.Context, name string) (*described, error) {
 	var d described
 	err := p.call(ctx, "DescribeTable", map[string]string{"TableName": name}, &d)
-	if is(err, "ResourceNotFoundException") {
+	if access.Is(err, "ResourceNotFoundException") {
 		return nil, nil
 	}
 	return &d, err
@@ -134,7 +135,7 @@ const attempts = 5
 // make creates a table, or changes the one that is there. It returns the ARN of the table's stream; empty if it has none.
 func (p *proxy) make(ctx context.Context, t *table) (stream string, err error) {
 	for attempt := range attempts {
-		if err = p.converge(ctx, t); !is(err, "InternalFailure") {
+		if err = p.converge(ctx, t); !access.Is(err, "InternalFailure") {
 			break
 		}
 		select { // whatever keeps the database busy may take a moment
@@ -283,7 +284,7 @@ func (p *proxy) expire(ctx context.Context, t *table) error {
 // remove deletes a table with its items.
 func (p *proxy) remove(ctx context.Context, name string) error {
 	err := p.call(ctx, "DeleteTable", map[string]string{"TableName": name}, nil)
-	if is(err, "ResourceNotFoundException") {
+	if access.Is(err, "ResourceNotFoundException") {
 		return nil
 	}
 	return err

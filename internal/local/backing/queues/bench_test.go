@@ -26,8 +26,8 @@ func BenchmarkMessages(b *testing.B) {
 			if !upstream {
 				roles, p := access.New(), newProxy()
 				p.signers, p.find = roles.Signer, func(string, string) *resource { return nil }
-				p.upstream = func(string) endpoint { return endpoint{program.URL, "local", credentials} }
-				l, err := p.serve()
+				p.upstream = func(string) access.Endpoint { return access.Endpoint{URL: program.URL, Region: "local", Credentials: credentials} }
+				l, err := access.Serve(p)
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -19,8 +19,8 @@ import (
 func (p *Provider) configuration(service string) aws.Config {
 	to := p.upstream(service)
 	return aws.Config{
-		Region: to.region, BaseEndpoint: &to.url,
-		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) { return to.credentials, nil }),
+		Region: to.Region, BaseEndpoint: &to.URL,
+		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) { return to.Credentials, nil }),
 	}
 }
 

@@ -3,7 +3,6 @@
 package queues
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,8 +13,6 @@ import (
 	"slices"
 	"sync"
 	"time"
-
-	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"cutover/internal/local/backing/access"
 	"cutover/internal/local/backing/programs"
@@ -37,15 +34,14 @@ type Provider struct {
 	tell   func(provider.Event)
 	proxy  *proxy
 
-	starting sync.Mutex // held while the program is started
+	kept     programs.Kept // nothing runs with an endpoint of the user
+	starting sync.Mutex    // held while the program is started
 
 	mu       sync.Mutex
 	deployed map[string]*resource // queues and topics, by service and name
 	model    *model.Model         // of the last update, for faults
 	found    *programs.Found      // nil before a plan needs it
-	program  *programs.Program    // nil before it was started, and with an endpoint of the user
 	listener net.Listener         // of the proxy
-	stopped  bool
 }
 
 // New returns a provider without queues. It keeps data in a directory.
@@ -55,6 +51,7 @@ func New(dir string, roles *access.Access, tell func(provider.Event)) *Provider 
 	p.proxy.refused = func(by *access.Signer, r *access.Refusal) {
 		p.event(by.Service, by.Task, provider.Warning, r.Message)
 	}
+	p.kept.Tell = func(name, state, message string) { p.event(name, "", state, message) }
 	roles.Offer(p.variables)
 	return p
 }
@@ -91,20 +88,14 @@ func own(service string) string {
 }
 
 // upstream is where a service answers now.
-func (p *Provider) upstream(service string) endpoint {
+func (p *Provider) upstream(service string) access.Endpoint {
 	if url := own(service); url != "" {
-		return endpoint{url, cmp.Or(os.Getenv("AWS_REGION"), os.Getenv("AWS_DEFAULT_REGION"), provider.Region), aws.Credentials{
-			AccessKeyID:     cmp.Or(os.Getenv("AWS_ACCESS_KEY_ID"), "local"),
-			SecretAccessKey: cmp.Or(os.Getenv("AWS_SECRET_ACCESS_KEY"), "local"), SessionToken: os.Getenv("AWS_SESSION_TOKEN"),
-		}}
+		return access.Own(url, provider.Region)
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	to := endpoint{region: provider.Region, credentials: aws.Credentials{AccessKeyID: "local", SecretAccessKey: "local"}}
-	if p.program != nil {
-		to.url = p.program.URL
+	if program := p.kept.Running(); program != nil {
+		return access.Local(program.URL)
 	}
-	return to
+	return access.Local("")
 }
 
 func (p *Provider) find(service, name string) *resource {
@@ -124,16 +115,11 @@ func (p *Provider) start(ctx context.Context) error {
 		return nil
 	}
 	if own("sqs") == "" {
-		begin := time.Now()
-		program, err := found.Start(ctx, p.dir)
-		if err != nil {
+		if err := p.kept.Start(ctx, *found, p.dir); err != nil {
 			return err
 		}
-		p.set(program)
-		go p.keep(program)
-		p.event(found.Name, "", "RUNNING", fmt.Sprintf("has started in %.1f s, from %s", time.Since(begin).Seconds(), found.Source))
 	}
-	listener, err := p.proxy.serve()
+	listener, err := access.Serve(p.proxy)
 	if err != nil {
 		return err
 	}
@@ -143,52 +129,17 @@ func (p *Provider) start(ctx context.Context) error {
 	return nil
 }
 
-// set makes a program that of now, and says whether the provider has stopped meanwhile.
-func (p *Provider) set(program *programs.Program) (stopped bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.program = program
-	return p.stopped
-}
-
-// keep starts the program again when it has ended, until the provider stops.
-func (p *Provider) keep(program *programs.Program) {
-	for {
-		why := program.Err()
-		p.mu.Lock()
-		stopped := p.stopped
-		p.mu.Unlock()
-		if stopped {
-			return
-		}
-		p.event(program.Name, "", provider.Warning, why.Error())
-		next, err := program.Found.Start(context.Background(), p.dir)
-		if err != nil {
-			p.event(program.Name, "", provider.Warning, err.Error())
-			return
-		}
-		if program = next; p.set(program) {
-			_ = program.Stop(context.Background())
-			return
-		}
-		p.event(program.Name, "", "RUNNING", "has started again")
-	}
-}
-
 // Stop implements [provider.Provider]. The data stay.
 func (p *Provider) Stop(ctx context.Context) error {
 	p.mu.Lock()
-	program, listener := p.program, p.listener
-	p.stopped, p.listener = true, nil
+	listener := p.listener
+	p.listener = nil
 	p.mu.Unlock()
-	var errs []error
+	var err error
 	if listener != nil {
-		errs = append(errs, listener.Close())
+		err = listener.Close()
 	}
-	if program != nil {
-		errs = append(errs, program.Stop(ctx))
-	}
-	return errors.Join(errs...)
+	return errors.Join(err, p.kept.Stop(ctx))
 }
 
 // Status implements [provider.Provider]. It returns topics and queues as []provider.MessageStatus.
@@ -211,13 +162,14 @@ func (p *Provider) Status() any {
 
 // status has all but the depths, and where the program answers; empty if the user names an endpoint.
 func (p *Provider) status() (all []provider.MessageStatus, url string) {
+	program := p.kept.Running()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, name := range slices.Sorted(maps.Keys(p.deployed)) {
 		r := p.deployed[name]
 		one := provider.MessageStatus{Name: r.name, Kind: kinds[r.service], Program: "endpoint at " + own(r.service), Source: SQSVariable + ", " + SNSVariable}
-		if p.program != nil {
-			one.Program, one.Source, one.Data = p.program.Name, p.program.Source, p.dir
+		if program != nil {
+			one.Program, one.Source, one.Data = program.Name, program.Source, p.dir
 		}
 		if p.listener != nil {
 			one.Endpoint = p.address()
@@ -225,21 +177,14 @@ func (p *Provider) status() (all []provider.MessageStatus, url string) {
 		one.Requests, one.Faults = p.proxy.seen(name)
 		all = append(all, one)
 	}
-	if p.program != nil {
-		url = p.program.URL
+	if program != nil {
+		url = program.URL
 	}
 	return all, url
 }
 
 // kinds are what the services have.
 var kinds = map[string]string{"sqs": "queue", "sns": "topic"}
-
-// running is the program of now; nil if there is none.
-func (p *Provider) running() *programs.Program {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.program
-}
 
 // Faults implements [provider.Faulter].
 func (p *Provider) Faults() []provider.FaultKind { return provider.EventFaults }
@@ -256,12 +201,12 @@ func (p *Provider) Fault(_ context.Context, kind, service string) (func(context.
 		return nil, nil
 	}
 	if kind == "queue-kill" {
-		program := p.running()
+		program := p.kept.Running()
 		if program == nil {
 			return nil, fmt.Errorf("what answers at %s is not killed: it is yours", own("sqs"))
 		}
 		program.Kill()
-		return func(ctx context.Context) error { return program.Again(ctx, p.running) }, nil
+		return func(ctx context.Context) error { return program.Again(ctx, p.kept.Running) }, nil
 	}
 	end := p.proxy.begin(kind, names)
 	return func(context.Context) error { end(); return nil }, nil

@@ -7,7 +7,6 @@ import (
 	"encoding/xml"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -16,7 +15,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 
 	"cutover/internal/local/backing/access"
@@ -34,7 +32,7 @@ const patience = 40 * time.Second
 // of the queue or topic and that of its key must allow what the request does. What is allowed goes on to the program,
 // signed anew.
 type proxy struct {
-	upstream func(service string) endpoint
+	upstream func(service string) access.Endpoint
 	signers  func(key string) (*access.Signer, bool)
 	// find is a queue or topic that was deployed; nil if it was not.
 	find func(service, name string) *resource
@@ -49,12 +47,6 @@ type proxy struct {
 	denied map[string]bool
 }
 
-// endpoint is where a service answers.
-type endpoint struct {
-	url, region string
-	credentials aws.Credentials
-}
-
 // ask is what a request asks for.
 type ask struct {
 	// service is sqs or sns, and operation as in SendMessage.
@@ -66,23 +58,10 @@ type ask struct {
 }
 
 func newProxy() *proxy {
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.MaxIdleConnsPerHost, transport.DisableCompression, transport.Proxy = 256, true, nil
 	return &proxy{
-		client: &http.Client{Transport: transport, Timeout: patience}, signer: v4.NewSigner(),
+		client: &http.Client{Transport: access.Transport(), Timeout: patience}, signer: v4.NewSigner(),
 		faults: map[*fault]bool{}, served: map[string]int{}, denied: map[string]bool{},
 	}
-}
-
-// serve answers at a free port of this machine until the listener is closed.
-func (p *proxy) serve() (net.Listener, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, err
-	}
-	server := &http.Server{Handler: p, IdleTimeout: 2 * time.Minute, ReadHeaderTimeout: time.Minute}
-	go func() { _ = server.Serve(l) }()
-	return l, nil
 }
 
 const (
@@ -245,7 +224,7 @@ func (p *proxy) allowed(r *http.Request, body []byte, a ask) *access.Refusal {
 // send sends a request to the program.
 func (p *proxy) send(ctx context.Context, a ask) (int, http.Header, []byte, error) {
 	to := p.upstream(a.service)
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, strings.TrimSuffix(to.url, "/")+"/", bytes.NewReader(a.body))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, strings.TrimSuffix(to.URL, "/")+"/", bytes.NewReader(a.body))
 	if err != nil {
 		return 0, nil, nil, err
 	}
@@ -253,7 +232,7 @@ func (p *proxy) send(ctx context.Context, a ask) (int, http.Header, []byte, erro
 	if a.service == "sqs" {
 		request.Header.Set("X-Amz-Target", "AmazonSQS."+a.operation)
 	}
-	if err := p.signer.SignHTTP(ctx, to.credentials, request, access.Hash(a.body), a.service, to.region, time.Now()); err != nil {
+	if err := p.signer.SignHTTP(ctx, to.Credentials, request, access.Hash(a.body), a.service, to.Region, time.Now()); err != nil {
 		return 0, nil, nil, err
 	}
 	response, err := p.client.Do(request)
