@@ -379,9 +379,7 @@ func (d Deployment) answering() Deployment {
 	d.Services = slices.Clone(d.Services)
 	name := func(s *Service) {
 		if _, isGo := s.Image.(GoPackage); isGo {
-			environment := map[string]string{answeredByVariable: s.Name}
-			maps.Copy(environment, s.Environment)
-			s.Environment = environment
+			s.Environment = with(map[string]string{answeredByVariable: s.Name}, s.Environment)
 		}
 	}
 	name(&d.Monolith)

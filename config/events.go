@@ -205,11 +205,8 @@ func mayReceive(queue string) Statement {
 
 // FunctionMayReceive is what a service on Lambda may do with its queues, from which Lambda takes the messages in its name.
 func (d Deployment) FunctionMayReceive(s Service, settings Settings) (may []Statement) {
-	if len(s.Consumes) > 0 {
-		may = append(may, mayReceive(d.Queue(s, settings)))
-	}
-	if s.Work != nil {
-		may = append(may, mayReceive(s.WorkQueue(settings)))
+	for _, queue := range d.QueuesOf(s, settings) {
+		may = append(may, mayReceive(queue))
 	}
 	return may
 }
@@ -364,7 +361,7 @@ func checkEvents(d Deployment, s Settings, refuse func(string, ...any)) {
 		checkSubscribers(service, at)
 		d.checkSources(service, at)
 		checkWork(service, at)
-		for _, name := range d.queueNames(service, s) {
+		for _, name := range append(d.QueuesOf(service, s), d.DeadLettersOf(service, s)...) {
 			if other := names[name]; other != "" {
 				at("its queue is called %s, like one of %q: rename one", name, other)
 			}
@@ -380,13 +377,24 @@ func checkEvents(d Deployment, s Settings, refuse func(string, ...any)) {
 	}
 }
 
-// queueNames are the names of the queues that a service needs.
-func (d Deployment) queueNames(service Service, s Settings) (names []string) {
+// QueuesOf are the names of the queues that a service takes messages from.
+func (d Deployment) QueuesOf(service Service, s Settings) (names []string) {
 	if len(service.Consumes) > 0 {
-		names = append(names, d.Queue(service, s), d.DeadLetters(service, s))
+		names = append(names, d.Queue(service, s))
 	}
 	if service.Work != nil {
-		names = append(names, service.WorkQueue(s), service.WorkDeadLetters(s))
+		names = append(names, service.WorkQueue(s))
+	}
+	return names
+}
+
+// DeadLettersOf are the names of the dead-letter queues of a service.
+func (d Deployment) DeadLettersOf(service Service, s Settings) (names []string) {
+	if len(service.Consumes) > 0 {
+		names = append(names, d.DeadLetters(service, s))
+	}
+	if service.Work != nil {
+		names = append(names, service.WorkDeadLetters(s))
 	}
 	if service.ByStream() {
 		names = append(names, service.RelayDeadLetters(s))

@@ -68,10 +68,6 @@ func NewData(scope constructs.Construct, s config.Settings, d config.Deployment,
 // newTable makes the table of a service. What is deleted of a table with point-in-time recovery can be
 // restored for 35 days, and so can the table itself.
 func newTable(stack awscdk.Stack, s config.Settings, d config.Deployment, owner config.Service) awsdynamodb.TableV2 {
-	policy := awscdk.RemovalPolicy_DESTROY
-	if s.DataProtection {
-		policy = awscdk.RemovalPolicy_RETAIN
-	}
 	props := &awsdynamodb.TablePropsV2{
 		TableName:           jsii.String(owner.Table(s)),
 		PartitionKey:        &awsdynamodb.Attribute{Name: jsii.String("pk"), Type: awsdynamodb.AttributeType_STRING},
@@ -83,7 +79,7 @@ func newTable(stack awscdk.Stack, s config.Settings, d config.Deployment, owner 
 			PointInTimeRecoveryEnabled: jsii.Bool(true), RecoveryPeriodInDays: jsii.Number(backupDays),
 		},
 		DeletionProtection: jsii.Bool(s.DataProtection),
-		RemovalPolicy:      policy,
+		RemovalPolicy:      keptWithData(s),
 		ResourcePolicy:     onlyOwners(s, d, owner),
 	}
 	if owner.ByStream() {
@@ -106,21 +102,31 @@ func onlyOwners(s config.Settings, d config.Deployment, owner config.Service) aw
 			users = append(users, service.Name)
 		}
 	}
-	deny := func(id, operator, key string, values ...string) awsiam.PolicyStatement {
-		return awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
-			Sid:        jsii.String(id),
-			Effect:     awsiam.Effect_DENY,
-			Principals: &[]awsiam.IPrincipal{awsiam.NewAnyPrincipal()},
-			Actions:    jsii.Strings(recordActions...),
-			Resources:  jsii.Strings("*"),
-			Conditions: &map[string]any{operator: map[string]any{key: values}},
-		})
-	}
 	return awsiam.NewPolicyDocument(&awsiam.PolicyDocumentProps{Statements: &[]awsiam.PolicyStatement{
-		deny("OnlyServices", "StringNotEquals", "aws:PrincipalTag/service", users...),
-		deny("OnlyThisEnvironment", "StringNotEquals", "aws:PrincipalTag/environment", s.Env),
-		deny("OnlyEncrypted", "Bool", "aws:SecureTransport", "false"),
+		denied("OnlyServices", recordActions, jsii.String("*"), "StringNotEquals", "aws:PrincipalTag/service", users...),
+		denied("OnlyThisEnvironment", recordActions, jsii.String("*"), "StringNotEquals", "aws:PrincipalTag/environment", s.Env),
+		denied("OnlyEncrypted", recordActions, jsii.String("*"), "Bool", "aws:SecureTransport", "false"),
 	}})
+}
+
+// denied keeps everybody from actions on a resource if a condition holds.
+func denied(id string, actions []string, resource *string, operator, key string, values ...string) awsiam.PolicyStatement {
+	return awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
+		Sid:        jsii.String(id),
+		Effect:     awsiam.Effect_DENY,
+		Principals: &[]awsiam.IPrincipal{awsiam.NewAnyPrincipal()},
+		Actions:    jsii.Strings(actions...),
+		Resources:  &[]*string{resource},
+		Conditions: &map[string]any{operator: map[string]any{key: values}},
+	})
+}
+
+// keptWithData says what becomes of a resource that records or messages need.
+func keptWithData(s config.Settings) awscdk.RemovalPolicy {
+	if s.DataProtection {
+		return awscdk.RemovalPolicy_RETAIN
+	}
+	return awscdk.RemovalPolicy_DESTROY
 }
 
 // clusterName is the name of the environment's Aurora cluster. A cluster with a name cannot be replaced

@@ -10,14 +10,12 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
-	"github.com/aws/aws-cdk-go/awscdk/v2/awss3assets"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssns"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssqs"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
 	"cutover/config"
-	"cutover/internal/build"
 	"cutover/migration"
 )
 
@@ -94,14 +92,6 @@ func (e *Events) newKey(s config.Settings) {
 	}})
 }
 
-// keptWithData says what becomes of a resource that records or messages need.
-func keptWithData(s config.Settings) awscdk.RemovalPolicy {
-	if s.DataProtection {
-		return awscdk.RemovalPolicy_RETAIN
-	}
-	return awscdk.RemovalPolicy_DESTROY
-}
-
 // newTopic makes the topic of a service. Only roles of the service publish to it.
 func (e *Events) newTopic(s config.Settings, publisher config.Service) {
 	props := &awssns.TopicProps{TopicName: jsii.String(publisher.Topic(s)), MasterKey: e.key, EnforceSSL: jsii.Bool(true)}
@@ -146,13 +136,8 @@ func (e *Events) newQueue(s config.Settings, part string, owner config.Service, 
 // only keeps all from an action but the roles of a service, which it knows by their tags, as a table does. It allows nothing:
 // the roles' own policies decide.
 func (e *Events) only(add func(awsiam.PolicyStatement) *awsiam.AddToResourcePolicyResult, resource *string, s config.Settings, of config.Service, action string) {
-	for _, tag := range [][3]string{{"OnlyService", "service", of.Name}, {"OnlyThisEnvironment", "environment", s.Env}} {
-		add(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
-			Sid: jsii.String(tag[0]), Effect: awsiam.Effect_DENY, Principals: &[]awsiam.IPrincipal{awsiam.NewAnyPrincipal()},
-			Actions: jsii.Strings(action), Resources: &[]*string{resource},
-			Conditions: &map[string]any{"StringNotEquals": map[string]any{"aws:PrincipalTag/" + tag[1]: tag[2]}},
-		}))
-	}
+	add(denied("OnlyService", []string{action}, resource, "StringNotEquals", "aws:PrincipalTag/service", of.Name))
+	add(denied("OnlyThisEnvironment", []string{action}, resource, "StringNotEquals", "aws:PrincipalTag/environment", s.Env))
 }
 
 // subscribe lets a queue get the events of a service. What cannot be delivered goes to the dead-letter queue of the consumer.
@@ -201,7 +186,7 @@ func newRelays(scope constructs.Construct, s config.Settings, d config.Deploymen
 // keeps it; then what it says goes to a queue, and the events of other keys go on
 // (https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-errors.html).
 func newRelay(stack awscdk.Stack, s config.Settings, publisher config.Service, e *Events, data *Data, context string) error {
-	code, digest, err := build.Bootstrap(context)
+	code, err := programCode(context)
 	if err != nil {
 		return err
 	}
@@ -228,14 +213,10 @@ func newRelay(stack awscdk.Stack, s config.Settings, publisher config.Service, e
 	for name, value := range publisher.RelayVariables(s) {
 		variables[name] = substituted(value)
 	}
-	architecture := awslambda.Architecture_X86_64()
-	if s.Arch == "arm64" {
-		architecture = awslambda.Architecture_ARM_64()
-	}
 	function := awslambda.NewFunction(scope, jsii.String("Function"), &awslambda.FunctionProps{
 		FunctionName: jsii.String(name), Description: jsii.String("Publishes the changes of " + publisher.Name),
-		Runtime: awslambda.Runtime_PROVIDED_AL2023(), Handler: jsii.String(config.Relay), Architecture: architecture,
-		Code: awslambda.Code_FromAsset(jsii.String(code), &awss3assets.AssetOptions{AssetHash: jsii.String(digest), AssetHashType: awscdk.AssetHashType_CUSTOM}),
+		Runtime: awslambda.Runtime_PROVIDED_AL2023(), Handler: jsii.String(config.Relay), Architecture: architecture(s),
+		Code: code,
 		Role: role, LogGroup: logs, MemorySize: jsii.Number(relayMiB), Timeout: awscdk.Duration_Seconds(jsii.Number(relaySeconds)), Environment: &variables,
 	})
 	function.Node().AddDependency(role)

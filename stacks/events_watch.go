@@ -47,30 +47,6 @@ func relayMetric(s config.Settings, of config.Service, name, statistic string, p
 	return namedMetric("AWS/Lambda", name, statistic, of.Name, period, map[string]string{"FunctionName": of.RelayFunction(s)})
 }
 
-// queuesOf are the queues of a service that it takes messages from, and deadLettersOf those that are for people.
-func queuesOf(s config.Settings, d config.Deployment, of config.Service) (queues []string) {
-	if len(of.Consumes) > 0 {
-		queues = append(queues, d.Queue(of, s))
-	}
-	if of.Work != nil {
-		queues = append(queues, of.WorkQueue(s))
-	}
-	return queues
-}
-
-func deadLettersOf(s config.Settings, d config.Deployment, of config.Service) (queues []string) {
-	if len(of.Consumes) > 0 {
-		queues = append(queues, d.DeadLetters(of, s))
-	}
-	if of.Work != nil {
-		queues = append(queues, of.WorkDeadLetters(s))
-	}
-	if of.ByStream() {
-		queues = append(queues, of.RelayDeadLetters(s))
-	}
-	return queues
-}
-
 // watchEvents adds the alarms of topics, queues, relays and consumers: an event is late, or does not come at all.
 func (a *Alarms) watchEvents(stack awscdk.Stack, s config.Settings, d config.Deployment) {
 	if a == nil {
@@ -86,7 +62,7 @@ func (a *Alarms) watchEvents(stack awscdk.Stack, s config.Settings, d config.Dep
 	const period = minutes * time.Minute
 	for _, of := range d.All() {
 		id := config.Pascal(of.Name)
-		for i, queue := range queuesOf(s, d, of) {
+		for i, queue := range d.QueuesOf(of, s) {
 			kind := "events"
 			if i > 0 || len(of.Consumes) == 0 {
 				kind = "jobs"
@@ -96,7 +72,7 @@ func (a *Alarms) watchEvents(stack awscdk.Stack, s config.Settings, d config.Dep
 			late(id+config.Pascal(kind)+"Depth", "depth-of-"+kind+"-of-"+of.Name, fmt.Sprintf("%d messages or more wait in %s, for 15 minutes", deepMessages, queue),
 				queueMetric(queue, "ApproximateNumberOfMessagesVisible", queue, period), deepMessages, 3)
 		}
-		for i, queue := range deadLettersOf(s, d, of) {
+		for i, queue := range d.DeadLettersOf(of, s) {
 			about := "dead-letters-of-" + of.Name
 			if i > 0 {
 				about = fmt.Sprintf("%s-%d", about, i+1)
@@ -141,11 +117,11 @@ func (g graphs) events(d config.Deployment, s config.Settings) (rows []*[]awsclo
 	}
 	var age, depth, dead, outbox, stream, parked, projection []awscloudwatch.IMetric
 	for _, of := range d.All() {
-		for _, queue := range queuesOf(s, d, of) {
+		for _, queue := range d.QueuesOf(of, s) {
 			age = append(age, queueMetric(queue, "ApproximateAgeOfOldestMessage", queue, time.Minute))
 			depth = append(depth, queueMetric(queue, "ApproximateNumberOfMessagesVisible", queue, time.Minute))
 		}
-		for _, queue := range deadLettersOf(s, d, of) {
+		for _, queue := range d.DeadLettersOf(of, s) {
 			dead = append(dead, queueMetric(queue, "ApproximateNumberOfMessagesVisible", queue, time.Minute))
 		}
 		switch {

@@ -98,15 +98,28 @@ func pushedFunction(service config.Service) (config.Pair, bool) {
 }
 
 // runProgram has the function run the program in a build context.
-func (f *Function) runProgram(context string) error {
+func (f *Function) runProgram(context string) (err error) {
+	f.runtime, f.handler = awslambda.Runtime_PROVIDED_AL2023(), jsii.String("bootstrap")
+	f.code, err = programCode(context)
+	return err
+}
+
+// programCode is the program in a build context as a function runs it.
+func programCode(context string) (awslambda.Code, error) {
 	code, digest, err := build.Bootstrap(context)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	f.runtime, f.handler = awslambda.Runtime_PROVIDED_AL2023(), jsii.String("bootstrap")
 	// Other machines and file systems would give the directory another hash.
-	f.code = awslambda.Code_FromAsset(jsii.String(code), &awss3assets.AssetOptions{AssetHash: jsii.String(digest), AssetHashType: awscdk.AssetHashType_CUSTOM})
-	return nil
+	return awslambda.Code_FromAsset(jsii.String(code), &awss3assets.AssetOptions{AssetHash: jsii.String(digest), AssetHashType: awscdk.AssetHashType_CUSTOM}), nil
+}
+
+// architecture is that of functions.
+func architecture(s config.Settings) awslambda.Architecture {
+	if s.Arch == "arm64" {
+		return awslambda.Architecture_ARM_64()
+	}
+	return awslambda.Architecture_X86_64()
 }
 
 // runImage has the function run the image of a service.
@@ -148,16 +161,12 @@ func (f *Function) add(s config.Settings, p *pair, plan migration.Plan) {
 	allow(logs.LogGroupArn(), "logs:CreateLogStream", "logs:PutLogEvents")
 	permit(role, slices.Concat(p.Service.Permissions, p.Deployment.FunctionMayReceive(p.Service, s)))
 	p.grantStores(f.Stack, s, role)
-	architecture := awslambda.Architecture_X86_64()
-	if s.Arch == "arm64" {
-		architecture = awslambda.Architecture_ARM_64()
-	}
 	of := awslambda.NewFunction(f.Stack, jsii.String("Function"), &awslambda.FunctionProps{
 		FunctionName:                 jsii.String(name),
 		Description:                  jsii.String("Service " + p.Service.Name + ", behind the load balancer"),
 		Runtime:                      f.runtime,
 		Handler:                      f.handler,
-		Architecture:                 architecture,
+		Architecture:                 architecture(s),
 		Code:                         f.code,
 		Role:                         role,
 		LogGroup:                     logs,
