@@ -176,7 +176,7 @@ func (s *saga) begin(ctx context.Context, r *http.Request) (*server.Response, er
 // job is the message of a deletion.
 func job(id int64) []byte { return fmt.Appendf(nil, `{"deletion":%d}`, id) }
 
-func key(id int64) store.Key { return store.Key{List: list, ID: fmt.Sprintf("%016d", id)} }
+func key(id int64) store.Key { return store.Key{List: list, ID: records.ItemID(id)} }
 
 // get returns a deletion and the version of its item, which is 0 if there is none.
 func (s *saga) get(ctx context.Context, id int64) (d deletion, version int64, err error) {

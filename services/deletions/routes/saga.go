@@ -205,7 +205,7 @@ func (s *saga) keep(ctx context.Context, d deletion, kind string, id int64, reco
 	if err != nil {
 		return err
 	}
-	item := store.Item{Key: store.Key{List: kept(d, kind), ID: fmt.Sprintf("%016d", id)}, Body: body, Expires: time.Now().Add(keptFor)}
+	item := store.Item{Key: store.Key{List: kept(d, kind), ID: records.ItemID(id)}, Body: body, Expires: time.Now().Add(keptFor)}
 	if err := s.store.Write(ctx, store.Change{Item: item}); err != nil && !errors.As(err, new(*store.Conflict)) {
 		return err
 	}

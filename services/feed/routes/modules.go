@@ -13,7 +13,7 @@ import (
 // modules are the other modules of the monolith, which have the records.
 type modules struct{ router *server.Router }
 
-func (m modules) lines(ctx context.Context, after int64, limit int) (lines []thread, _ map[string]string, err error) {
+func (m modules) lines(ctx context.Context, after string, limit int) (lines []thread, _ map[string]string, err error) {
 	names := map[int64]*string{}
 	for len(lines) < limit {
 		var threads []struct {
@@ -26,7 +26,7 @@ func (m modules) lines(ctx context.Context, after int64, limit int) (lines []thr
 			return nil, nil, err
 		}
 		for _, t := range threads {
-			after = t.ID
+			after = records.ItemID(t.ID)
 			line := thread{ID: t.ID, Title: t.Title}
 			name, known := names[t.CreatedBy]
 			if !known {
@@ -58,31 +58,32 @@ func (m modules) name(ctx context.Context, user int64) (*string, error) {
 // posts are how many posts a thread has, and the latest of them.
 func (m modules) posts(ctx context.Context, thread int64) (n int, last *latest, err error) {
 	path := fmt.Sprintf("/api/posts/in-thread/%d", thread)
-	for after := int64(0); ; {
+	for after := ""; ; {
 		var posts []latest
-		if err := m.ask(ctx, page(path, "in-thread#"+itemID(thread), after, maxPage), &posts); err != nil {
+		if err := m.ask(ctx, page(path, "in-thread#"+records.ItemID(thread), after, maxPage), &posts); err != nil {
 			return 0, nil, err
 		}
 		for i := range posts {
-			if after = posts[i].ID; last == nil || after > last.ID {
+			if last == nil || posts[i].ID > last.ID {
 				last = &posts[i]
 			}
+			after = records.ItemID(posts[i].ID)
 		}
 		if n += len(posts); len(posts) == 0 {
 			break
 		}
 	}
 	if last != nil {
-		last.Text, err = checked(last.Text)
+		last.Text = excerpt(last.Text)
 	}
-	return n, last, err
+	return n, last, nil
 }
 
 // page is the path of a page of a list.
-func page(path, list string, after int64, limit int) string {
+func page(path, list, after string, limit int) string {
 	path = fmt.Sprintf("%s?limit=%d", path, limit)
-	if after > 0 {
-		path += "&after=" + cursor(list, after)
+	if after != "" {
+		path += "&after=" + records.Cursor(list, after)
 	}
 	return path
 }

@@ -10,6 +10,7 @@ import (
 
 	"cutover/services/internal/consumer"
 	"cutover/services/internal/events"
+	"cutover/services/internal/records"
 	"cutover/services/internal/store"
 )
 
@@ -22,7 +23,7 @@ const (
 	placesList = "places"
 )
 
-func postsOf(thread int64) string { return "posts#" + itemID(thread) }
+func postsOf(thread int64) string { return "posts#" + records.ItemID(thread) }
 
 // storedUser, storedThread, storedPost and place are the bodies of the items.
 type storedUser struct {
@@ -93,7 +94,7 @@ func apply(ctx context.Context, in store.Store, event events.Event) ([]store.Cha
 }
 
 func (e *edit) user(id int64, data json.RawMessage) error {
-	key := store.Key{List: usersList, ID: itemID(id)}
+	key := store.Key{List: usersList, ID: records.ItemID(id)}
 	var user storedUser
 	version, err := e.item(key, &user)
 	if err != nil {
@@ -110,7 +111,7 @@ func (e *edit) user(id int64, data json.RawMessage) error {
 }
 
 func (e *edit) thread(id int64, data json.RawMessage) error {
-	key := store.Key{List: threadsList, ID: itemID(id)}
+	key := store.Key{List: threadsList, ID: records.ItemID(id)}
 	var thread storedThread
 	version, err := e.item(key, &thread)
 	if err != nil {
@@ -127,7 +128,7 @@ func (e *edit) thread(id int64, data json.RawMessage) error {
 	if err := json.Unmarshal(data, &now); err != nil || now.Title == nil || now.CreatedBy < 1 {
 		return fmt.Errorf("a thread has no title or nobody who created it: %.100s", data)
 	}
-	known, err := e.item(store.Key{List: usersList, ID: itemID(now.CreatedBy)}, new(storedUser))
+	known, err := e.item(store.Key{List: usersList, ID: records.ItemID(now.CreatedBy)}, new(storedUser))
 	if err != nil {
 		return err
 	}
@@ -139,7 +140,7 @@ func (e *edit) thread(id int64, data json.RawMessage) error {
 }
 
 func (e *edit) post(id int64, data json.RawMessage) error {
-	at := store.Key{List: placesList, ID: itemID(id)}
+	at := store.Key{List: placesList, ID: records.ItemID(id)}
 	var was place
 	version, err := e.item(at, &was)
 	if err != nil {
@@ -160,11 +161,7 @@ func (e *edit) post(id int64, data json.RawMessage) error {
 		}
 	}
 	if now.Thread > 0 {
-		text, err := checked(*now.Text)
-		if err != nil {
-			return err
-		}
-		if err := e.enter(now.Thread, latest{id, now.User, text}); err != nil {
+		if err := e.enter(now.Thread, latest{id, now.User, excerpt(*now.Text)}); err != nil {
 			return err
 		}
 	}
@@ -176,7 +173,7 @@ func (e *edit) post(id int64, data json.RawMessage) error {
 
 // enter puts a post into a thread, or what it says now.
 func (e *edit) enter(thread int64, post latest) error {
-	key := store.Key{List: threadsList, ID: itemID(thread)}
+	key := store.Key{List: threadsList, ID: records.ItemID(thread)}
 	var into storedThread
 	version, err := e.item(key, &into)
 	if err != nil {
@@ -185,7 +182,7 @@ func (e *edit) enter(thread int64, post latest) error {
 	if version == 0 {
 		return consumer.Wait(fmt.Sprintf("threads/%d", thread))
 	}
-	item := store.Key{List: postsOf(thread), ID: itemID(post.ID)}
+	item := store.Key{List: postsOf(thread), ID: records.ItemID(post.ID)}
 	there, err := e.item(item, new(latest))
 	if err != nil {
 		return err
@@ -204,13 +201,13 @@ func (e *edit) enter(thread int64, post latest) error {
 
 // leave takes a post out of a thread. If it was the latest, that is the one before.
 func (e *edit) leave(thread, post int64) error {
-	key := store.Key{List: threadsList, ID: itemID(thread)}
+	key := store.Key{List: threadsList, ID: records.ItemID(thread)}
 	var from storedThread
 	version, err := e.item(key, &from)
 	if err != nil {
 		return err
 	}
-	item := store.Key{List: postsOf(thread), ID: itemID(post)}
+	item := store.Key{List: postsOf(thread), ID: records.ItemID(post)}
 	there, err := e.item(item, new(latest))
 	if err != nil || there == 0 || version == 0 {
 		return err
@@ -255,7 +252,7 @@ func discard(ctx context.Context, in store.Store) (more bool, err error) {
 // projected is the feed that was made of events.
 type projected struct{ *consumer.Projection }
 
-func (p projected) lines(ctx context.Context, after int64, limit int) (lines []thread, header map[string]string, err error) {
+func (p projected) lines(ctx context.Context, after string, limit int) (lines []thread, header map[string]string, err error) {
 	view, err := p.View(ctx)
 	if err != nil {
 		return nil, nil, err
@@ -265,7 +262,7 @@ func (p projected) lines(ctx context.Context, after int64, limit int) (lines []t
 		header["X-Projection-Age"] = strconv.FormatFloat(max(0, time.Since(view.At).Seconds()), 'f', 3, 64)
 	}
 	var users []store.Key
-	for last := itemIDAfter(after); len(lines) < limit; {
+	for last := after; len(lines) < limit; {
 		items, err := view.List(ctx, threadsList, last, limit-len(lines))
 		if err != nil {
 			return nil, nil, err
@@ -281,7 +278,7 @@ func (p projected) lines(ctx context.Context, after int64, limit int) (lines []t
 			}
 			id, _ := strconv.ParseInt(item.ID, 10, 64)
 			lines = append(lines, thread{ID: id, Title: t.Title, Posts: t.Posts, Latest: t.Latest})
-			users = append(users, store.Key{List: usersList, ID: itemID(t.User)})
+			users = append(users, store.Key{List: usersList, ID: records.ItemID(t.User)})
 		}
 		if len(items) == 0 {
 			break
@@ -306,12 +303,4 @@ func (p projected) lines(ctx context.Context, after int64, limit int) (lines []t
 		}
 	}
 	return lines, header, nil
-}
-
-// itemIDAfter is the id after which a list begins; empty for its beginning.
-func itemIDAfter(after int64) string {
-	if after == 0 {
-		return ""
-	}
-	return itemID(after)
 }

@@ -6,18 +6,15 @@ package routes
 
 import (
 	"context"
-	"encoding/base64"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"cutover/services/internal/consumer"
+	"cutover/services/internal/records"
 	"cutover/services/internal/server"
 	"cutover/services/internal/store"
 )
@@ -61,8 +58,8 @@ func excerpt(text string) string {
 	return text
 }
 
-// source has the lines of the feed after the id of a thread, in the order of their ids, and further fields of the answer.
-type source func(ctx context.Context, after int64, limit int) (lines []thread, header map[string]string, err error)
+// source has the lines of the feed after the item id of a thread, in the order of their ids, and further fields of the answer.
+type source func(ctx context.Context, after string, limit int) (lines []thread, header map[string]string, err error)
 
 // Feed is the module, if the environment names its store, or says that it is made from the other modules.
 func Feed(rt *server.Router) error {
@@ -139,46 +136,28 @@ func answer(ctx context.Context, r *http.Request, from source) (*server.Response
 		response.With(name, value)
 	}
 	if more {
-		query := url.Values{"limit": {strconv.Itoa(limit)}, "after": {cursor("feed", lines[limit-1].ID)}}
+		query := url.Values{"limit": {strconv.Itoa(limit)}, "after": {records.Cursor("feed", records.ItemID(lines[limit-1].ID))}}
 		response.With("Link", "<"+path+"?"+query.Encode()+`>; rel="next"`)
 	}
 	return response, nil
 }
 
 // pageOf reads which page is asked for, and says what is wrong.
-func pageOf(query url.Values) (limit int, after int64, wrong string) {
+func pageOf(query url.Values) (limit int, after, wrong string) {
 	limit = maxPage
 	if query.Has("limit") {
 		n, ok := server.StrictID(query.Get("limit"))
 		if !ok || n > maxPage {
-			return 0, 0, fmt.Sprintf("limit must be a number from 1 to %d.", maxPage)
+			return 0, "", fmt.Sprintf("limit must be a number from 1 to %d.", maxPage)
 		}
 		limit = int(n)
 	}
 	if query.Has("after") {
-		raw, err := base64.RawURLEncoding.DecodeString(query.Get("after"))
-		id, ok := strings.CutPrefix(string(raw), "feed/")
-		n, isID := server.StrictID(strings.TrimLeft(id, "0"))
-		if err != nil || !ok || !isID {
-			return 0, 0, "after must be that of a link to the next page of the feed."
+		id, ok := records.After("feed", query.Get("after"))
+		if !ok {
+			return 0, "", "after must be that of a link to the next page of the feed."
 		}
-		after = n
+		after = id
 	}
 	return limit, after, ""
-}
-
-// cursor is the parameter after for what is behind an id in a list.
-func cursor(list string, id int64) string {
-	return base64.RawURLEncoding.EncodeToString([]byte(list + "/" + itemID(id)))
-}
-
-func itemID(id int64) string { return fmt.Sprintf("%016d", id) }
-
-var errText = errors.New("a text is not UTF-8")
-
-func checked(text string) (string, error) {
-	if !utf8.ValidString(text) {
-		return "", errText
-	}
-	return excerpt(text), nil
 }

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"cutover/services/internal/emf"
 	"cutover/services/internal/events"
 	"cutover/services/internal/queue"
 	"cutover/services/internal/server"
@@ -88,8 +89,7 @@ func source(event []byte) string {
 	return in.Records[0].ARN[strings.LastIndex(in.Records[0].ARN, ":")+1:]
 }
 
-// measures are the metrics of a consumer. They are told as lines of the log from which CloudWatch makes metrics.
-// https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
+// measures are the metrics of a consumer. They are told as lines of the log from which CloudWatch takes metrics.
 type measures struct {
 	environment, service string
 
@@ -139,15 +139,6 @@ func (m *measures) tell(ctx context.Context, from Taker, log *slog.Logger) {
 
 // metrics are the attributes of a line with metrics.
 func metrics(environment, service string, now time.Time, parkedAge, lag float64, poison int) []any {
-	type metric struct{ Name, Unit string }
-	return []any{
-		"_aws", map[string]any{
-			"Timestamp": now.UnixMilli(),
-			"CloudWatchMetrics": []any{map[string]any{
-				"Namespace": "Cutover", "Dimensions": [][]string{{"Environment", "Service"}},
-				"Metrics": []metric{{"ParkedAge", "Seconds"}, {"ProjectionLag", "Seconds"}, {"Poison", "Count"}},
-			}},
-		},
-		"Environment", environment, "Service", service, "ParkedAge", parkedAge, "ProjectionLag", lag, "Poison", poison,
-	}
+	return emf.Attributes(environment, service, now, emf.Metric{Name: "ParkedAge", Unit: "Seconds", Value: parkedAge},
+		emf.Metric{Name: "ProjectionLag", Unit: "Seconds", Value: lag}, emf.Metric{Name: "Poison", Unit: "Count", Value: poison})
 }

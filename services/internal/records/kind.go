@@ -188,10 +188,10 @@ func (k Kind) references(body []byte) ([]string, error) {
 }
 
 // index is the store's list of the records that refer to an id.
-func (f Field) index(id int64) string { return f.List + "#" + itemID(id) }
+func (f Field) index(id int64) string { return f.List + "#" + ItemID(id) }
 
-// itemID is the id of an item in the store. The order of items is that of their records' ids.
-func itemID(id int64) string { return fmt.Sprintf("%016d", id) }
+// ItemID is the id of an item in the store. The order of items is that of their records' ids.
+func ItemID(id int64) string { return fmt.Sprintf("%016d", id) }
 
 // object returns the members of a JSON object, and their names in their order.
 func object(raw []byte) (map[string]json.RawMessage, []string, error) {

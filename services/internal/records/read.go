@@ -151,7 +151,7 @@ func (s *stored) list(r *http.Request, name string, read func(ctx context.Contex
 		response.With("Vary", "Accept")
 	}
 	if more {
-		response.With("Link", "<"+r.URL.EscapedPath()+"?"+url.Values{"limit": {strconv.Itoa(p.limit)}, "after": {cursor(name, last)}}.Encode()+`>; rel="next"`)
+		response.With("Link", "<"+r.URL.EscapedPath()+"?"+url.Values{"limit": {strconv.Itoa(p.limit)}, "after": {Cursor(name, last)}}.Encode()+`>; rel="next"`)
 	}
 	return conditional(r, tag, response)
 }
@@ -187,10 +187,8 @@ func pageOf(r *http.Request, list string) (page, error) {
 		p.limit = int(limit)
 	}
 	if query.Has("after") {
-		raw, err := base64.RawURLEncoding.DecodeString(query.Get("after"))
-		id, ok := strings.CutPrefix(string(raw), list+"/")
-		n, isID := server.StrictID(strings.TrimLeft(id, "0"))
-		if err != nil || !ok || !isID || itemID(n) != id {
+		id, ok := After(list, query.Get("after"))
+		if !ok {
 			return p, refuse(http.StatusBadRequest, "after must be that of a link to the next page of this list.")
 		}
 		p.after = id
@@ -198,9 +196,17 @@ func pageOf(r *http.Request, list string) (page, error) {
 	return p, nil
 }
 
-// cursor is the parameter after for the items behind an id.
-func cursor(list, id string) string {
+// Cursor is the parameter after for what is behind the id of an item in a list, and After the id in such a parameter.
+func Cursor(list, id string) string {
 	return base64.RawURLEncoding.EncodeToString([]byte(list + "/" + id))
+}
+
+// After is explained at Cursor. It is false for a parameter that is none of the list.
+func After(list, cursor string) (id string, ok bool) {
+	raw, err := base64.RawURLEncoding.DecodeString(cursor)
+	id, ours := strings.CutPrefix(string(raw), list+"/")
+	n, isID := server.StrictID(strings.TrimLeft(id, "0"))
+	return id, err == nil && ours && isID && ItemID(n) == id
 }
 
 // etag is that of a record with a sequence number.

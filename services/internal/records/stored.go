@@ -125,7 +125,7 @@ func (s *stored) answer(do func(*http.Request) (*server.Response, error)) server
 }
 
 // key is that of a record in the store.
-func (s *stored) key(id int64) store.Key { return store.Key{List: s.Name, ID: itemID(id)} }
+func (s *stored) key(id int64) store.Key { return store.Key{List: s.Name, ID: ItemID(id)} }
 
 // get returns the item of a record.
 func (s *stored) get(ctx context.Context, id int64) (store.Item, error) {

@@ -137,7 +137,7 @@ func (s *stored) begun(ctx context.Context, item store.Item, now time.Time) ([]s
 	if item.Version == 0 {
 		return nil, nil
 	}
-	lines, err := s.store.Get(ctx, store.Key{List: historyOf(item.ID), ID: itemID(item.Seq)})
+	lines, err := s.store.Get(ctx, store.Key{List: historyOf(item.ID), ID: ItemID(item.Seq)})
 	if err != nil || lines[0].Version > 0 {
 		return nil, err
 	}
@@ -150,7 +150,7 @@ func historyOf(id string) string { return "history#" + id }
 
 func lineOf(item store.Item, line logged) (store.Change, error) {
 	body, err := server.Encode(line)
-	return store.Change{Item: store.Item{Key: store.Key{List: historyOf(item.ID), ID: itemID(item.Seq)}, Seq: item.Seq, Body: body}}, err
+	return store.Change{Item: store.Item{Key: store.Key{List: historyOf(item.ID), ID: ItemID(item.Seq)}, Seq: item.Seq, Body: body}}, err
 }
 
 // Event is the event of a record's change, from its item in the store.
@@ -469,7 +469,7 @@ func (s *stored) history(ctx context.Context, args []string, stdout io.Writer) e
 	if err != nil {
 		return err
 	}
-	items, lines, err := s.lines(ctx, itemID(id))
+	items, lines, err := s.lines(ctx, ItemID(id))
 	if err != nil {
 		return err
 	}
@@ -510,7 +510,7 @@ func (s *stored) forget(ctx context.Context, args []string, stdout io.Writer) er
 	if record.Body != nil {
 		return fmt.Errorf("%s/%d is there: delete it first, then its history can be erased", s.Name, id)
 	}
-	items, lines, err := s.lines(ctx, itemID(id))
+	items, lines, err := s.lines(ctx, ItemID(id))
 	if err != nil {
 		return err
 	}

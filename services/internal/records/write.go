@@ -104,7 +104,7 @@ func (s *stored) birth(id int64, values record) []store.Change {
 
 // indexed puts a record into the list of those that refer to another record.
 func indexed(list string, id int64) store.Change {
-	return store.Change{Item: store.Item{Key: store.Key{List: list, ID: itemID(id)}, Body: []byte("{}")}}
+	return store.Change{Item: store.Item{Key: store.Key{List: list, ID: ItemID(id)}, Body: []byte("{}")}}
 }
 
 // created is the answer to the POST of a record.
@@ -218,7 +218,7 @@ func (s *stored) reindex(ctx context.Context, id int64, old, body []byte) (chang
 	var left []store.Key
 	for _, list := range before {
 		if !slices.Contains(after, list) {
-			left = append(left, store.Key{List: list, ID: itemID(id)})
+			left = append(left, store.Key{List: list, ID: ItemID(id)})
 		}
 	}
 	for _, list := range after {

@@ -21,6 +21,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"cutover/services/internal/emf"
 	"cutover/services/internal/events"
 	"cutover/services/internal/store"
 )
@@ -162,19 +163,9 @@ func (r Relay) publishAll(ctx context.Context, items []store.Item, ended func() 
 	return errs
 }
 
-// metrics are the attributes of a line from which CloudWatch takes a metric
-// (https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html).
+// metrics are the attributes of a line with the age of the outbox.
 func metrics(environment, service string, now time.Time, oldest time.Duration) []any {
-	return []any{
-		"_aws", map[string]any{
-			"Timestamp": now.UnixMilli(),
-			"CloudWatchMetrics": []any{map[string]any{
-				"Namespace": "Cutover", "Dimensions": [][]string{{"Environment", "Service"}},
-				"Metrics": []map[string]string{{"Name": "OutboxAge", "Unit": "Seconds"}},
-			}},
-		},
-		"Environment", environment, "Service", service, "OutboxAge", oldest.Seconds(),
-	}
+	return emf.Attributes(environment, service, now, emf.Metric{Name: "OutboxAge", Unit: "Seconds", Value: oldest.Seconds()})
 }
 
 func (r Relay) publish(ctx context.Context, item store.Item) error {
