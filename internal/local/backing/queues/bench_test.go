@@ -26,7 +26,9 @@ func BenchmarkMessages(b *testing.B) {
 			if !upstream {
 				roles, p := access.New(), newProxy()
 				p.signers, p.find = roles.Signer, func(string, string) *resource { return nil }
-				p.upstream = func(string) access.Endpoint { return access.Endpoint{URL: program.URL, Region: "local", Credentials: credentials} }
+				p.upstream = func(string) access.Endpoint {
+					return access.Endpoint{URL: program.URL, Region: "local", Credentials: credentials}
+				}
 				l, err := access.Serve(p)
 				if err != nil {
 					b.Fatal(err)

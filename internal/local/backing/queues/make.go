@@ -29,7 +29,7 @@ func (p *Provider) make(ctx context.Context, r *resource) error {
 	if r.service == "sqs" {
 		return makeQueue(ctx, sqs.NewFromConfig(p.configuration("sqs")), r)
 	}
-	return makeTopic(ctx, sns.NewFromConfig(p.configuration("sns")), r)
+	return makeTopic(ctx, sns.NewFromConfig(p.configuration("sns")), r, p.find(r.service, r.name))
 }
 
 // fixed are attributes that a queue gets when it is made.
@@ -52,8 +52,9 @@ func makeQueue(ctx context.Context, c *sqs.Client, r *resource) error {
 	return err
 }
 
-// makeTopic makes a topic with its subscriptions, and ends those that are not in the template any more.
-func makeTopic(ctx context.Context, c *sns.Client, r *resource) error {
+// makeTopic makes a topic with its subscriptions, and ends those that are not in the template any more. Of a topic that was deployed
+// before, those of others stay, as on AWS. What is left in the data of an earlier deployment goes.
+func makeTopic(ctx context.Context, c *sns.Client, r, before *resource) error {
 	made, err := c.CreateTopic(ctx, &sns.CreateTopicInput{Name: &r.name, Attributes: r.attributes})
 	if err != nil {
 		return err
@@ -92,7 +93,10 @@ func makeTopic(ctx context.Context, c *sns.Client, r *resource) error {
 			}
 		}
 	}
-	for _, arn := range there {
+	for queue, arn := range there {
+		if before != nil && !slices.ContainsFunc(before.subscriptions, func(s subscription) bool { return s.queue == queue }) {
+			continue
+		}
 		if _, err := c.Unsubscribe(ctx, &sns.UnsubscribeInput{SubscriptionArn: &arn}); err != nil {
 			return err
 		}

@@ -500,3 +500,51 @@ func TestKey(t *testing.T) {
 		t.Errorf("without the key: %v", err)
 	}
 }
+
+// TestSubscriptionsOfOthers: a deployment ends the subscriptions that leave its template. Those that somebody else has made stay
+// until the data of the deployment are taken up by another one.
+func TestSubscriptionsOfOthers(t *testing.T) {
+	t.Parallel()
+	_, err := programs.FindQueues(t.Context())
+	programstest.Need(t, err)
+	dir := t.TempDir()
+	d := newDeployment(t, dir)
+	deploy := func(d *deployment, resources object) (queues []string) {
+		t.Helper()
+		if _, err := d.deploy(resources); err != nil {
+			t.Fatal(err)
+		}
+		out, err := sns.NewFromConfig(d.configuration("sns")).ListSubscriptionsByTopic(t.Context(), &sns.ListSubscriptionsByTopicInput{TopicArn: aws.String(provider.ARN("sns", "dev-users.fifo"))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range out.Subscriptions {
+			queues = append(queues, last(*s.Endpoint))
+		}
+		slices.Sort(queues)
+		return queues
+	}
+	without := forum()
+	delete(without, "Subscription")
+	deploy(d, forum())
+	if _, err := sqs.NewFromConfig(d.configuration("sqs")).CreateQueue(t.Context(), &sqs.CreateQueueInput{QueueName: aws.String("other.fifo"), Attributes: map[string]string{"FifoQueue": "true"}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := sns.NewFromConfig(d.configuration("sns")).Subscribe(t.Context(), &sns.SubscribeInput{
+		TopicArn: aws.String(provider.ARN("sns", "dev-users.fifo")), Protocol: aws.String("sqs"), Endpoint: aws.String(provider.ARN("sqs", "other.fifo")),
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if got := deploy(d, forum()); !slices.Equal(got, []string{"dev-feed.fifo", "other.fifo"}) {
+		t.Errorf("the same template leaves %v", got)
+	}
+	if got := deploy(d, without); !slices.Equal(got, []string{"other.fifo"}) {
+		t.Errorf("a template without the subscription leaves %v", got)
+	}
+	if err := d.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := deploy(newDeployment(t, dir), forum()); !slices.Equal(got, []string{"dev-feed.fifo"}) {
+		t.Errorf("another deployment finds %v", got)
+	}
+}
