@@ -11,11 +11,9 @@ import (
 // passed are the settings of brokers that are about AWS only, or about brokers of ActiveMQ, with the only value or "" for any.
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-amazonmq-broker.html
 var passed = map[string]string{
-	"AuthenticationStrategy": "SIMPLE", "ConsoleAccess": "", "DataReplicationMode": "NONE", "Groups": "", "MaintenanceWindowStartTime": "", "StorageType": "", "Tags": "",
+	"AuthenticationStrategy": "SIMPLE", "AutoMinorVersionUpgrade": "", "ConsoleAccess": "", "DataReplicationMode": "NONE", "EncryptionOptions": "", "Groups": "", "HostInstanceType": "",
+	"MaintenanceWindowStartTime": "", "PubliclyAccessible": "", "SecurityGroups": "", "StorageType": "", "SubnetIds": "", "Tags": "",
 }
-
-// aboutAWS are those that the model reads.
-var aboutAWS = map[string]string{"AutoMinorVersionUpgrade": "", "EncryptionOptions": "", "HostInstanceType": "", "PubliclyAccessible": "", "SecurityGroups": "", "SubnetIds": ""}
 
 // listed are the settings of brokers that have no effect here, with the reason.
 var listed = map[string]string{
@@ -42,11 +40,9 @@ var honoured = []provider.Compatibility{
 
 // Compatibility is what becomes of the settings of brokers on this machine.
 func Compatibility() []provider.Compatibility {
-	all := maps.Clone(passed)
-	maps.Copy(all, aboutAWS)
-	settings := slices.Concat(provider.Settings(all, nil, listed, refused), honoured)
-	slices.SortFunc(settings, func(a, b provider.Compatibility) int { return strings.Compare(a.Setting, b.Setting) })
-	return settings
+	all := slices.Concat(provider.Settings(passed, nil, listed, refused), honoured)
+	slices.SortFunc(all, func(a, b provider.Compatibility) int { return strings.Compare(a.Setting, b.Setting) })
+	return all
 }
 
 // PassedOver implements [provider.Reporter].

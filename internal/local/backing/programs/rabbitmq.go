@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
@@ -12,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // debianRabbitMQ is where Debian has RabbitMQ's script. The one on PATH is for root and the user rabbitmq alone.
@@ -87,5 +89,18 @@ func rabbitMQ(script, dir string, port int, user, password string) (launch, erro
 	)
 	cmd.SysProcAttr = attributes(nil, syscall.SIGTERM)
 	api := url.URL{Scheme: "http", User: url.UserPassword(user, password), Host: fmt.Sprintf("127.0.0.1:%d", management)}
-	return launch{cmd, api.String(), func() bool { return answers(fmt.Sprintf("127.0.0.1:%d", port)) }, syscall.SIGTERM}, nil
+	return launch{cmd, api.String(), func() bool { return listens(api.String(), port) }, syscall.SIGTERM}, nil
+}
+
+// listens asks the management API whether the program itself takes connections at a port.
+// https://www.rabbitmq.com/docs/monitoring#health-checks
+func listens(api string, port int) bool {
+	client := &http.Client{Timeout: 10 * time.Second}
+	defer client.CloseIdleConnections()
+	response, err := client.Get(fmt.Sprintf("%s/api/health/checks/port-listener/%d", api, port))
+	if err != nil {
+		return false
+	}
+	_ = response.Body.Close()
+	return response.StatusCode == http.StatusOK
 }
