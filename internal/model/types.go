@@ -10,8 +10,6 @@ import (
 
 // Names of the resource types that something reads. No other package spells one.
 const (
-	AmazonMQBroker = "AWS::AmazonMQ::Broker"
-
 	APIGatewayAccount    = "AWS::ApiGateway::Account"
 	APIGatewayDeployment = "AWS::ApiGateway::Deployment"
 	APIGatewayMethod     = "AWS::ApiGateway::Method"
@@ -98,6 +96,8 @@ const (
 	LambdaPermission  = "AWS::Lambda::Permission"
 	LambdaVersion     = "AWS::Lambda::Version"
 
+	MQBroker = "AWS::AmazonMQ::Broker"
+
 	RDSCluster               = "AWS::RDS::DBCluster"
 	RDSClusterParameterGroup = "AWS::RDS::DBClusterParameterGroup"
 	RDSEventSubscription     = "AWS::RDS::EventSubscription"
@@ -132,10 +132,10 @@ type facts struct {
 // policy of the template keeps the old resource or a snapshot of it.
 // "Doing so might result in the deletion of your DynamoDB table" and "you lose the data when AWS
 // CloudFormation replaces your DB cluster" are in the pages of both types. An instance of a cluster has none of the data: they are in the
-// cluster's volume.
+// cluster's volume. A broker has the messages of its queues.
 func Keeps(r *assembly.Resource) bool {
 	switch r.Type {
-	case DynamoDBTable, DynamoDBGlobalTable, RDSCluster, EFSFileSystem:
+	case DynamoDBTable, DynamoDBGlobalTable, RDSCluster, EFSFileSystem, MQBroker:
 		return true
 	case RDSInstance:
 		return r.Properties["DBClusterIdentifier"] == nil
@@ -283,8 +283,8 @@ var types = map[string]facts{
 	WAFWebACLAssociation:                    {only("ResourceArn", "WebACLArn"), free, nil},
 	WAFLogging:                              {only("ResourceArn"), free, nil},
 
-	AmazonMQBroker:                            {only("AuthenticationStrategy", "BrokerName", "DeploymentMode", "EncryptionOptions", "EngineType", "PubliclyAccessible", "StorageType", "SubnetIds"), nil, nil},
-	"AWS::AmazonMQ::Configuration":            {only("AuthenticationStrategy", "EngineType", "EngineVersion", "Name"), free, []string{"Revision"}},
+	MQBroker:                       {only("AuthenticationStrategy", "BrokerName", "DeploymentMode", "EncryptionOptions", "EngineType", "PubliclyAccessible", "StorageType", "SubnetIds"), nil, nil},
+	"AWS::AmazonMQ::Configuration": {only("AuthenticationStrategy", "EngineType", "EngineVersion", "Name"), free, []string{"Revision"}},
 	"AWS::AmazonMQ::ConfigurationAssociation": {only("Broker"), free, nil},
 }
 
