@@ -1,6 +1,7 @@
 package model
 
 import (
+	"cmp"
 	"slices"
 
 	"cutover/internal/assembly"
@@ -110,7 +111,7 @@ func (m *Model) BrokerOf(s Secret) *Broker {
 	if found := m.BrokerIn(s.Parts); found != nil {
 		return found
 	}
-	return m.brokerOf(m.SecretNamed(s.anywhere), nil)
+	return m.brokerOf(m.SecretNamed(cmp.Or(s.anywhere, s.From)), nil)
 }
 
 // BrokersOf are the brokers whose addresses the containers of a task have, each once.
