@@ -438,12 +438,16 @@ func TestViewOfMessages(t *testing.T) {
 	status := local.Status{Messaging: []provider.MessageStatus{
 		{Name: "dev-feed.fifo", Kind: "queue", Program: "fauxqs", Requests: 12, Faults: []string{"queue-full"}, Depth: &provider.Depth{Waiting: 3, InFlight: 2, Oldest: 61500 * time.Millisecond}},
 		{Name: "dev-users.fifo", Kind: "topic", Program: "fauxqs", Requests: 1},
+		{Name: "dev", Kind: "broker", Program: "RabbitMQ 3.10.8", Connections: 2},
+		{Name: "dev/jobs", Kind: "queue", Program: "RabbitMQ 3.10.8", Depth: &provider.Depth{Waiting: 4, InFlight: 1}},
 	}}
 	v := &view{out: &bytes.Buffer{}, height: func() int { return 24 }}
 	_, got, _ := strings.Cut(v.status(status, 0), "MESSAGES")
-	want := `        KIND   PROGRAM  WAITING  IN FLIGHT  DELAYED  OLDEST  USED         FAULTS
-dev-feed.fifo   queue  fauxqs   3        2          0        1m1s    12 requests  queue-full
-dev-users.fifo  topic  fauxqs                                        1 request
+	want := `        KIND    PROGRAM          WAITING  IN FLIGHT  DELAYED  OLDEST  USED           FAULTS
+dev-feed.fifo   queue   fauxqs           3        2          0        1m1s    12 requests    queue-full
+dev-users.fifo  topic   fauxqs                                                1 request
+dev             broker  RabbitMQ 3.10.8                                       2 connections
+dev/jobs        queue   RabbitMQ 3.10.8  4        1          0        -
 `
 	if !strings.HasPrefix(got, want) {
 		t.Errorf("the table is\n%s\nwant\n%s", got, want)

@@ -7,6 +7,7 @@ import (
 
 	"cutover/internal/local/alb"
 	"cutover/internal/local/apigateway"
+	"cutover/internal/local/backing/broker"
 	"cutover/internal/local/backing/dynamodb"
 	"cutover/internal/local/backing/postgres"
 	"cutover/internal/local/backing/queues"
@@ -18,6 +19,7 @@ import (
 	"cutover/internal/local/eventsource"
 	"cutover/internal/local/lambda"
 	"cutover/internal/local/provider"
+	"cutover/internal/local/secrets"
 	"cutover/internal/local/ssm"
 	"cutover/internal/model"
 )
@@ -33,7 +35,7 @@ func compatibilityTables() map[string]string {
 		return b.String()
 	}
 	var run []string
-	for _, p := range []provider.Provider{&alb.Provider{}, &ecs.Provider{}, &eventbridge.Provider{}, &lambda.Provider{}, &eventsource.Provider{}, ssm.New(), &discovery.Provider{}, &dynamodb.Provider{}, &postgres.Provider{}, &queues.Provider{}, &apigateway.Provider{}, &cloudfront.Provider{}} {
+	for _, p := range []provider.Provider{&alb.Provider{}, &ecs.Provider{}, &eventbridge.Provider{}, &lambda.Provider{}, &eventsource.Provider{}, ssm.New(), &discovery.Provider{}, &dynamodb.Provider{}, &postgres.Provider{}, &queues.Provider{}, &broker.Provider{}, &secrets.Secrets{}, &apigateway.Provider{}, &cloudfront.Provider{}} {
 		run = append(run, p.Types()...)
 	}
 	slices.Sort(run)
@@ -78,6 +80,7 @@ func compatibilityTables() map[string]string {
 		"compatibility, apis":           table(apigateway.Compatibility()),
 		"compatibility, distributions":  table(cloudfront.Compatibility()),
 		"compatibility, tables":         table(dynamodb.Compatibility()),
+		"compatibility, brokers":        table(broker.Compatibility()),
 		"compatibility, clusters":       table(postgres.Compatibility()),
 	}
 }
