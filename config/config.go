@@ -202,6 +202,9 @@ type Service struct {
 	Work *Work `json:"-"`
 	// History makes the log of all changes what the service writes; a record is what the log adds up to. Default: false.
 	History bool `json:"-"`
+	// Broker is the message broker that the service uses: [RabbitMQ]. Naming it creates it, one for the environment. The variable
+	// AMQP_URL has its address, with the user and the password, and is a secret. Default: none.
+	Broker Broker `json:"-"`
 	// API is how API Gateway treats the service's requests. Default: it passes them on.
 	API API `json:"-"`
 }
@@ -415,6 +418,7 @@ func Load(d Deployment, context map[string]any, getenv func(string) string) (Dep
 	if settings.UI {
 		full = full.answering()
 	}
+	full = full.brokered(settings, r.refuse)
 	if settings.Events = events; events {
 		r.eventVariables(full)
 		full = full.eventful(settings)

@@ -107,6 +107,7 @@ func checkServices(d Deployment, s Settings) []error {
 	checkFunctionVariables(d, s, refuse)
 	checkFronts(d, s, refuse)
 	checkEvents(d, s, refuse)
+	checkBrokers(d, refuse)
 	for _, b := range plan.Balancers {
 		checkQuotas(d, s, b, refuse)
 	}
@@ -184,6 +185,9 @@ func checkBalancers(d Deployment, s Settings, plan migration.Plan, refuse func(s
 	if s.Events {
 		stack("the stack of topics and queues", "Events")
 		stack("the stack of the relays of tables", "Relays")
+	}
+	if len(d.Brokered()) > 0 {
+		stack("the message broker", "Broker")
 	}
 	if s.Front == APIGateway {
 		stack("the REST API", "Front")

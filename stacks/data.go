@@ -255,17 +255,20 @@ func (p *pair) addStores(s config.Settings, environment map[string]*string) {
 	}
 }
 
-// admitToDatabase lets tasks with a security group of their own reach the database. The rule is in the
-// service's stack.
+// admitToDatabase lets tasks with a security group of their own reach the database.
 func (p *pair) admitToDatabase(stack awscdk.Stack, s config.Settings, tasks awsec2.SecurityGroup) {
-	if len(databasesOf(p.Deployment, s, p.Service)) == 0 {
-		return
+	if len(databasesOf(p.Deployment, s, p.Service)) > 0 {
+		p.admit(stack, "ToDatabase", p.Data.group, databasePort, tasks)
 	}
-	awsec2.NewCfnSecurityGroupIngress(stack, p.construct("ToDatabase"), &awsec2.CfnSecurityGroupIngressProps{
-		GroupId:               p.Data.group.SecurityGroupId(),
+}
+
+// admit lets the tasks reach a port of a security group in another stack. The rule is in the service's stack.
+func (p *pair) admit(stack awscdk.Stack, id string, to awsec2.SecurityGroup, port int, tasks awsec2.SecurityGroup) {
+	awsec2.NewCfnSecurityGroupIngress(stack, p.construct(id), &awsec2.CfnSecurityGroupIngressProps{
+		GroupId:               to.SecurityGroupId(),
 		IpProtocol:            jsii.String("tcp"),
-		FromPort:              jsii.Number(databasePort),
-		ToPort:                jsii.Number(databasePort),
+		FromPort:              jsii.Number(port),
+		ToPort:                jsii.Number(port),
 		SourceSecurityGroupId: tasks.SecurityGroupId(),
 		Description:           jsii.String("Tasks of " + p.Service.Name),
 	})

@@ -94,6 +94,9 @@ func (p *pair) newTaskSecurityGroup(stack awscdk.Stack, s config.Settings) {
 		p.Files.admit(stack, p.construct("ToFiles"), group)
 	}
 	p.admitToDatabase(stack, s, group)
+	if p.Service.Broker != "" {
+		p.admit(stack, "ToBroker", p.Broker.group, brokerPort, group)
+	}
 	p.Alike.groups[p.Name] = group
 }
 

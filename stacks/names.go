@@ -18,6 +18,7 @@ const (
 	dataStack      = "Data"
 	eventsStack    = "Events"
 	relaysStack    = "Relays"
+	brokerStack    = "Broker"
 	zoneStack      = "Zone"
 	routingStack   = "Routing"
 	frontStack     = "Front"

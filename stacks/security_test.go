@@ -211,9 +211,17 @@ func TestSecurityControls(t *testing.T) {
 		"uiCertificateArn": with(fronts, settings{"uiDomain": "forum.example.com", "uiHostedZoneId": "Z0123456789ABCDEFGHIJ", "uiCertificateArn": certificate}),
 	})
 	withFronts := model.Read(synthFrontedApp(t, fronts))
+	// A message broker is there if a service names one.
+	closing["env"] = settings{"env": "prod", "maxInstances": "20"}
+	withBroker := func(t *testing.T, context settings) *assembly.Assembly { return synthQuickly(t, brokered(), context) }
+	brokeredModel := model.Read(withBroker(t, nil))
+	equal(t, "types that the table says nothing about", []string(nil), controls.Unlisted(brokeredModel))
 	for _, control := range controls.All {
 		if control.Setting == "databaseCapacity" {
 			inDefault[control.ID] = withDatabase[control.ID]
+		}
+		if control.Type == model.MQBroker {
+			inDefault[control.ID] = len(control.Check(brokeredModel))
 		}
 		if closing[control.Setting]["front"] != nil || strings.HasPrefix(control.ID, "CloudFront.") {
 			inDefault[control.ID] = len(control.Check(withFronts))
@@ -225,6 +233,9 @@ func TestSecurityControls(t *testing.T) {
 			closed := synthApp
 			if closing[control.Setting]["front"] != nil {
 				closed = synthFrontedApp
+			}
+			if control.Type == model.MQBroker {
+				closed = withBroker
 			}
 			if left := control.Check(model.Read(closed(t, closing[control.Setting]))); len(left) > 0 {
 				t.Errorf("%s is not met with %s: %v", control.ID, control.Setting, left)

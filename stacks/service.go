@@ -36,6 +36,8 @@ type ServiceProps struct {
 	Files *Files
 	// Data has the records of the services; nil if none keeps them in a database.
 	Data *Data
+	// Broker is the message broker; nil if no service uses one.
+	Broker *Broker
 	// Discovery has the namespaces in which services have names.
 	Discovery *Discovery
 	// Deployment is all of the deployment: whom the service calls, and who calls it.

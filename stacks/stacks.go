@@ -92,6 +92,9 @@ func add(scope constructs.Construct, d config.Deployment, s config.Settings, ima
 		on.afterGates(on.data.Stack)
 		functionsAfterTables(functions, d, s, on.data)
 	}
+	if on.broker = NewBroker(scope, s, d, network, on.routings[0].Alarms); on.broker != nil {
+		on.afterGates(on.broker.Stack)
+	}
 	contexts, err := images()
 	if err != nil {
 		return err
@@ -126,6 +129,7 @@ type needs struct {
 	files     *Files
 	data      *Data
 	events    *Events
+	broker    *Broker
 	discovery *Discovery
 }
 
@@ -171,6 +175,7 @@ func addServices(scope constructs.Construct, d config.Deployment, s config.Setti
 			Routings: behind,
 			Files:    on.files,
 			Data:     on.data,
+			Broker:   on.broker,
 
 			Discovery:  on.discovery,
 			Deployment: d,
@@ -190,6 +195,9 @@ func addServices(scope constructs.Construct, d config.Deployment, s config.Setti
 		}
 		if len(d.StoresOf(service, s.Position)) > 0 {
 			depend(stack, on.data.Stack, "a task uses its table or database from its start")
+		}
+		if service.Broker != "" {
+			depend(stack, on.broker.Stack, "a task reads the address of the broker before it starts")
 		}
 		if on.events != nil {
 			depend(stack, on.events.Stack, "a worker asks a queue that exists")

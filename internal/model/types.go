@@ -96,6 +96,8 @@ const (
 	LambdaPermission  = "AWS::Lambda::Permission"
 	LambdaVersion     = "AWS::Lambda::Version"
 
+	MQBroker = "AWS::AmazonMQ::Broker"
+
 	RDSCluster               = "AWS::RDS::DBCluster"
 	RDSClusterParameterGroup = "AWS::RDS::DBClusterParameterGroup"
 	RDSEventSubscription     = "AWS::RDS::EventSubscription"
@@ -129,10 +131,10 @@ type facts struct {
 // policy of the template keeps the old resource or a snapshot of it.
 // "Doing so might result in the deletion of your DynamoDB table" and "you lose the data when AWS
 // CloudFormation replaces your DB cluster" are in the pages of both types. An instance of a cluster has none of the data: they are in the
-// cluster's volume.
+// cluster's volume. A broker has the messages of its queues.
 func Keeps(r *assembly.Resource) bool {
 	switch r.Type {
-	case DynamoDBTable, DynamoDBGlobalTable, RDSCluster, EFSFileSystem:
+	case DynamoDBTable, DynamoDBGlobalTable, RDSCluster, EFSFileSystem, MQBroker:
 		return true
 	case RDSInstance:
 		return r.Properties["DBClusterIdentifier"] == nil
@@ -280,8 +282,8 @@ var types = map[string]facts{
 	WAFWebACLAssociation:                          {only("ResourceArn", "WebACLArn"), free, nil},
 	WAFLogging:                                    {only("ResourceArn"), free, nil},
 
-	"AWS::AmazonMQ::Broker":                   {only("AuthenticationStrategy", "BrokerName", "DeploymentMode", "EncryptionOptions", "EngineType", "PubliclyAccessible", "StorageType", "SubnetIds"), nil, nil},
-	"AWS::AmazonMQ::Configuration":            {only("AuthenticationStrategy", "EngineType", "EngineVersion", "Name"), free, []string{"Revision"}},
+	MQBroker:                       {only("AuthenticationStrategy", "BrokerName", "DeploymentMode", "EncryptionOptions", "EngineType", "PubliclyAccessible", "StorageType", "SubnetIds"), nil, nil},
+	"AWS::AmazonMQ::Configuration": {only("AuthenticationStrategy", "EngineType", "EngineVersion", "Name"), free, []string{"Revision"}},
 	"AWS::AmazonMQ::ConfigurationAssociation": {only("Broker"), free, nil},
 }
 

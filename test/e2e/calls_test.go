@@ -42,11 +42,12 @@ type calls struct {
 	Registered map[string]string            // name in the zone, by ECS service
 	Addresses  map[string]map[string]string // variables by ECS service
 	Ways       []string                     // that callers have into security groups
+	Broker     []string                     // what tells services the address of the message broker
 }
 
 func (a *account) calls(t *testing.T) calls {
 	t.Helper()
-	c := calls{map[string]string{}, map[string]string{}, map[string]string{}, map[string]string{}, map[string]map[string]string{}, nil}
+	c := calls{map[string]string{}, map[string]string{}, map[string]string{}, map[string]string{}, map[string]map[string]string{}, nil, nil}
 	var spaces struct{ Namespaces []struct{ Name, Type string } }
 	a.aws(t, &spaces, "servicediscovery", "list-namespaces")
 	for _, one := range spaces.Namespaces {
@@ -88,7 +89,11 @@ func (a *account) calls(t *testing.T) calls {
 			c.Connected[name] = strings.Join(append(found, "in "+*of.Namespace), " ")
 		}
 		definition, err := a.ecs.DescribeTaskDefinition(a.ctx, &ecs.DescribeTaskDefinitionInput{TaskDefinition: s.TaskDefinition})
-		for _, variable := range must(t, definition, err).TaskDefinition.ContainerDefinitions[0].Environment {
+		container := must(t, definition, err).TaskDefinition.ContainerDefinitions[0]
+		for _, secret := range container.Secrets {
+			c.Broker = append(c.Broker, fmt.Sprintf("%s of %s: %s", *secret.Name, name, a.brokerURL(t, *secret.ValueFrom)))
+		}
+		for _, variable := range container.Environment {
 			if strings.HasSuffix(*variable.Name, "_URL") {
 				if c.Addresses[name] == nil {
 					c.Addresses[name] = map[string]string{}
@@ -123,7 +128,31 @@ func (a *account) calls(t *testing.T) calls {
 		}
 	}
 	slices.Sort(c.Ways)
+	slices.Sort(c.Broker)
 	return c
+}
+
+// brokerURL is the URL in a secret, with words for the password of the broker's user and the address of the broker.
+func (a *account) brokerURL(t *testing.T, id string) string {
+	t.Helper()
+	read := func(id string) string {
+		var secret struct{ SecretString string }
+		a.aws(t, &secret, "secretsmanager", "get-secret-value", "--secret-id", id)
+		return secret.SecretString
+	}
+	var user struct{ Username, Password string }
+	if err := json.Unmarshal([]byte(read("dev/broker")), &user); err != nil || len(user.Password) < 12 {
+		t.Fatal("the broker's user has no password: ", err)
+	}
+	var brokers struct{ BrokerSummaries []struct{ BrokerId string } }
+	a.aws(t, &brokers, "mq", "list-brokers")
+	var broker struct {
+		BrokerInstances []struct{ Endpoints []string }
+		Users           []struct{ Username string }
+	}
+	a.aws(t, &broker, "mq", "describe-broker", "--broker-id", brokers.BrokerSummaries[0].BrokerId)
+	_, address, _ := strings.Cut(broker.BrokerInstances[0].Endpoints[0], "//")
+	return strings.NewReplacer(broker.Users[0].Username+":"+user.Password+"@", "USER:PASSWORD@", address, "BROKER").Replace(read(id))
 }
 
 // TestCalls deploys services that find each other in all ways, then through the load balancer alone, and then
@@ -163,6 +192,8 @@ func TestCalls(t *testing.T) {
 		}
 	}
 	const instances, tasks = "dev-Network/InstanceSecurityGroup896E10BF", "SecurityGroupDD263621"
+	broker := []string{instances + " → dev-Broker/" + tasks + " 5671-5671", "dev-Threads/" + tasks + " → dev-Broker/" + tasks + " 5671-5671"}
+	urls := []string{"AMQP_URL of api: amqps://USER:PASSWORD@BROKER", "AMQP_URL of threads: amqps://USER:PASSWORD@BROKER"}
 	named := calls{
 		Namespaces: map[string]string{"dev": "HTTP", "dev.internal": "DNS_PRIVATE"},
 		Names:      map[string]string{"threads": "A for 10 s", "posts": "SRV for 5 s"},
@@ -177,14 +208,18 @@ func TestCalls(t *testing.T) {
 			instances + " → dev-Threads/" + tasks + " 3000-3000",
 			"dev-Threads/" + tasks + " → " + instances + " 32768-65535",
 			"dev-Threads/" + tasks + " → dev-Users/FargateSecurityGroup4A64555C 3000-3000",
+			broker[0], broker[1],
 		},
+		Broker: urls,
 	}
+	slices.Sort(named.Ways)
 	balanced := calls{
 		Namespaces: named.Namespaces, Names: map[string]string{}, Connected: map[string]string{}, Registered: map[string]string{},
 		Addresses: map[string]map[string]string{
 			"api":     {"THREADS_URL": "http://BALANCER", "POSTS_URL": "http://BALANCER", "PAGES_URL": "http://BALANCER"},
 			"threads": {"USERS_URL": "http://BALANCER", "POSTS_URL": "http://BALANCER"},
 		},
+		Ways: broker, Broker: urls,
 	}
 	deploy("names")
 	compare("with names", named)

@@ -34,6 +34,7 @@ const (
 	ofTheOne    = "does not apply to an instance of a cluster"
 	ownRotation = "RDS makes the secret of the database's administrator"
 	ofOrigin    = "that of a page before a public load balancer"
+	ofBroker    = "those of a message broker"
 )
 
 // rds are the controls of databases (https://docs.aws.amazon.com/securityhub/latest/userguide/rds-controls.html).
@@ -101,11 +102,11 @@ var rds = []Control{
 // rotates a secret that it makes every seven days
 // (https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/rds-secrets-manager.html).
 var secretsManager = []Control{
-	argued("SecretsManager.1", model.SecretsManagerSecret, "is rotated", "not met for "+ofOrigin+", since CloudFront and the load balancer would need a new value at once; met for the other: "+ownRotation+", and rotates it"),
-	argued("SecretsManager.2", model.SecretsManagerSecret, "was rotated without an error", "met as far as RDS tells: "+ownRotation+", and rotates it; it does not apply to "+ofOrigin+", which is not rotated"),
-	argued("SecretsManager.3", model.SecretsManagerSecret, "is used", "not met: "+ownRotation+", and people read it only to set databases up; a deployment reads "+ofOrigin),
-	argued("SecretsManager.4", model.SecretsManagerSecret, "is rotated in time", "met: "+ownRotation+", and rotates it every seven days; not met for "+ofOrigin+" (SecretsManager.1)"),
-	argued("SecretsManager.5", model.SecretsManagerSecret, "has a tag", "not met: "+ownRotation+", and no template gives it tags; "+ofOrigin+" has tags"),
+	argued("SecretsManager.1", model.SecretsManagerSecret, "is rotated", "not met for "+ofOrigin+", since CloudFront and the load balancer would need a new value at once, and for "+ofBroker+", whose user CloudFormation does not change; met for the other: "+ownRotation+", and rotates it"),
+	argued("SecretsManager.2", model.SecretsManagerSecret, "was rotated without an error", "met as far as RDS tells: "+ownRotation+", and rotates it; it does not apply to "+ofOrigin+" and "+ofBroker+", which are not rotated"),
+	argued("SecretsManager.3", model.SecretsManagerSecret, "is used", "not met: "+ownRotation+", and people read it only to set databases up; a deployment reads "+ofOrigin+", and a deployment and tasks "+ofBroker),
+	argued("SecretsManager.4", model.SecretsManagerSecret, "is rotated in time", "met: "+ownRotation+", and rotates it every seven days; not met for "+ofOrigin+" and "+ofBroker+" (SecretsManager.1)"),
+	argued("SecretsManager.5", model.SecretsManagerSecret, "has a tag", "not met: "+ownRotation+", and no template gives it tags; "+ofOrigin+" and "+ofBroker+" have tags"),
 }
 
 // ifNeverPaused is a control that a cluster meets if it has capacity all the time, as in production.

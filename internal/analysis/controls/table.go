@@ -13,7 +13,7 @@ import (
 // the order of Security Hub's services and numbers
 // (https://docs.aws.amazon.com/securityhub/latest/userguide/securityhub-controls-reference.html, as of
 // 2026). Controls that ask an account are left out: no template answers them.
-var All = slices.Concat(apiGateway, autoScaling, cloudFormation, cloudFront, cloudWatch, ourOwn, dynamoDB, ec2, ecr, ecs, efs, elb, iam, kms, lambda, rds, s3, secretsManager, sns, sqs, ssm, waf)
+var All = slices.Concat(apiGateway, autoScaling, cloudFormation, cloudFront, cloudWatch, ourOwn, dynamoDB, ec2, ecr, ecs, efs, elb, iam, kms, lambda, mq, rds, s3, secretsManager, sns, sqs, ssm, waf)
 
 // met is a control that the default profile meets.
 func met(id, resourceType, title string, check check) Control {
@@ -50,6 +50,7 @@ const (
 	aPage     = "the page is on"
 	anACL     = "a web ACL is on"
 	aQueue    = "a service consumes, works or publishes from a table"
+	aBroker   = "a service uses a message broker"
 	aFront    = "a front is before the load balancer"
 )
 

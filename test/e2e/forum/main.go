@@ -35,13 +35,14 @@ func eventful(filter map[string][]string) config.Deployment {
 }
 
 // calling is the forum with services that call each other: by names of all kinds, and pages through the load
-// balancer. Without names they call each other through the load balancer alone.
+// balancer. Without names they call each other through the load balancer alone. The monolith and threads use a message broker.
 func calling(named bool) config.Deployment {
 	d := deployment.Forum
 	d.Services = append(slices.Clone(d.Services), config.Service{Name: "pages", Paths: []string{"/api/pages*"}, Order: 40, Image: config.Registry{Name: "public.ecr.aws/nginx/nginx:1.29"}})
 	users, threads, posts := &d.Services[0], &d.Services[1], &d.Services[2]
 	users.Compute, threads.Compute = config.Fargate{}, config.EC2{NetworkMode: "awsvpc"}
 	d.Monolith.Calls, threads.Calls = []string{"threads", "posts", "pages"}, []string{"users", "posts"}
+	d.Monolith.Broker, threads.Broker = config.RabbitMQ, config.RabbitMQ
 	if named {
 		users.Discovery, threads.Discovery = []config.Discovery{config.ServiceConnect{}}, []config.Discovery{config.CloudMap{}}
 		posts.Discovery = []config.Discovery{config.CloudMap{TTLSeconds: 5}}
