@@ -6,7 +6,9 @@ import (
 
 	"cutover/config"
 	"cutover/deployment"
+	"cutover/internal/analysis/controls"
 	"cutover/internal/analysis/isolation"
+	"cutover/internal/model"
 )
 
 // TestWhoPublishesAndReceives: the relay alone publishes to the topic of its service, and the consumer alone receives from its queue.
@@ -56,6 +58,19 @@ func TestFunctionsReceive(t *testing.T) {
 	i := isolated(t, synthDeployment(t, onFunctions(), settings{"store": "dynamodb", "events": "on"}))
 	for _, misuse := range i.Misuses(func(service, _ string) bool { return service == monolith.Name }) {
 		t.Error(misuse)
+	}
+}
+
+// TestControlsOfEvents: topics, queues and their key meet the controls in each environment.
+func TestControlsOfEvents(t *testing.T) {
+	for _, store := range []string{"dynamodb", "postgres"} {
+		m := model.Read(synth(t, settings{"store": store, "events": "on"}))
+		equal(t, "types that the table says nothing about", []string(nil), controls.Unlisted(m))
+		for _, c := range controls.All {
+			if findings := c.Check(m); c.Setting == "" && len(findings) > 0 {
+				t.Errorf("%s: %s is not met: %v", store, c.ID, findings)
+			}
+		}
 	}
 }
 
