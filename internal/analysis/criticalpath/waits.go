@@ -36,6 +36,7 @@ var restarting = []string{
 //   - https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/private-content-vpc-origins.html
 //   - https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-vpc-links-v2.html
 //   - https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-caching.html
+//   - https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html (polling of a stream after its mapping is created or updated)
 func slow(was, is *assembly.Resource, changed []string) string {
 	switch is.Type {
 	case model.CloudFrontDistribution:
@@ -45,6 +46,10 @@ func slow(was, is *assembly.Resource, changed []string) string {
 	case model.APIGatewayVPCLink:
 		if was == nil || slices.Contains(changed, "SubnetIds") || slices.Contains(changed, "SecurityGroupIds") {
 			return "minutes, until API Gateway has network interfaces in the VPC"
+		}
+	case model.LambdaEventSource:
+		if is.Properties["StartingPosition"] != nil { // of a stream
+			return "minutes, until Lambda reads the stream"
 		}
 	case model.APIGatewayStage:
 		cached := func(r *assembly.Resource) bool { return r != nil && r.Properties["CacheClusterEnabled"] == true }
