@@ -86,7 +86,7 @@ fuzz: ## look for requests that a service cannot bear, for FUZZTIME (1m) per fuz
 	go test ./services/internal/server -run '^$$' -fuzz '^FuzzRouter$$' -fuzztime $(FUZZTIME) -fuzzminimizetime 1s
 
 e2e: setup ## carry a deployment through every phase with the real cdk command, on an emulated AWS
-	CUTOVER_E2E=1 go test -count=1 -v -timeout 40m ./test/e2e $(ARGS)
+	CUTOVER_E2E=1 go test -count=1 -v -timeout 40m -parallel 3 ./test/e2e $(ARGS)
 
 reliability: setup ## do every fault to every service under load, and write docs/reliability.md
 	CUTOVER_RELIABILITY=1 go test ./stacks -count=1 -v -parallel 4 -run '^TestReliability$$' -update
