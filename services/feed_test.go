@@ -77,6 +77,16 @@ func takes(t *testing.T, random *rand.Rand, take func(events.Event) error, all [
 	}
 }
 
+// showFeed is what the command show writes.
+func showFeed(t *testing.T, module server.Module) []string {
+	t.Helper()
+	var out strings.Builder
+	if err := server.Run(context.WithoutCancel(t.Context()), &out, "show", module); err != nil {
+		t.Fatal(err)
+	}
+	return strings.Split(strings.TrimSpace(out.String()), "\n")
+}
+
 // At rest, the feed that was made of events is byte for byte that of the monolith, which has the records: after any writes, in any
 // allowed order of events, and after it was made anew meanwhile.
 func TestFeedParity(t *testing.T) {
@@ -142,6 +152,9 @@ func TestFeedParity(t *testing.T) {
 				got, header := readPage(t, address+"/api/feed"+query)
 				if got != want || header.Get("Link") != wantHeader.Get("Link") {
 					t.Fatalf("seed %d, %s:\n%s\nwant\n%s", seed, what, got, want)
+				}
+				if shown := showFeed(t, module); query == "" && "["+strings.Join(shown, ",")+"]" != strings.TrimSpace(want) {
+					t.Fatalf("seed %d, %s: the command shows\n%s\nwant\n%s", seed, what, shown, want)
 				}
 				if header.Get("X-Projection-Sequence") == "0" || header.Get("X-Projection-Age") == "" || wantHeader.Get("X-Projection-Sequence") != "" {
 					t.Error(header, wantHeader)

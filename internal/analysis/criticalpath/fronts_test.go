@@ -9,10 +9,11 @@ import (
 // What AWS takes minutes for is told where a deployment waits for it, and no sum has it. The page is there before a request for it.
 func TestFronts(t *testing.T) {
 	const (
-		link  = `"Link": {"Type": "AWS::ApiGatewayV2::VpcLink", "Properties": {"Name": "NAME", "SubnetIds": ["SUBNET"]}}`
-		stage = `"Stage": {"Type": "AWS::ApiGateway::Stage", "Properties": {"Description": "NAME", "CacheClusterEnabled": CACHE}}`
-		poll  = `"Poll": {"Type": "AWS::Lambda::EventSourceMapping", "Properties": {"BatchSize": 1, "StartingPosition": "TRIM_HORIZON"}}`
-		page  = `"Files": {"Type": "Custom::CDKBucketDeployment"}, "Way": {"Type": "AWS::CloudFront::VpcOrigin", "DependsOn": "Files"},
+		link   = `"Link": {"Type": "AWS::ApiGatewayV2::VpcLink", "Properties": {"Name": "NAME", "SubnetIds": ["SUBNET"]}}`
+		stage  = `"Stage": {"Type": "AWS::ApiGateway::Stage", "Properties": {"Description": "NAME", "CacheClusterEnabled": CACHE}}`
+		broker = `"Broker": {"Type": "AWS::AmazonMQ::Broker", "Properties": {"BrokerName": "NAME"}}`
+		poll   = `"Poll": {"Type": "AWS::Lambda::EventSourceMapping", "Properties": {"BatchSize": 1, "StartingPosition": "TRIM_HORIZON"}}`
+		page   = `"Files": {"Type": "Custom::CDKBucketDeployment"}, "Way": {"Type": "AWS::CloudFront::VpcOrigin", "DependsOn": "Files"},
 			"Ui": {"Type": "AWS::CloudFront::Distribution", "DependsOn": "Way", "Properties": {"DistributionConfig": {"Comment": "NAME"}}}`
 	)
 	with := func(text string, more ...string) stacks {
@@ -27,6 +28,7 @@ func TestFronts(t *testing.T) {
 		{"another name of it", with(link), with(link, "NAME", "b"), "update Link: "},
 		{"another subnet", with(link), with(link, "SUBNET", "r"), "replace Link: minutes, until API Gateway has network interfaces in the VPC; delete Link: "},
 		{"a stage", nil, with(stage), "create Stage: "},
+		{"a broker", nil, with(broker), "create Broker: about 15 minutes, until the broker runs"},
 		{"with a cache", nil, with(stage, "CACHE", "true"), "create Stage: minutes, until its cache is there or gone"},
 		{"another description", with(stage, "CACHE", "true"), with(stage, "CACHE", "true", "NAME", "b"), "update Stage: "},
 		{"no cache any more", with(stage, "CACHE", "true"), with(stage), "update Stage: minutes, until its cache is there or gone"},

@@ -144,7 +144,7 @@ func left(r *assembly.Resource, p policy) string {
 // CloudFormation replaces none that keeps its name
 // (https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-name.html).
 func physical(r *assembly.Resource) string {
-	for _, property := range []string{"TableName", "DBClusterIdentifier", "DBInstanceIdentifier"} {
+	for _, property := range []string{"TableName", "DBClusterIdentifier", "DBInstanceIdentifier", "BrokerName"} {
 		if name, ok := r.Properties[property].(string); ok {
 			return name
 		}

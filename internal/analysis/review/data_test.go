@@ -95,6 +95,9 @@ func TestLosses(t *testing.T) {
 		{"an instance of a cluster leaves", clusterOf("", "") + `, "I": {"Type": "AWS::RDS::DBInstance", "Properties": {"DBClusterIdentifier": {"Ref": "C"}}}`, clusterOf("", ""), nil},
 		{"an instance of its own leaves", `"I": {"Type": "AWS::RDS::DBInstance", "Properties": {"DeletionProtection": true}}`, other, []string{"DELETES dev-Data/I " + shielded}},
 		{"a file system leaves", `"F": {"Type": "AWS::EFS::FileSystem"}`, other, []string{"DELETES dev-Data/F " + gone}},
+		{"a message broker leaves", `"B": {"Type": "AWS::AmazonMQ::Broker"}`, other, []string{"DELETES dev-Data/B " + gone}},
+		{"a kept message broker becomes a cluster", `"B": {"Type": "AWS::AmazonMQ::Broker"` + keep + `, "Properties": {"BrokerName": "a"}}`, `"B": {"Type": "AWS::AmazonMQ::Broker"` + keep + `, "Properties": {"BrokerName": "a", "DeploymentMode": "CLUSTER_MULTI_AZ"}}`,
+			[]string{"dev-Data/B is replaced by an empty one, because DeploymentMode changes: the old one " + let + ": none can be created that is called a, too; the deployment fails if the new one is called a, too"}},
 		{"the stack leaves", table("", ""), "", []string{theTable + "stays, and nothing deploys its stack any more; if you delete the stack, it " + gone}},
 
 		{"another key", table("", `"KeySchema": [1]`), table("", `"KeySchema": [2]`), []string{"DELETES " + theTable + "is replaced by an empty one, because KeySchema changes: the old one " + gone}},

@@ -204,7 +204,7 @@ func TestConsumerWithoutDeduplication(t *testing.T) {
 			}
 			shown := want[0]
 			shown.Posts = counted
-			if len(judge.SameFeed(want, []judge.Thread{shown})) > 0 {
+			if len(judge.SameFeed("The feed", want, []judge.Thread{shown})) > 0 {
 				red[deduplicates]++
 			}
 		}
