@@ -7,6 +7,7 @@ import (
 	"cutover/config"
 	"cutover/deployment"
 	"cutover/internal/analysis/controls"
+	"cutover/internal/analysis/criticalpath"
 	"cutover/internal/analysis/isolation"
 	"cutover/internal/model"
 )
@@ -69,6 +70,26 @@ func TestControlsOfEvents(t *testing.T) {
 		for _, c := range controls.All {
 			if findings := c.Check(m); c.Setting == "" && len(findings) > 0 {
 				t.Errorf("%s: %s is not met: %v", store, c.ID, findings)
+			}
+		}
+	}
+}
+
+// TestCriticalPathsOfEvents: topics and queues are made beside the cluster, and make the first deployment no longer. The worker's scaling
+// does, by two steps, and its stack comes after those of the services that it calls. Nothing is unknown.
+func TestCriticalPathsOfEvents(t *testing.T) {
+	for store, want := range map[string]criticalpath.Length{"dynamodb": {Stacks: 5, Steps: 19, Seconds: 10}, "postgres": {Stacks: 5, Steps: 19, Seconds: 20}} {
+		p, err := criticalpath.Read(nil, synth(t, settings{"store": store, "events": "on"}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		equal(t, store, want, p.Longest)
+		if len(p.Unknown) > 0 {
+			t.Errorf("%s: not known: %v", store, p.Unknown)
+		}
+		for _, s := range p.Stacks {
+			if s.Name == "dev-Events" && (s.Turn != 2 || s.Alone.Steps > 5) {
+				t.Errorf("%s: the topics and queues are made in turn %d, in %d steps", store, s.Turn, s.Alone.Steps)
 			}
 		}
 	}
