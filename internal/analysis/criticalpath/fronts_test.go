@@ -9,17 +9,11 @@ import (
 // What AWS takes minutes for is told where a deployment waits for it, and no sum has it. The page is there before a request for it.
 func TestFronts(t *testing.T) {
 	const (
-<<<<<<< HEAD
 		link   = `"Link": {"Type": "AWS::ApiGatewayV2::VpcLink", "Properties": {"Name": "NAME", "SubnetIds": ["SUBNET"]}}`
 		stage  = `"Stage": {"Type": "AWS::ApiGateway::Stage", "Properties": {"Description": "NAME", "CacheClusterEnabled": CACHE}}`
 		broker = `"Broker": {"Type": "AWS::AmazonMQ::Broker", "Properties": {"BrokerName": "NAME"}}`
+		poll   = `"Poll": {"Type": "AWS::Lambda::EventSourceMapping", "Properties": {"BatchSize": 1, "StartingPosition": "TRIM_HORIZON"}}`
 		page   = `"Files": {"Type": "Custom::CDKBucketDeployment"}, "Way": {"Type": "AWS::CloudFront::VpcOrigin", "DependsOn": "Files"},
-=======
-		link  = `"Link": {"Type": "AWS::ApiGatewayV2::VpcLink", "Properties": {"Name": "NAME", "SubnetIds": ["SUBNET"]}}`
-		stage = `"Stage": {"Type": "AWS::ApiGateway::Stage", "Properties": {"Description": "NAME", "CacheClusterEnabled": CACHE}}`
-		poll  = `"Poll": {"Type": "AWS::Lambda::EventSourceMapping", "Properties": {"BatchSize": 1, "StartingPosition": "TRIM_HORIZON"}}`
-		page  = `"Files": {"Type": "Custom::CDKBucketDeployment"}, "Way": {"Type": "AWS::CloudFront::VpcOrigin", "DependsOn": "Files"},
->>>>>>> b31-analysis
 			"Ui": {"Type": "AWS::CloudFront::Distribution", "DependsOn": "Way", "Properties": {"DistributionConfig": {"Comment": "NAME"}}}`
 	)
 	with := func(text string, more ...string) stacks {
