@@ -93,8 +93,9 @@ type Secret struct {
 	// deployment. Then Parts has them.
 	From  string
 	Parts assembly.Text `json:"-"`
-	// Value is what the local target found for it. Another value changes no task that runs.
+	// Value is what the local target found for it. Another value changes no task that runs. Here is as in [Variable].
 	Value string `json:"-"`
+	Here  bool   `json:"-"`
 }
 
 // Port is a port of a container that is published on the host.

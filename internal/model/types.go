@@ -10,6 +10,8 @@ import (
 
 // Names of the resource types that something reads. No other package spells one.
 const (
+	AmazonMQBroker = "AWS::AmazonMQ::Broker"
+
 	APIGatewayAccount    = "AWS::ApiGateway::Account"
 	APIGatewayDeployment = "AWS::ApiGateway::Deployment"
 	APIGatewayMethod     = "AWS::ApiGateway::Method"
@@ -96,17 +98,16 @@ const (
 	LambdaPermission  = "AWS::Lambda::Permission"
 	LambdaVersion     = "AWS::Lambda::Version"
 
-	MQBroker = "AWS::AmazonMQ::Broker"
-
 	RDSCluster               = "AWS::RDS::DBCluster"
 	RDSClusterParameterGroup = "AWS::RDS::DBClusterParameterGroup"
 	RDSEventSubscription     = "AWS::RDS::EventSubscription"
 	RDSInstance              = "AWS::RDS::DBInstance"
 	RDSSubnetGroup           = "AWS::RDS::DBSubnetGroup"
 
-	SecretsManagerRotation = "AWS::SecretsManager::RotationSchedule"
-	SecretsManagerSecret   = "AWS::SecretsManager::Secret"
-	SSMParameter           = "AWS::SSM::Parameter"
+	SecretsManagerAttachment = "AWS::SecretsManager::SecretTargetAttachment"
+	SecretsManagerRotation   = "AWS::SecretsManager::RotationSchedule"
+	SecretsManagerSecret     = "AWS::SecretsManager::Secret"
+	SSMParameter             = "AWS::SSM::Parameter"
 
 	SNSSubscription = "AWS::SNS::Subscription"
 	SQSQueue        = "AWS::SQS::Queue"
@@ -134,7 +135,7 @@ type facts struct {
 // cluster's volume. A broker has the messages of its queues.
 func Keeps(r *assembly.Resource) bool {
 	switch r.Type {
-	case DynamoDBTable, DynamoDBGlobalTable, RDSCluster, EFSFileSystem, MQBroker:
+	case DynamoDBTable, DynamoDBGlobalTable, RDSCluster, EFSFileSystem, AmazonMQBroker:
 		return true
 	case RDSInstance:
 		return r.Properties["DBClusterIdentifier"] == nil
@@ -275,15 +276,15 @@ var types = map[string]facts{
 	RDSSubnetGroup:                          {only("DBSubnetGroupName"), free, nil},
 	"AWS::SecretsManager::ResourcePolicy":   {only("SecretId"), free, nil},
 	SecretsManagerRotation:                  {only("SecretId"), free, nil},
-	"AWS::SecretsManager::SecretTargetAttachment": {only("SecretId"), free, nil},
-	SecretsManagerSecret:                          {only("Name"), []string{"secret"}, nil},
-	SSMParameter:                                  {only("Name"), free, nil}, // in the standard tier
-	WAFWebACL:                                     {only("Name", "Scope"), []string{"webACL", "webACLRule", "webACLRequests"}, nil},
-	WAFWebACLAssociation:                          {only("ResourceArn", "WebACLArn"), free, nil},
-	WAFLogging:                                    {only("ResourceArn"), free, nil},
+	SecretsManagerAttachment:                {only("SecretId"), free, nil},
+	SecretsManagerSecret:                    {only("Name"), []string{"secret"}, nil},
+	SSMParameter:                            {only("Name"), free, nil}, // in the standard tier
+	WAFWebACL:                               {only("Name", "Scope"), []string{"webACL", "webACLRule", "webACLRequests"}, nil},
+	WAFWebACLAssociation:                    {only("ResourceArn", "WebACLArn"), free, nil},
+	WAFLogging:                              {only("ResourceArn"), free, nil},
 
-	MQBroker:                       {only("AuthenticationStrategy", "BrokerName", "DeploymentMode", "EncryptionOptions", "EngineType", "PubliclyAccessible", "StorageType", "SubnetIds"), nil, nil},
-	"AWS::AmazonMQ::Configuration": {only("AuthenticationStrategy", "EngineType", "EngineVersion", "Name"), free, []string{"Revision"}},
+	AmazonMQBroker:                            {only("AuthenticationStrategy", "BrokerName", "DeploymentMode", "EncryptionOptions", "EngineType", "PubliclyAccessible", "StorageType", "SubnetIds"), nil, nil},
+	"AWS::AmazonMQ::Configuration":            {only("AuthenticationStrategy", "EngineType", "EngineVersion", "Name"), free, []string{"Revision"}},
 	"AWS::AmazonMQ::ConfigurationAssociation": {only("Broker"), free, nil},
 }
 
