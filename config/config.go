@@ -35,6 +35,8 @@ type Deployment struct {
 	// StoreRoutes names the routes file that a rehearsal sends instead of Requests, with its writes, if a service
 	// has a store that can be written to. The name begins at the root of the repository. Default: Requests are sent.
 	StoreRoutes string `json:"storeRoutes,omitempty"`
+	// EventRoutes names a routes file that a rehearsal sends beside StoreRoutes if the setting events is on. Default: none.
+	EventRoutes string `json:"eventRoutes,omitempty"`
 }
 
 // All lists the monolith and then the microservices.

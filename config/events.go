@@ -266,7 +266,7 @@ func (d Deployment) eventful(settings Settings) Deployment {
 
 // withoutEvents takes from the services what they have with events only.
 func (d Deployment) withoutEvents() Deployment {
-	d.Services = slices.Clone(d.Services)
+	d.Services, d.EventRoutes = slices.Clone(d.Services), ""
 	for _, s := range append(pointers(d.Services), &d.Monolith) {
 		s.Publishes, s.Unordered, s.Subscribers, s.Consumes, s.Work, s.History = false, false, nil, nil, nil, false
 	}

@@ -19,6 +19,7 @@ var Forum = config.Deployment{
 	},
 	// With a database, a rehearsal also writes.
 	StoreRoutes: "deployment/forum.yaml",
+	EventRoutes: "deployment/events.yaml",
 	// Each collection and each record. Among them are unknown ids, ids written in another way, and
 	// unknown paths, which must get the same 404 before and after.
 	Requests: []string{

@@ -17,7 +17,8 @@ import (
 	"cutover/migration"
 )
 
-// TestGoldensOfEvents compares the stacks that have topics, queues and workers: by streams of tables, and by tasks.
+// TestGoldensOfEvents compares the stacks that have topics, queues and workers: by streams of tables, and by tasks. The table of who
+// publishes and receives is a part of docs/isolation.md.
 func TestGoldensOfEvents(t *testing.T) {
 	for _, test := range []struct {
 		store  string
@@ -31,6 +32,7 @@ func TestGoldensOfEvents(t *testing.T) {
 			stack := a.Stack("dev-" + part)
 			golden.Compare(t, filepath.Join(goldenDir, "events", test.store, stack.Name+".json"), goldenTemplate(t, stack))
 		}
+		golden.Compare(t, filepath.Join(goldenDir, "events", test.store, "isolation.md"), []byte(isolated(t, a).ChannelTable()))
 	}
 }
 
@@ -82,13 +84,7 @@ func TestEventsInEveryPhase(t *testing.T) {
 
 // TestMessagesOfFunctions: Lambda itself takes the messages of a service that runs there, and hears which of them failed.
 func TestMessagesOfFunctions(t *testing.T) {
-	d := deployment.Forum
-	d.WithEvents = slices.Clone(d.WithEvents)
-	for i := range d.WithEvents {
-		d.WithEvents[i].Compute, d.WithEvents[i].Next = config.Lambda{}, nil
-	}
-	d.WithEvents[1].Work, d.WithEvents[1].StoreCalls = &config.Work{WindowSeconds: 5}, nil
-	m := model.Read(synthDeployment(t, d, settings{"store": "dynamodb", "events": "on"}))
+	m := model.Read(synthDeployment(t, onFunctions(), settings{"store": "dynamodb", "events": "on"}))
 	got := map[string]string{}
 	for _, e := range m.EventSources {
 		if e.Queue != nil && e.Target.Alias != nil && e.PartialFailures {

@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"cutover/internal/local"
 	"cutover/internal/local/provider"
 	"cutover/internal/rehearsal"
 )
@@ -116,7 +115,7 @@ func flags(t *testing.T, file string, line int, cmd *cobra.Command, args []strin
 			continue
 		}
 		harm, err := rehearsal.ParseFault(value)
-		if err != nil || !slices.ContainsFunc(local.FaultKinds(), func(k provider.FaultKind) bool { return k.Name == harm.Kind }) {
+		if err != nil || !slices.ContainsFunc(faultKinds(), func(k provider.FaultKind) bool { return k.Name == harm.Kind }) {
 			t.Errorf("%s:%d: there is no fault %q: %v", file, line, value, err)
 		}
 	}

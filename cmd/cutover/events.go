@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"cutover/internal/local"
+	"cutover/internal/local/provider"
 	"cutover/internal/onaws"
 	"cutover/internal/plain"
 	"cutover/internal/queues"
@@ -104,7 +105,27 @@ func (s *stage) observer() *events.Observer {
 		URL: func(path string) string {
 			return strings.TrimSuffix(s.Runner.URLOf(ruled(&rehearsal.Request{Path: path})), "/") + path
 		},
+		Run:       s.say,
+		Histories: func() []string { return s.Having("HISTORY") },
 	}
+}
+
+// poison is a kind of fault that a rehearsal does by itself.
+const poison = "poison"
+
+// faultKinds are those of a deployment on this machine, and those of a rehearsal.
+func faultKinds() []provider.FaultKind {
+	return append(local.FaultKinds(), provider.FaultKind{
+		Name: poison, Lossless: true, Once: true, Does: "events that the service cannot apply come from a topic",
+	})
+}
+
+// Fault implements [rehearsal.Deployment].
+func (s *stage) Fault(ctx context.Context, kind, service string) (clear func(context.Context) error, err error) {
+	if kind == poison {
+		return s.watching.Poison(ctx, service)
+	}
+	return s.Runner.Fault(ctx, kind, service)
 }
 
 func eventsCommand(g *global) *cobra.Command {

@@ -167,7 +167,7 @@ func exitCodeHelp() string {
 // faultHelp lists the kinds of faults with what they do.
 func faultHelp() string {
 	var b strings.Builder
-	for _, kind := range local.FaultKinds() {
+	for _, kind := range faultKinds() {
 		fmt.Fprintf(&b, "  %-11s %s", kind.Name, kind.Does)
 		if kind.Lossless {
 			b.WriteString(", and no request may be lost")
@@ -179,7 +179,7 @@ func faultHelp() string {
 
 func faultNames() string {
 	var names []string
-	for _, kind := range local.FaultKinds() {
+	for _, kind := range faultKinds() {
 		names = append(names, kind.Name)
 	}
 	return strings.Join(names, ", ")
@@ -282,7 +282,7 @@ func (o *rehearse) report(ctx context.Context, g *global, progress func(rehearsa
 		}
 		rehearsed.LowerRate = len(rehearsed.Workload.Prepare) > 0 // of stores, whose rate is not known before
 	}
-	if o.walker == nil || slices.ContainsFunc(o.context, func(pair string) bool { return strings.HasPrefix(pair, "events=") }) {
+	if o.walker == nil || o.sets("events") {
 		// Another app has no list. With events there are other services than in cdk.out.
 		if o.walker, err = walkerOf(stage.assemblies[o.stops[0].name]); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, "", err
@@ -302,7 +302,8 @@ func (o *rehearse) report(ctx context.Context, g *global, progress func(rehearsa
 	stage.provisioned, stage.kept = provisioned(phases), kept(phases)
 	stage.limited = limitedPairs(cmp.Or(o.walker, &walker{}).m, phases)
 	rehearsed.Parts, stage.groups = parts(phases, o.walker != nil && !o.walker.m.KeepRest), groupNames(phases)
-	rehearsed.Watchers = []rehearsal.Watcher{stage.observer()}
+	stage.watching = stage.observer()
+	rehearsed.Watchers = []rehearsal.Watcher{stage.watching}
 	rehearsed.Findings = unanswered(rehearsed.Walk, phases, rehearsed.Workload)
 	if report, err = rehearsed.Run(ctx, stage); err != nil {
 		return nil, "", alsoFound(err, rehearsed.Findings)
@@ -374,12 +375,12 @@ func (o *rehearse) check(progress func(rehearsal.Progress)) (*rehearsal.Rehearsa
 		if err != nil {
 			return nil, fmt.Errorf("--fault: %w", err)
 		}
-		known := slices.IndexFunc(local.FaultKinds(), func(k provider.FaultKind) bool { return k.Name == fault.Kind })
+		known := slices.IndexFunc(faultKinds(), func(k provider.FaultKind) bool { return k.Name == fault.Kind })
 		if known < 0 {
 			return nil, fmt.Errorf("--fault %s: there is no fault %q: choose from %s", text, fault.Kind, faultNames())
 		}
-		kind := local.FaultKinds()[known]
-		if worker := isWorker(fault.Service); worker || kind.Name == local.Rebuild || slices.Contains(slices.Concat(provider.EventFaults, provider.BrokerFaults), kind) {
+		kind := faultKinds()[known]
+		if worker := isWorker(fault.Service); worker || kind.Name == local.Rebuild || kind.Name == poison || slices.Contains(slices.Concat(provider.EventFaults, provider.BrokerFaults), kind) {
 			kind.Lossless = kind.Lossless || worker
 			fault.Phase = cmp.Or(fault.Phase, busiest(names))
 		}
@@ -462,6 +463,11 @@ func (o *rehearse) settle(cmd *cobra.Command) error {
 	}
 	o.stops, err = o.walker.stops(o.walk)
 	return err
+}
+
+// sets says whether --context has a setting.
+func (o *rehearse) sets(name string) bool {
+	return slices.ContainsFunc(o.context, func(pair string) bool { return strings.HasPrefix(pair, name+"=") })
 }
 
 // rehearsedContext reads KEY=VALUE pairs. It refuses what the walk decides.
@@ -555,10 +561,10 @@ func (o *rehearse) answerers() func(phase string, r *rehearsal.Request) []string
 }
 
 // checkForum checks services before the positions are synthesized. It can do so only if a synthesis
-// has left a list of them that is not older than its source.
+// has left a list of them that is not older than its source. With events there are other services than in the list.
 func (o *rehearse) checkForum(faults []rehearsal.Fault) error {
 	list, ok := freshList()
-	if !ok {
+	if !ok || o.sets("events") {
 		return nil
 	}
 	var names, functions []string

@@ -137,6 +137,10 @@ func addListed(b *workload.Builder, list listing.List) (about string, err error)
 	case list.StoreRoutes != "":
 		b.Writes, about = true, list.StoreRoutes
 		err = b.File(list.StoreRoutes)
+		if err == nil && list.EventRoutes != "" {
+			about += ", " + list.EventRoutes
+			err = b.File(list.EventRoutes)
+		}
 	case len(list.Requests) > 0:
 		b.Paths(list.Requests)
 	default:

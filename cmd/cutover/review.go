@@ -54,11 +54,13 @@ the templates with the library of "cdk diff". The phase removed is compared once
 retired or removed. The review has, in this order:
 
   - methods of an API that lose their authorization
+  - data and messages that are lost
   - replacements and deletions
   - deployed listener rules with another priority or name
   - what AWS refuses to create
   - what the deployment does to running tasks
   - what becomes of API Gateway, CloudFront and the way past them
+  - what becomes of topics and queues
   - broadened permissions
   - what a change of phase, or of the places of services, does
   - who answers other requests than before
@@ -254,7 +256,7 @@ func (o *reviewing) compare(ctx context.Context, report *review.Report, phases [
 		return err
 	}
 	report.Replacements, report.Data = review.Replacements(report.Stacks), review.Losses(pairs)
-	report.Fronts = review.Fronts(pairs)
+	report.Fronts, report.Messages = review.Fronts(pairs), review.Messages(pairs)
 	var services []migration.Migration
 	for _, s := range []*side{before, head} {
 		if s.services != nil {

@@ -21,6 +21,7 @@ import (
 	"cutover/internal/local/lambda"
 	"cutover/internal/model"
 	"cutover/internal/rehearsal"
+	"cutover/internal/rehearsal/events"
 	"cutover/internal/rules"
 	"cutover/internal/words"
 	"cutover/migration"
@@ -30,6 +31,7 @@ import (
 type stage struct {
 	*local.Runner
 	assemblies map[string]string // directory, by phase
+	watching   *events.Observer
 
 	names  sync.Map          // of the rules that decided about requests
 	groups map[string]string // names of the target groups, by key
@@ -200,20 +202,24 @@ func (s *stage) Deploy(ctx context.Context, phase string) (changes rehearsal.Cha
 
 // Run runs a command of a service. The error has what the command said last.
 func (s *stage) Run(ctx context.Context, c rehearsal.Command) error {
+	exit, said, err := s.say(ctx, c.Service, c.Args...)
+	if err == nil && exit != 0 {
+		err = errors.New(strings.Join(append([]string{fmt.Sprintf("exit code %d", exit)}, said[max(0, len(said)-5):]...), "\n"))
+	}
+	return err
+}
+
+// say runs a command of a service, and returns what it says.
+func (s *stage) say(ctx context.Context, service string, command ...string) (exit int, said []string, err error) {
 	var mu sync.Mutex
-	var said []string
-	exit, err := s.Runner.Run(ctx, c.Service, c.Args, func(_ string, line ecs.LogLine) {
+	exit, err = s.Runner.Run(ctx, service, command, func(_ string, line ecs.LogLine) {
 		mu.Lock()
 		defer mu.Unlock()
 		said = append(said, line.Text)
-		said = said[max(0, len(said)-5):]
 	})
-	if err == nil && exit != 0 {
-		mu.Lock()
-		defer mu.Unlock()
-		err = errors.New(strings.Join(append([]string{fmt.Sprintf("exit code %d", exit)}, said...), "\n"))
-	}
-	return err
+	mu.Lock()
+	defer mu.Unlock()
+	return exit, said, err
 }
 
 // warn takes the warnings of a phase.

@@ -31,12 +31,8 @@ var rebuilding = provider.FaultKind{Name: Rebuild, Lossless: true, Once: true, D
 func (r *Runner) rebuild(ctx context.Context, service string) error {
 	run := time.Now().UTC().Format("20060102T150405.000000Z")
 	commands := [][]string{{service, "rebuild", run}}
-	for _, s := range model.Read(r.Assembly()).Services {
-		if name := strings.ToUpper(strings.ReplaceAll(s.Name, "-", "_")) + "_PUBLISHES"; s.TaskDefinition != nil && slices.ContainsFunc(s.TaskDefinition.Containers, func(c model.Container) bool {
-			return slices.ContainsFunc(c.Environment, func(v model.Variable) bool { return v.Name == name })
-		}) {
-			commands = append(commands, []string{s.Name, "republish", run})
-		}
+	for _, s := range r.Having("PUBLISHES") {
+		commands = append(commands, []string{s, "republish", run})
 	}
 	for _, c := range commands {
 		said := ""
@@ -49,6 +45,19 @@ func (r *Runner) rebuild(ctx context.Context, service string) error {
 		}
 	}
 	return nil
+}
+
+// Having are the services that have a variable of their own, as POSTS_PUBLISHES is of posts. The variable is named without the service.
+func (r *Runner) Having(variable string) (services []string) {
+	for _, s := range model.Read(r.Assembly()).Services {
+		name := strings.ToUpper(strings.ReplaceAll(s.Name, "-", "_")) + "_" + variable
+		if s.TaskDefinition != nil && slices.ContainsFunc(s.TaskDefinition.Containers, func(c model.Container) bool {
+			return slices.ContainsFunc(c.Environment, func(v model.Variable) bool { return v.Name == name })
+		}) {
+			services = append(services, s.Name)
+		}
+	}
+	return services
 }
 
 // FunctionFaults are the kinds of [FaultKinds] that can be done to a function, besides those of its stores: it has

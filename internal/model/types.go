@@ -10,6 +10,8 @@ import (
 
 // Names of the resource types that something reads. No other package spells one.
 const (
+	MQBroker = "AWS::AmazonMQ::Broker"
+
 	APIGatewayAccount    = "AWS::ApiGateway::Account"
 	APIGatewayDeployment = "AWS::ApiGateway::Deployment"
 	APIGatewayMethod     = "AWS::ApiGateway::Method"
@@ -95,8 +97,6 @@ const (
 	LambdaFunction    = "AWS::Lambda::Function"
 	LambdaPermission  = "AWS::Lambda::Permission"
 	LambdaVersion     = "AWS::Lambda::Version"
-
-	MQBroker = "AWS::AmazonMQ::Broker"
 
 	RDSCluster               = "AWS::RDS::DBCluster"
 	RDSClusterParameterGroup = "AWS::RDS::DBClusterParameterGroup"

@@ -8,6 +8,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
+	snstypes "github.com/aws/aws-sdk-go-v2/service/sns/types"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 )
@@ -37,6 +38,21 @@ func (c *Client) Observe(ctx context.Context, name string, topics []string) (q Q
 		subscriptions = append(subscriptions, aws.ToString(subscribed.SubscriptionArn))
 	}
 	return q, subscriptions, nil
+}
+
+// Publish publishes a message of a group. A topic that keeps no order needs neither the group nor the deduplication id.
+func (c *Client) Publish(ctx context.Context, topic, group, deduplication, body string, attributes map[string]string) error {
+	in := &sns.PublishInput{TopicArn: &topic, Message: &body, MessageAttributes: map[string]snstypes.MessageAttributeValue{}}
+	for name, value := range attributes {
+		in.MessageAttributes[name] = snstypes.MessageAttributeValue{DataType: aws.String("String"), StringValue: &value}
+	}
+	if strings.HasSuffix(topic, ".fifo") {
+		in.MessageGroupId, in.MessageDeduplicationId = &group, &deduplication
+	}
+	if _, err := c.sns.Publish(ctx, in); err != nil {
+		return fmt.Errorf("topic %s: %w", last(topic), err)
+	}
+	return nil
 }
 
 func allFIFO(topics []string) bool {

@@ -173,7 +173,8 @@ type Options struct {
 	Progress func(Progress)
 
 	trial time.Duration // of the load before the walk; default: trialLength, or storeTrial
-	// patience is how long a phase lasts longer for routes that are not asked, besides two cycles; default: Timeout.
+	// patience is how long a phase lasts longer for routes that are not asked, besides two cycles, and the last one for services that
+	// answer no requests although a fault is for them; default: Timeout.
 	patience time.Duration
 	most     int // requests; default: maxRequests
 }
@@ -547,9 +548,19 @@ func (r *Rehearsal) stay(ctx context.Context, phase string, left int) error {
 	if err := sleep(ctx, half()); err != nil {
 		return r.leave(Changes{}, err)
 	}
+	answers := func(f Fault) bool { return r.rec.answering(f.Service) || slices.Contains(r.Workers, f.Service) }
+	// The last phase waits for the services that no fault has met yet. A busy machine may not have sent them a request.
+	waiting := func() bool {
+		return left == 1 && slices.ContainsFunc(r.pending, func(f Fault) bool { return f.Phase == "" && !answers(f) })
+	}
+	for end := time.Now().Add(r.patience); waiting() && time.Now().Before(end); {
+		if err := sleep(ctx, time.Second/time.Duration(r.Rate)); err != nil {
+			return r.leave(Changes{}, err)
+		}
+	}
 	for i := 0; i < len(r.pending); {
 		fault := r.pending[i]
-		if fault.Phase != phase && (fault.Phase != "" || !r.rec.answering(fault.Service) && !slices.Contains(r.Workers, fault.Service)) {
+		if fault.Phase != phase && (fault.Phase != "" || !answers(fault)) {
 			i++
 			continue
 		}

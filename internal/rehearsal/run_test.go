@@ -417,7 +417,7 @@ func TestRunIsNotPassedWhenItIsNotDone(t *testing.T) {
 	t.Parallel() // it waits most of the time
 	t.Run("fault never due", func(t *testing.T) {
 		r := rehearse(t, newFake(t), quick(func(o *Options) {
-			o.Walk = []string{"monolith", "parallel"}
+			o.Walk, o.patience = []string{"monolith", "parallel"}, time.Millisecond
 			o.Faults = []Fault{{Kind: "kill", Service: "users"}}
 		}))
 		if want := "Fault kill:users was not done: users answered no requests in any phase that was reached."; r.Verdict.Passed || !slices.Contains(r.Verdict.Reasons, want) {

@@ -142,6 +142,20 @@ func (s *scripted) Judge(a Answer) (Problem, string) {
 	return s.problem, "as the script has it"
 }
 
+// judged waits for so many answers of the load.
+func (s *scripted) judged(ctx context.Context, n int) error {
+	for ctx.Err() == nil {
+		s.mu.Lock()
+		enough := len(s.seqs) >= n
+		s.mu.Unlock()
+		if enough {
+			break
+		}
+		_ = sleep(ctx, time.Millisecond)
+	}
+	return ctx.Err()
+}
+
 func (s *scripted) Result(at func(int) Handled) Result {
 	s.handled = map[Handled]int{}
 	slices.Sort(s.seqs)
@@ -189,7 +203,9 @@ func TestRunOfASource(t *testing.T) {
 			t.Parallel() // it waits most of the time
 			s := test.source
 			s.result.Gaps, s.result.Checked = []string{"nobody tried DELETE"}, []string{"7 orders are there."}
-			r := rehearse(t, newFake(t), quick(func(o *Options) {
+			f := newFake(t)
+			f.moving = func(string, string) error { return s.judged(t.Context(), 2) }
+			r := rehearse(t, f, quick(func(o *Options) {
 				o.Walk, o.Workload = []string{"monolith", "switched"}, Workload{Sources: []Source{s}, About: "a script", Gaps: []string{"POST /a"}}
 			}))
 			if len(s.wrong) > 0 || s.baselines != 2 {

@@ -62,8 +62,8 @@ func TestNothingMoreIsGranted(t *testing.T) {
 		default:
 			equal(t, "grants of "+name, first, i.Table())
 		}
-		for _, wide := range i.TooWide() {
-			t.Errorf("%s: %s", name, wide)
+		for _, wrong := range append(i.TooWide(), i.Misuses(func(_, _ string) bool { return false })...) {
+			t.Errorf("%s: %s", name, wrong)
 		}
 	}
 }

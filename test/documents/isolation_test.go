@@ -1,6 +1,7 @@
 package documents_test
 
 import (
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -35,6 +36,14 @@ func TestIsolationDocument(t *testing.T) {
 		}
 		text += "\n" + i.StoreTable(services)
 	}
+	text += eventsText
+	for _, store := range []string{golden.DynamoDB, golden.PostgreSQL} {
+		table, err := os.ReadFile(filepath.Join(root, "stacks", "golden", "events", store, "isolation.md"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		text += "\n" + string(table)
+	}
 	golden.Compare(t, root+"/docs/isolation.md", []byte(text))
 }
 
@@ -47,4 +56,21 @@ own, and that of the table, which denies everybody but the owners. A database ne
 
 - A service reaches its own store, and no other.
 - The monolith (api) reaches all of them until it is retired, since its modules answer for the services. Then its grants go.
+`
+
+// eventsText is the document before the tables of the forum's topics and queues.
+const eventsText = `
+## With events
+
+The forum with ` + "`events=on`" + `, and with ` + "`store=dynamodb`" + ` and ` + "`store=postgres`" + `, in ` + "`monolith`" + `. The tables have what is left by all policies: those of
+the roles, of the topics and queues, and of their key. A topic stands for SNS, which sends in its name.
+
+- The relay of a service publishes to its topic, and nobody else does.
+- The consumer of a service receives from its queue. Topics send to the queue, and no service does.
+- The service and the monolith (api) send to the queue of work, until the monolith is retired.
+- No service subscribes, purges a queue, deletes one, or receives from a dead-letter queue. SQS itself moves messages there.
+- All topics and queues refuse plain HTTP.
+
+A person or a pipeline whose own policies allow more may do more. Receiving from a queue and publishing to a topic need a role with the tags of the
+service, too.
 `

@@ -48,7 +48,7 @@ func TestSecurityDocument(t *testing.T) {
 			}
 		case found > 0:
 			t.Errorf("%s is not met: the templates have %d findings", c.ID, found)
-		case c.Optional != "" && len(prod.Assembly.Resources(c.Type)) == 0:
+		case c.Optional != "" && len(phases[0].Assembly.Resources(c.Type)) == 0:
 			state = "met, if " + c.Optional
 		}
 		if findings := c.Check(prod); len(findings) > 0 {
@@ -110,9 +110,9 @@ CloudTrail, GuardDuty and Inspector, and EC2.7 (encryption of all new volumes).
 With ` + "`vpcId`" + ` you bring your own network, and the controls of its resources are up to you.
 
 [internal/analysis/controls](../internal/analysis/controls) has the table, and checks each control that is not argued. If a
-control finds nothing to check, it is not met; only the controls of volumes, repositories, tables, databases and fronts are met
-without any. If a template
-gains a resource type that the table says nothing about, a test fails. Three other tools check the templates:
+control finds nothing to check, it is not met; only the controls of volumes, repositories, tables, databases, topics, queues, keys, brokers
+and fronts are met without any. If a template gains a resource type that the table says nothing about, a test fails. Three other tools check
+the templates:
 
 - [cdk-nag](https://github.com/cdklabs/cdk-nag) with the AwsSolutions rules, and CDK's own validation: in the tests' syntheses
 - [cfn-lint](https://github.com/aws-cloudformation/cfn-lint): every phase of both profiles

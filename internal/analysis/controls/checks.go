@@ -295,7 +295,10 @@ func decryptsAll(action, on string) bool {
 
 // statement is a statement of a policy as the template has it. A member that is no text depends on
 // what a deployment makes: it names something of this account.
-type statement struct{ effect, actions, resources, principals []string }
+type statement struct {
+	effect, actions, resources, principals []string
+	fixed                                  bool // a condition holds it to fixed accounts or sources
+}
 
 func statements(document any) []statement {
 	of, _ := document.(map[string]any)
@@ -309,9 +312,26 @@ func statements(document any) []statement {
 		if s["NotPrincipal"] != nil { // everybody else
 			principals = "*"
 		}
-		all = append(all, statement{texts(s["Effect"]), texts(s["Action"]), texts(s["Resource"]), texts(principals)})
+		all = append(all, statement{texts(s["Effect"]), texts(s["Action"]), texts(s["Resource"]), texts(principals), fixed(s["Condition"])})
 	}
 	return all
+}
+
+// fixed says whether a condition holds a statement to accounts or sources without a wildcard. Such a policy is not public
+// (https://docs.aws.amazon.com/config/latest/developerguide/kms-key-policy-no-public-access.html).
+func fixed(condition any) bool {
+	operators, _ := condition.(map[string]any)
+	for operator, keys := range operators {
+		of, _ := keys.(map[string]any)
+		for key, values := range of {
+			if slices.Contains([]string{"StringEquals", "ArnEquals", "ArnLike"}, operator) &&
+				slices.Contains([]string{"kms:calleraccount", "aws:principalaccount", "aws:sourceaccount", "aws:sourcearn"}, strings.ToLower(key)) &&
+				!slices.ContainsFunc(texts(values), func(value string) bool { return strings.ContainsAny(value, "*?$") }) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // listOf returns the elements of a list, or the value where IAM takes one alone.
@@ -361,14 +381,14 @@ func grants(forbidden func(action, on string) bool, problem string) check {
 	}
 }
 
-// notPublic makes the check that policies let in neither everybody nor another account, by a text.
+// notPublic makes the check that policies let in neither everybody nor another account, by a text, unless a condition says from where.
 // Each resource of the type needs a policy, in this property.
 func notPublic(resourceType, policyType, property string) check {
 	return func(r *report) {
 		all, policies := r.resources(resourceType), r.Assembly.Resources(policyType)
 		for _, policy := range policies {
 			for _, s := range statements(policy.Properties[property]) {
-				if s.allows() && len(s.principals) > 0 {
+				if s.allows() && len(s.principals) > 0 && !s.fixed {
 					r.findings = append(r.findings, Finding{policy.String(), "lets in " + s.principals[0]})
 				}
 			}

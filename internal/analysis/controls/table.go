@@ -49,6 +49,7 @@ const (
 	anAPI     = "API Gateway is before the load balancer"
 	aPage     = "the page is on"
 	anACL     = "a web ACL is on"
+	aTopic    = "alarms or events are on"
 	aQueue    = "a service consumes, works or publishes from a table"
 	aBroker   = "a service uses a message broker"
 	aFront    = "a front is before the load balancer"
@@ -58,7 +59,7 @@ const (
 const (
 	noEndpoint  = "not met: instances reach AWS through the NAT gateway, encrypted; interface endpoints are paid by the hour, each in each zone"
 	noIncidents = "does not apply: nothing here calls Incident Manager"
-	noAlarms    = "by default there is no alarm, topic or key"
+	noAlarms    = "by default there is no alarm"
 	noBucket    = "by default there is no bucket of access logs"
 	cleartext   = "not met: HTTP between the load balancer and the tasks is cleartext; it stays in the VPC, between two security groups; TLS would need a certificate in each container, and its renewal"
 	replaced    = "does not apply: instances are not patched but replaced, by the newest machine image"
@@ -257,9 +258,9 @@ var kms = []Control{
 	met("KMS.1", model.IAMPolicy, "does not allow to decrypt with all keys", grants(decryptsAll, "allows to decrypt with all keys")),
 	met("KMS.2", model.IAMRole, "does not allow to decrypt with all keys, in an inline policy", grants(decryptsAll, "allows to decrypt with all keys")),
 	argued("KMS.3", model.KMSKey, "is not deleted by mistake", "met: a key goes only with its stack, that of events not even then unless `dataProtection` is off"),
-	set("KMS.4", model.KMSKey, "is rotated", "alarms", noAlarms,
+	optional(aTopic, "KMS.4", model.KMSKey, "is rotated",
 		plain(model.KMSKey, needs(func(p assembly.Value) bool { return p.Field("EnableKeyRotation").Bool(false) }, "is not rotated"))),
-	set("KMS.5", model.KMSKey, "is not public", "alarms", noAlarms, notPublic(model.KMSKey, model.KMSKey, "KeyPolicy")),
+	optional(aTopic, "KMS.5", model.KMSKey, "is not public", notPublic(model.KMSKey, model.KMSKey, "KeyPolicy")),
 }
 
 var lambda = []Control{
@@ -325,11 +326,13 @@ var s3 = []Control{
 	argued("S3.20", model.S3Bucket, "needs MFA for deletions", "does not apply: this needs versions (S3.14)"),
 }
 
+// sns are the controls of topics, of alarms and of events (https://docs.aws.amazon.com/securityhub/latest/userguide/sns-controls.html). SNS.2 is
+// retired.
 var sns = []Control{
-	set("SNS.1", model.SNSTopic, "is encrypted with a key of KMS", "alarms", noAlarms,
+	optional(aTopic, "SNS.1", model.SNSTopic, "is encrypted with a key of KMS",
 		plain(model.SNSTopic, needs(func(p assembly.Value) bool { return p.Field("KmsMasterKeyId").Present() }, "has no key"))),
-	set("SNS.3", model.SNSTopic, "has a tag", "alarms", noAlarms, plain(model.SNSTopic, untagged)),
-	set("SNS.4", model.SNSTopic, "is not public", "alarms", noAlarms, notPublic(model.SNSTopic, model.SNSTopicPolicy, "PolicyDocument")),
+	optional(aTopic, "SNS.3", model.SNSTopic, "has a tag", plain(model.SNSTopic, untagged)),
+	optional(aTopic, "SNS.4", model.SNSTopic, "is not public", notPublic(model.SNSTopic, model.SNSTopicPolicy, "PolicyDocument")),
 }
 
 // sqs are the controls of queues (https://docs.aws.amazon.com/securityhub/latest/userguide/sqs-controls.html).

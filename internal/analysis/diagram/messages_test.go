@@ -21,9 +21,10 @@ func TestMessages(t *testing.T) {
 	"Dead": {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "feed-dead.fifo", "FifoQueue": true}},
 	"Jobs": {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "jobs"}},
 	"Subscription": {"Type": "AWS::SNS::Subscription", "Properties": {"Protocol": "sqs", "TopicArn": {"Ref": "Topic"}, "Endpoint": {"Fn::GetAtt": ["Queue", "Arn"]}, "FilterPolicy": {"source": ["/api/users"]}}},
-	"RoleRelay": {"Type": "AWS::IAM::Role", "Properties": {"Policies": [{"PolicyDocument": {"Statement": [{"Effect": "Allow", "Action": "sns:Publish", "Resource": {"Ref": "Topic"}}]}}]}},
+	"RoleRelay": {"Type": "AWS::IAM::Role", "Properties": {"Policies": [{"PolicyDocument": {"Statement": [{"Effect": "Allow", "Action": "sns:Publish", "Resource": {"Ref": "Topic"}}, {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": {"Fn::GetAtt": ["GaveUp", "Arn"]}}]}}]}},
+	"GaveUp": {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "relay-dead"}},
 	"Relay": {"Type": "AWS::Lambda::Function", "Properties": {"FunctionName": "relay", "Role": {"Fn::GetAtt": ["RoleRelay", "Arn"]}}},
-	"Stream": {"Type": "AWS::Lambda::EventSourceMapping", "Properties": {"FunctionName": {"Ref": "Relay"}, "EventSourceArn": {"Fn::GetAtt": ["Table", "StreamArn"]}}},
+	"Stream": {"Type": "AWS::Lambda::EventSourceMapping", "Properties": {"FunctionName": {"Ref": "Relay"}, "EventSourceArn": {"Fn::GetAtt": ["Table", "StreamArn"]}, "DestinationConfig": {"OnFailure": {"Destination": {"Fn::GetAtt": ["GaveUp", "Arn"]}}}}},
 	"RoleTaker": {"Type": "AWS::IAM::Role", "Properties": {"Policies": [{"PolicyDocument": {"Statement": [{"Effect": "Allow", "Action": "sqs:ReceiveMessage", "Resource": {"Fn::GetAtt": ["Jobs", "Arn"]}}]}}]}},
 	"Taker": {"Type": "AWS::Lambda::Function", "Properties": {"FunctionName": "taker", "Role": {"Fn::GetAtt": ["RoleTaker", "Arn"]}}},
 	"Poll": {"Type": "AWS::Lambda::EventSourceMapping", "Properties": {"FunctionName": {"Ref": "Taker"}, "EventSourceArn": {"Fn::GetAtt": ["Jobs", "Arn"]}}}` +
@@ -45,7 +46,8 @@ func TestMessages(t *testing.T) {
 		`    tableusers_1 -->|"changes"| Lambdafunctionrelay_1`,
 		`    Lambdafunctionrelay_1 -->|"events"| topicusersfifo_1`,
 		`    queuefeedfifo_1 -->|"messages"| feedconsumer_1`,
-		`    deletions_1 -->|"events"| queuejobs_1`,
+		`    deletions_1 -->|"messages"| queuejobs_1`,
+		`    Lambdafunctionrelay_1 -.->|"given up"| queuerelaydead_1`,
 		`    queuejobs_1 -->|"messages"| Lambdafunctiontaker_1`,
 		`        messagebrokerdev_1[/"message broker dev"/]`,
 		`    legacy_1 -->|"AMQP"| messagebrokerdev_1`,
@@ -53,6 +55,9 @@ func TestMessages(t *testing.T) {
 		if strings.Count(got, line+"\n") != 1 {
 			t.Errorf("the picture has not one line %q:\n%s", line, got)
 		}
+	}
+	if strings.Contains(got, `Lambdafunctionrelay_1 -->|"messages"|`) {
+		t.Errorf("what Lambda sends for the relay is drawn twice:\n%s", got)
 	}
 	if strings.Contains(got, "Alarms") {
 		t.Errorf("a topic that carries no events is drawn:\n%s", got)

@@ -49,6 +49,9 @@ func Document(dev, prod *Isolation, services []string) string {
 	if len(dev.Stores) > 0 {
 		b.WriteString("\n## Who reaches which store\n\n" + dev.StoreTable(services))
 	}
+	if len(dev.Channels) > 0 {
+		b.WriteString("\n## Who publishes and receives\n\n" + dev.ChannelTable())
+	}
 	dev.whatIsHanded(&b)
 	b.WriteString("\n## Who may become an identity\n\n| identity | is assumed by | if |\n|---|---|---|\n")
 	for _, t := range dev.Trusts {
@@ -123,11 +126,22 @@ func (i *Isolation) apart(b *strings.Builder) {
 		fmt.Fprintf(b, fargateTail, strings.Join(i.Apart, ", "))
 	}
 	if len(i.Functions) > 0 {
-		by := "load balancers, for their target group"
-		if slices.ContainsFunc(i.Grants, func(g Grant) bool { return g.Identity == "service "+model.APIGateway }) {
-			by += ", and API Gateway, for its methods"
+		var by []string
+		for _, one := range [][2]string{{"elasticloadbalancing.amazonaws.com", "load balancers, for their target group"}, {model.APIGateway, "API Gateway, for its methods"}} {
+			if slices.ContainsFunc(i.Grants, func(g Grant) bool {
+				return g.Identity == "service "+one[0] && slices.Contains(g.Actions, "lambda:InvokeFunction")
+			}) {
+				by = append(by, one[1])
+			}
 		}
-		fmt.Fprintf(b, functionsTail, strings.Join(i.Functions, ", "), by)
+		invoked := ""
+		if len(by) > 0 {
+			invoked = "Lambda invokes it for whom the grants name: " + strings.Join(by, ", and ") + ".\n"
+		}
+		if i.Polled {
+			invoked += "Lambda invokes it with what it takes from a queue or a stream, in the function's own role.\n"
+		}
+		fmt.Fprintf(b, functionsTail, strings.Join(i.Functions, ", "), invoked)
 	}
 }
 
@@ -183,6 +197,8 @@ func (g Grant) why(action, resource string) string {
 		return "on nothing but the resource that says so"
 	case notOurs[part(g.Identity)] != "":
 		return notOurs[part(g.Identity)]
+	case family[action] != "":
+		return family[action]
 	case resource == "*" && wholeResource[action] != "":
 		return "takes no resource: " + wholeResource[action]
 	case !wildcard(action) && partly(action, resource) != "":
@@ -263,6 +279,5 @@ with another task, so its security group is between it and every other one. The 
 
 const functionsTail = `
 A function (%s) is in no VPC. So it reaches nothing there, but the internet and the public endpoints of AWS, and nobody reaches it by
-the network. Lambda invokes it for whom the grants name: %s.
-It has one role.
+the network. %sIt has one role.
 `

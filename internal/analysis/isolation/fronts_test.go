@@ -78,7 +78,7 @@ func TestPrefixList(t *testing.T) {
 func TestDirectFunction(t *testing.T) {
 	text := strings.Replace(function, `"Principal": "elasticloadbalancing.amazonaws.com"`, `"Principal": "apigateway.amazonaws.com"`, 1)
 	i := mustRead(t, text)
-	if document := Document(i, i, []string{"web"}); !strings.Contains(document, "Lambda invokes it for whom the grants name: load balancers, for their target group, and API Gateway, for its methods.") {
+	if document := Document(i, i, []string{"web"}); !strings.Contains(document, "Lambda invokes it for whom the grants name: API Gateway, for its methods.") {
 		t.Errorf("the document does not say who invokes the function:\n%s", document)
 	}
 }

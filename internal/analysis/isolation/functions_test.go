@@ -44,7 +44,7 @@ func TestFunctions(t *testing.T) {
 	if diff := cmp.Diff([]string{"web-lambda: function may do ssm:GetParameter on arn:aws:ssm:us-east-1:123456789012:parameter/key"}, i.Foreign([]string{"web"})); diff != "" {
 		t.Errorf("foreign (-want +got):\n%s", diff)
 	}
-	if text := Document(i, i, []string{"web"}); !strings.Contains(text, "A function (web-lambda) is in no VPC.") {
+	if text := Document(i, i, []string{"web"}); !strings.Contains(text, "A function (web-lambda) is in no VPC.") || !strings.Contains(text, "name: load balancers, for their target group.") {
 		t.Errorf("the document does not say where the function is:\n%s", text)
 	}
 	if text := Document(mustRead(t, shop), mustRead(t, shop), []string{"shop"}); strings.Contains(text, "is in no VPC") {

@@ -96,7 +96,7 @@ func (r *reader) add(resource *assembly.Resource, identity string, statements []
 			r.refuse(resource, "a statement without actions")
 			continue
 		}
-		if strings.HasSuffix(identity, taskRole) || strings.HasSuffix(identity, functionRole) {
+		if runs(identity) {
 			g.Reason = resource.Reasons["AwsSolutions-IAM5"]
 		}
 		if len(s.Principals) == 0 {
@@ -158,6 +158,11 @@ const (
 	taskRole     = ": task"
 	functionRole = ": function"
 )
+
+// runs says whether an identity is that of a program: a task, or a function.
+func runs(identity string) bool {
+	return strings.HasSuffix(identity, taskRole) || strings.HasSuffix(identity, functionRole)
+}
 
 func conditionText(condition map[string]map[string][]any) string {
 	var parts []string

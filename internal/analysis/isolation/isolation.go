@@ -35,14 +35,19 @@ type Isolation struct {
 	// its own. Interfaces are those on instances whose tasks have a security group of their own (awsvpc).
 	// Shared are those whose containers have the security groups of their instances.
 	Apart, Interfaces, Shared []string
-	// Functions are those of Lambda that a load balancer invokes, by name. They are in no VPC.
+	// Functions are those of Lambda that a load balancer invokes, or Lambda itself for what comes from a queue or a stream, by name. They
+	// are in no VPC.
 	Functions []string
+	// Polled says that Lambda invokes functions with what comes from a queue or a stream.
+	Polled bool
 	// Ways say in words how requests get to load balancers, and to functions, that have a front before them.
 	Ways []string
 	// Directly says who reaches each service past the load balancers. All of these are sorted.
 	Directly []Direct
 	// Stores are the tables and databases, by name, with those that reach them.
 	Stores []Store
+	// Channels are the topics and queues, by name, with those that publish, send and receive.
+	Channels []Channel
 	// families are the task definitions of a service, by the service's name.
 	families map[string][]string
 }
@@ -80,6 +85,7 @@ func Read(dir string) (*Isolation, error) {
 	r.directly()
 	r.handed()
 	r.stores()
+	r.channels()
 	for _, stack := range a.Stacks {
 		for _, resource := range stack.Resources {
 			if arn := model.ARN(resource, Account, Region); arn != "" {
@@ -178,8 +184,12 @@ func (r *reader) group(resource *assembly.Resource) string {
 func text(value any) string {
 	switch v := value.(type) {
 	case assembly.Ref:
-		if arn := model.ARN(v.Resource, Account, Region); arn != "" && (v.Attribute == "Arn" || v.Attribute == "") {
+		switch arn := model.ARN(v.Resource, Account, Region); {
+		case arn == "":
+		case v.Attribute == "Arn" || v.Attribute == "" || v.Attribute == "TopicArn":
 			return arn
+		case v.Attribute == "StreamArn":
+			return arn + "/stream/${" + v.String() + "}"
 		}
 		return "${" + v.String() + "}"
 	case assembly.Text:
@@ -229,7 +239,7 @@ func (i *Isolation) TooWide() []string {
 			continue
 		}
 		for _, action := range g.Actions {
-			if wildcard(action) && !g.reasoned() {
+			if wildcard(action) && !g.reasoned() && family[action] == "" {
 				wide = append(wide, fmt.Sprintf("%s may do %s: name the actions", g.Identity, action))
 			}
 			for _, resource := range g.Resources {
@@ -254,7 +264,8 @@ func Own(service string) []string {
 	}
 }
 
-// Foreign returns what the roles of services may do with anything but [Own] and the log group of their function. [Isolation.Trespasses] has the stores.
+// Foreign returns what the roles of services may do with anything but [Own] and the log group of their function. [Isolation.Trespasses] has
+// the stores, and [Isolation.Misuses] the topics and queues.
 func (i *Isolation) Foreign(services []string) []string {
 	var foreign []string
 	for _, g := range i.Grants {
@@ -266,7 +277,7 @@ func (i *Isolation) Foreign(services []string) []string {
 		own := append(Own(services[of]), "arn:aws:logs:"+Region+":"+Account+":log-group:/aws/lambda/"+family+":*")
 		for _, resource := range g.Resources {
 			for _, action := range g.Actions {
-				if !slices.Contains(own, resource) && !i.isStore(resource) && !(resource == "*" && wholeResource[action] != "") {
+				if !slices.Contains(own, resource) && !i.isKept(resource) && !(resource == "*" && wholeResource[action] != "") {
 					foreign = append(foreign, fmt.Sprintf("%s may do %s on %s", g.Identity, action, resource))
 				}
 			}

@@ -6,6 +6,7 @@ import "strings"
 // say "*". The text says what that comes to
 // (https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html).
 var wholeResource = map[string]string{
+	"dynamodb:ListStreams":             "tells which streams there are",
 	"ecr:GetAuthorizationToken":        "a registry login; which images it can pull is decided by the other actions",
 	"ecs:DiscoverPollEndpoint":         "tells the ECS agent which address to poll",
 	"ssmmessages:CreateControlChannel": "Session Manager's channel of the instance that asks",
@@ -22,6 +23,12 @@ var partResource = map[string]string{
 	"logs:CreateLogStream":          "the streams of one log group",
 	"logs:PutLogEvents":             "the streams of one log group",
 	"logs:DescribeLogStreams":       "the streams of one log group",
+}
+
+// family has the actions with a wildcard for which AWS's documents name no narrower ones
+// (https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html).
+var family = map[string]string{
+	"kms:GenerateDataKey*": "what SNS and SQS ask of a key, to encrypt a message",
 }
 
 // addedCharacters end the ARN of a secret that is known by its name

@@ -29,8 +29,8 @@ type Access struct {
 	Identity, Service string
 	// Actions are those of the statements, with their wildcards.
 	Actions []string
-	// Connects says that security groups let the tasks connect to the database. A table is reached by
-	// whoever reaches DynamoDB.
+	// Connects says that security groups let the tasks connect to the database, or that the key of a topic or a queue lets the
+	// role use it. A table is reached by whoever reaches DynamoDB.
 	Connects bool
 }
 
@@ -139,53 +139,64 @@ func (r *reader) connects(role *model.Role, c *model.DatabaseCluster) bool {
 
 // access adds what a role may do with a store. Whoever no policy allows anything is left out.
 func (r *reader) access(s *Store, role *model.Role, services []string, policy []model.Statement, connects bool, arns ...string) {
-	a := Access{Identity: r.identities[role.Resource], Service: r.serviceOf(role), Connects: connects}
+	if actions := r.left(role, services, policy, arns...); len(actions) > 0 {
+		s.Accesses = append(s.Accesses, Access{Identity: r.identities[role.Resource], Service: r.serviceOf(role), Actions: actions, Connects: connects})
+		slices.SortFunc(s.Accesses, func(a, b Access) int { return cmp.Compare(a.Identity, b.Identity) })
+	}
+}
+
+// left are the actions that policies leave to a role on a resource, which may have several ARNs. They are sorted.
+func (r *reader) left(role *model.Role, services []string, policy []model.Statement, arns ...string) (actions []string) {
 	var denied []string
 	about := func(resource string) bool {
 		return slices.ContainsFunc(arns, func(arn string) bool { return model.Matches(resource, arn) || strings.HasPrefix(resource, arn+"/") })
 	}
 	for _, g := range r.isolation.Grants {
 		switch {
-		case g.Identity != a.Identity || !slices.ContainsFunc(g.Resources, about):
+		case g.Identity != r.identities[role.Resource] || !slices.ContainsFunc(g.Resources, about):
 		case g.Effect == "Allow":
-			a.Actions = append(a.Actions, of(services, g.Actions)...)
+			actions = append(actions, of(services, g.Actions)...)
 		case g.Condition == "":
 			denied = append(denied, g.Actions...)
 		}
 	}
 	for _, statement := range policy {
 		names := slices.ContainsFunc(texts(statement.Principals["AWS"]), func(p string) bool { return p == "*" || p == model.ARN(role.Resource, Account, Region) })
+		always, never := holds(statement.Condition, role)
 		switch {
 		case !names:
-		case statement.Effect == "Allow":
-			a.Actions = append(a.Actions, of(services, texts(statement.Actions))...)
-		case holds(statement.Condition, role):
+		case statement.Effect == "Allow" && !never:
+			actions = append(actions, of(services, texts(statement.Actions))...)
+		case statement.Effect != "Allow" && always:
 			denied = append(denied, texts(statement.Actions)...)
 		}
 	}
-	a.Actions = slices.DeleteFunc(a.Actions, func(action string) bool {
+	actions = slices.DeleteFunc(actions, func(action string) bool {
 		return slices.ContainsFunc(denied, func(p string) bool { return model.Matches(strings.ToLower(p), strings.ToLower(action)) })
 	})
-	if len(a.Actions) > 0 {
-		slices.Sort(a.Actions)
-		a.Actions = slices.Compact(a.Actions)
-		s.Accesses = append(s.Accesses, a)
-		slices.SortFunc(s.Accesses, func(a, b Access) int { return cmp.Compare(a.Identity, b.Identity) })
-	}
+	slices.Sort(actions)
+	return slices.Compact(actions)
 }
 
-// of are the actions of some services. What only describes or lists a resource tells nothing of its data.
+// of are the actions of some services. What only describes or lists a resource tells nothing of its data, and of a topic or a queue nor
+// does what gets its attributes.
 func of(services, actions []string) []string {
 	return slices.DeleteFunc(slices.Clone(actions), func(action string) bool {
 		service, name, named := strings.Cut(strings.ToLower(action), ":")
-		return named && (!slices.ContainsFunc(services, func(one string) bool { return model.Matches(service, one) }) || strings.HasPrefix(name, "describe") || strings.HasPrefix(name, "list"))
+		tells := []string{"describe", "list"}
+		if service == "sns" || service == "sqs" {
+			tells = append(tells, "get")
+		}
+		return named && (!slices.ContainsFunc(services, func(one string) bool { return model.Matches(service, one) }) ||
+			slices.ContainsFunc(tells, func(beginning string) bool { return strings.HasPrefix(name, beginning) }))
 	})
 }
 
-// holds says whether a condition surely holds for requests of a role. Of a key that is not known here,
+// holds says whether a condition surely holds for all requests of a role, or for none. Of a key that is not known here,
 // nobody can be sure. A key that a request does not have fulfils what begins with "Not", and "IfExists".
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html
-func holds(condition map[string]map[string][]any, role *model.Role) bool {
+func holds(condition map[string]map[string][]any, role *model.Role) (always, never bool) {
+	always = true
 	for operator, keys := range condition {
 		for key, values := range keys {
 			value, present := "", true
@@ -195,7 +206,8 @@ func holds(condition map[string]map[string][]any, role *model.Role) bool {
 			} else if key == "aws:PrincipalArn" {
 				value = model.ARN(role.Resource, Account, Region)
 			} else {
-				return false
+				always = false
+				continue
 			}
 			base, ifExists := strings.CutSuffix(operator, "IfExists")
 			var equal func(pattern, value string) bool
@@ -205,21 +217,23 @@ func holds(condition map[string]map[string][]any, role *model.Role) bool {
 			case "StringLike", "StringNotLike", "ArnEquals", "ArnLike", "ArnNotEquals", "ArnNotLike":
 				equal = model.Matches
 			default:
-				return false
+				always = false
+				continue
 			}
 			not := strings.Contains(base, "Not")
 			found := slices.ContainsFunc(texts(values), func(pattern string) bool { return equal(pattern, value) })
 			if !present && !not && !ifExists || present && found == not {
-				return false
+				never = true
 			}
 		}
 	}
-	return true
+	return always && !never, never
 }
 
-// isStore says whether an ARN is that of a store.
-func (i *Isolation) isStore(arn string) bool {
-	return slices.ContainsFunc(i.Stores, func(s Store) bool { return s.ARN == arn })
+// isKept says whether an ARN is that of a store, of its stream, or of a topic or a queue of a service.
+func (i *Isolation) isKept(arn string) bool {
+	return slices.ContainsFunc(i.Stores, func(s Store) bool { return s.ARN == arn || strings.HasPrefix(arn, s.ARN+"/stream/") }) ||
+		slices.ContainsFunc(i.Channels, func(c Channel) bool { return c.ARN == arn && c.Service != "" })
 }
 
 // Trespasses are the accesses to stores that are none of a service's own, and the stores that their
@@ -230,7 +244,7 @@ func (i *Isolation) Trespasses(allowed func(service, owner string) bool) []strin
 	for _, s := range i.Stores {
 		owned := false
 		for _, a := range s.Accesses {
-			reads := strings.HasSuffix(a.Identity, taskRole)
+			reads := runs(a.Identity)
 			owned = owned || a.Service == s.Service && reads && a.Connects
 			if s.Service == "" || !reads || a.Service != s.Service && !allowed(a.Service, s.Service) {
 				all = append(all, fmt.Sprintf("%s may do %s on %s", a.Identity, strings.Join(a.Actions, ", "), s.Name))

@@ -101,6 +101,7 @@ func TestTableAccess(t *testing.T) {
 		{"StringLike does", all, only(`"StringLike": {"aws:PrincipalTag/service": "us*"}`), []string{api + own}},
 		{"it denies a role", all, `{"Effect": "Deny", "Action": "dynamodb:*", "Principal": {"AWS": {"Fn::GetAtt": ["Roleapi", "Arn"]}}, "Resource": "*"}`, []string{users + own}},
 		{"it allows a role", nil, `{"Effect": "Allow", "Action": "dynamodb:GetItem", "Principal": {"AWS": {"Fn::GetAtt": ["Roleapi", "Arn"]}}, "Resource": "*"}`, []string{api + "dynamodb:GetItem"}},
+		{"it allows those with a tag", nil, `{"Effect": "Allow", "Action": "dynamodb:GetItem", "Principal": "*", "Resource": "*", "Condition": {"StringEquals": {"aws:PrincipalTag/service": "api"}, "IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}}`, []string{api + "dynamodb:GetItem"}},
 		{"it allows everybody, and denies all", nil, `{"Effect": "Allow", "Action": "dynamodb:GetItem", "Principal": "*", "Resource": "*"}, {"Effect": "Deny", "Action": "dynamodb:*", "Principal": {"AWS": "*"}, "Resource": "*"}`, nil},
 	} {
 		if diff := cmp.Diff(test.want, accesses(mustRead(t, shops(test.policies)+table("users", test.own)))); diff != "" {

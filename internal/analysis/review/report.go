@@ -26,19 +26,20 @@ type Report struct {
 	Deployment  string   `json:"deployment"`
 	Move        Move     `json:"move"`
 
-	Stacks       []Stack       `json:"stacks"`
-	Fronts       []FrontChange `json:"fronts"`
-	Data         []Loss        `json:"data"`
-	Replacements []Replacement `json:"replacements"`
-	Clashes      []Clash       `json:"clashes"`
-	Renewals     []Renewal     `json:"renewals"`
-	Settings     []string      `json:"settings"` // that decide who answers, in words
-	Answers      []Answer      `json:"answers"`
-	Refused      []string      `json:"refused"` // by AWS, a line for each resource
-	Tasks        []TaskChange  `json:"tasks"`   // that run, in a deployment
-	Images       []string      `json:"images"`
-	Costs        []Cost        `json:"costs"`
-	Rehearsal    *Rehearsal    `json:"rehearsal,omitempty"` // left out if there was none
+	Stacks       []Stack         `json:"stacks"`
+	Fronts       []FrontChange   `json:"fronts"`
+	Data         []Loss          `json:"data"`
+	Messages     []MessageChange `json:"messages"`
+	Replacements []Replacement   `json:"replacements"`
+	Clashes      []Clash         `json:"clashes"`
+	Renewals     []Renewal       `json:"renewals"`
+	Settings     []string        `json:"settings"` // that decide who answers, in words
+	Answers      []Answer        `json:"answers"`
+	Refused      []string        `json:"refused"` // by AWS, a line for each resource
+	Tasks        []TaskChange    `json:"tasks"`   // that run, in a deployment
+	Images       []string        `json:"images"`
+	Costs        []Cost          `json:"costs"`
+	Rehearsal    *Rehearsal      `json:"rehearsal,omitempty"` // left out if there was none
 }
 
 // Rehearsal is what the rehearsal of the change showed.
@@ -68,7 +69,7 @@ func NoRehearsal(err error) *Rehearsal {
 
 // Findings are what a review can fail on, in the order in which they are shown.
 func Findings() []string {
-	return []string{"authorization", "data", "replacement", "deletion", "priority", "refused", "broadening", "turn", "rehearsal"}
+	return []string{"authorization", "data", "messages", "replacement", "deletion", "priority", "refused", "broadening", "turn", "rehearsal"}
 }
 
 // Found returns the number of findings of a kind.
@@ -84,6 +85,13 @@ func (r *Report) Found(finding string) int {
 		return n
 	case "data":
 		return len(r.Data)
+	case "messages":
+		for _, c := range r.Messages {
+			if c.Harms {
+				n++
+			}
+		}
+		return n
 	case "priority":
 		return len(r.Clashes)
 	case "refused":
@@ -201,6 +209,9 @@ func (r *Report) findings(files string) string {
 	} else if len(r.Data) > 0 {
 		section("Data lose protection", r.data())
 	}
+	if r.HarmsMessages() {
+		section("This loses or opens messages", r.messages(true))
+	}
 	b.WriteString("\n" + r.headline())
 	section("Replacements and deletions", r.replacements())
 	if len(r.Clashes)+len(r.Renewals) > 0 {
@@ -214,6 +225,9 @@ func (r *Report) findings(files string) string {
 	}
 	if text := r.fronts(false); text != "" {
 		section("Fronts", text)
+	}
+	if text := r.messages(false); text != "" {
+		section("Topics and queues", text)
 	}
 	section("IAM and security-group broadening", r.broadening())
 	section("Phase", r.move())
@@ -257,6 +271,9 @@ func (r *Report) headline() string {
 	}
 	if r.Opens() {
 		lines = append(lines, "**Authorization is lost: anybody may call what had to be signed.**")
+	}
+	if r.HarmsMessages() {
+		lines = append(lines, "**Messages are lost, or open to others.**")
 	}
 	lines = append(lines, r.fates())
 	lines = append(lines, r.changed()...)

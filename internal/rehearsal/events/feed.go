@@ -86,8 +86,8 @@ func first(text string, characters int) string {
 	return string(all[:min(len(all), characters)])
 }
 
-// SameFeed compares the feed with what it has to show.
-func SameFeed(want, got []Thread) (problems []Problem) {
+// SameFeed compares a feed with what it has to show. The name begins a sentence.
+func SameFeed(name string, want, got []Thread) (problems []Problem) {
 	rows := func(feed []Thread) map[int64]string {
 		all := map[int64]string{}
 		for _, t := range feed {
@@ -104,15 +104,15 @@ func SameFeed(want, got []Thread) (problems []Problem) {
 		switch {
 		case wanted[id] == shown[id]:
 		case wanted[id] == "":
-			problems = append(problems, Problem{WrongView, key, fmt.Sprintf("The feed shows %s, and by the events there is no such thread.", shown[id])})
+			problems = append(problems, Problem{WrongView, key, fmt.Sprintf("%s shows %s, and by the events there is no such thread.", name, shown[id])})
 		case shown[id] == "":
-			problems = append(problems, Problem{WrongView, key, fmt.Sprintf("The feed does not show %s.", wanted[id])})
+			problems = append(problems, Problem{WrongView, key, fmt.Sprintf("%s does not show %s.", name, wanted[id])})
 		default:
-			problems = append(problems, Problem{WrongView, key, fmt.Sprintf("The feed shows %s, and the events say %s.", shown[id], wanted[id])})
+			problems = append(problems, Problem{WrongView, key, fmt.Sprintf("%s shows %s, and the events say %s.", name, shown[id], wanted[id])})
 		}
 	}
 	if !slices.IsSortedFunc(got, func(a, b Thread) int { return cmp.Compare(a.ID, b.ID) }) {
-		problems = append(problems, Problem{WrongView, "", "The feed is not in the order of the ids."})
+		problems = append(problems, Problem{WrongView, "", name + " is not in the order of the ids."})
 	}
 	return problems
 }

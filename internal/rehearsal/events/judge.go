@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"cutover/internal/words"
 )
 
 // Problem is something that is wrong with the events.
@@ -33,6 +35,8 @@ const (
 	WrongView    = "wrong row in the read model"
 	Unexpected   = "unexpected dead letter"
 	NoDeadLetter = "poison not in the dead-letter queue"
+	Held         = "events held up by poison"
+	WrongHistory = "history says otherwise"
 	Unreadable   = "unreadable event"
 )
 
@@ -193,22 +197,27 @@ func brief(raw []byte) string {
 	return string([]rune(string(raw))[:most]) + "…"
 }
 
-// Poison judges the dead letters of a queue by the keys of the poison that was sent: each is there, and nothing is there of
-// another key. In a FIFO queue later messages of a key follow its poison.
-func Poison(queue string, dead, sent []string) (problems []Problem) {
-	for _, key := range sent {
-		if !slices.Contains(dead, key) {
-			problems = append(problems, Problem{NoDeadLetter, key, fmt.Sprintf("A message of %s that nobody can apply was sent to %s, and is not among its dead letters.", key, queue)})
+// DeadLetters judges the dead letters of a queue by the poison that was sent, with what follows it: of each key they are the same, in the
+// same order.
+func DeadLetters(queue string, dead, sent []Event) (problems []Problem) {
+	numbers := func(all []Event) map[string][]int64 {
+		by := map[string][]int64{}
+		for _, e := range all {
+			by[e.Key] = append(by[e.Key], e.Sequence)
 		}
+		return by
 	}
-	others := map[string]int{}
-	for _, key := range dead {
-		if !slices.Contains(sent, key) {
-			others[key]++
+	want, got := numbers(sent), numbers(dead)
+	keys := slices.AppendSeq(slices.Collect(maps.Keys(want)), maps.Keys(got))
+	slices.Sort(keys)
+	for _, key := range slices.Compact(keys) {
+		switch {
+		case slices.Equal(want[key], got[key]):
+		case want[key] == nil:
+			problems = append(problems, Problem{Unexpected, key, fmt.Sprintf("%s has %s of %s.", queue, words.Count(len(got[key]), "dead letter"), cmp.Or(key, "no key"))})
+		default:
+			problems = append(problems, Problem{NoDeadLetter, key, fmt.Sprintf("Of %s, nobody can apply the events %v in their order, and %s has %v.", key, want[key], queue, got[key])})
 		}
-	}
-	for _, key := range slices.Sorted(maps.Keys(others)) {
-		problems = append(problems, Problem{Unexpected, key, fmt.Sprintf("%s has %d dead letters of %s.", queue, others[key], cmp.Or(key, "no key"))})
 	}
 	return problems
 }

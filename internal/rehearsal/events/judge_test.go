@@ -94,15 +94,19 @@ func TestStored(t *testing.T) {
 	}
 }
 
-func TestPoison(t *testing.T) {
+// Dead letters are those of the poison and no others, in order.
+func TestDeadLetters(t *testing.T) {
 	for _, test := range []struct{ dead, sent, want string }{
 		{"", "", ""},
-		{"p p", "p", ""},
-		{"", "p", "p: poison not in the dead-letter queue"},
-		{"p q", "p", "q: unexpected dead letter"},
-		{"q q", "", "q: unexpected dead letter"},
+		{"p1 q1 p2", "p1 p2 q1", ""},
+		{"", "p1", "p: poison not in the dead-letter queue"},
+		{"p1", "p1 p2", "p: poison not in the dead-letter queue"},
+		{"p2 p1", "p1 p2", "p: poison not in the dead-letter queue"},
+		{"p1 p1", "p1", "p: poison not in the dead-letter queue"},
+		{"p1 q7", "p1", "q: unexpected dead letter"},
+		{"q1 q2", "", "q: unexpected dead letter"},
 	} {
-		if got := kinds(Poison("dev-feed.fifo", strings.Fields(test.dead), strings.Fields(test.sent))); got != test.want {
+		if got := kinds(DeadLetters("dev-feed.fifo", parse(test.dead), parse(test.sent))); got != test.want {
 			t.Errorf("%q of %q: %s, want %s", test.dead, test.sent, got, test.want)
 		}
 	}
@@ -128,14 +132,14 @@ func TestFeed(t *testing.T) {
 		`{"id":12,"title":"Alone","author":null,"posts":0,"latest":null}]`; err != nil || string(text) != want {
 		t.Errorf("the feed is %s, want %s", text, want)
 	}
-	if problems := SameFeed(feed, feed); len(problems) > 0 {
+	if problems := SameFeed("The feed", feed, feed); len(problems) > 0 {
 		t.Errorf("the same feed has %v", problems)
 	}
 	other := []Thread{feed[1], {ID: 1, Title: "Looms"}, {ID: 20}}
-	if got, want := kinds(SameFeed(feed, other)), "threads/1: wrong row in the read model, threads/20: wrong row in the read model, : wrong row in the read model"; got != want {
+	if got, want := kinds(SameFeed("The feed", feed, other)), "threads/1: wrong row in the read model, threads/20: wrong row in the read model, : wrong row in the read model"; got != want {
 		t.Errorf("another feed has %s, want %s", got, want)
 	}
-	if got := kinds(SameFeed(feed, feed[:1])); got != "threads/12: wrong row in the read model" {
+	if got := kinds(SameFeed("The feed", feed, feed[:1])); got != "threads/12: wrong row in the read model" {
 		t.Errorf("a short feed has %s", got)
 	}
 }

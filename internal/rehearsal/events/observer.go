@@ -26,9 +26,12 @@ type Observer struct {
 	Topics func() (*queues.Client, queues.Names, error)
 	// URL is where clients ask for a path.
 	URL func(path string) string
-	// Poison are the keys of the messages that nobody can apply and that were sent to a queue on purpose, by its name. Default: none.
-	Poison func() map[string][]string
-	// Patience is how long the events may take to come to rest after the last one that came. Default: a minute.
+	// Run runs a command of a service, and returns its exit code and what it says. Default: no command is run, so that the feed is judged
+	// by what is answered in the last phase alone, and no history.
+	Run func(ctx context.Context, service string, command ...string) (exit int, lines []string, err error)
+	// Histories names the services that keep the history of their records. Default: none.
+	Histories func() []string
+	// Patience is how long the events may take to come to rest after the last one that came or was taken. Default: a minute.
 	Patience time.Duration
 
 	client        *queues.Client
@@ -42,6 +45,7 @@ type Observer struct {
 	got      []Event
 	at       []time.Time // when each came
 	problems []Problem
+	poison   map[string]*sent // by queue
 	lags     map[string][]rehearsal.Behind
 	relayed  time.Duration // how old the oldest event was when it came, since the last sample
 	failed   error
@@ -92,8 +96,8 @@ func (o *Observer) receive(ctx context.Context) {
 				o.relayed = max(o.relayed, now.Sub(e.Time))
 			}
 		}
-		if err != nil && ctx.Err() == nil {
-			o.failed = err
+		if ctx.Err() == nil {
+			o.failed = err // until messages come again
 		}
 		o.mu.Unlock()
 		if err != nil {
@@ -119,14 +123,25 @@ func (o *Observer) sample(ctx context.Context) {
 			}
 			continue
 		}
-		depths := map[string]int{}
+		depths, dead := map[string]int{}, map[string]int{}
 		for _, q := range of {
 			if now, err := o.client.Queue(ctx, q.URL); err == nil {
 				depths[q.Name] = now.Depth()
 			}
+			if !o.isPoisoned(q.Name) {
+				continue
+			}
+			if now, err := o.client.Queue(ctx, q.DeadLetters); err == nil {
+				dead[q.Name] = now.Depth()
+			}
 		}
 		now := time.Now()
 		o.mu.Lock()
+		for name, n := range dead {
+			if s := o.poison[name]; s != nil {
+				s.goneOn(depths[name], n, len(o.got))
+			}
+		}
 		o.lags[relays] = append(o.lags[relays], rehearsal.Behind{Time: now, Behind: rehearsal.Seconds(o.relayed.Seconds())})
 		o.relayed = 0
 		for name, waiting := range depths {
@@ -134,6 +149,12 @@ func (o *Observer) sample(ctx context.Context) {
 		}
 		o.mu.Unlock()
 	}
+}
+
+func (o *Observer) isPoisoned(queue string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.poison[queue] != nil
 }
 
 // consumers are the queues that topics send to, without those of observers.
@@ -162,7 +183,19 @@ func (o *Observer) End(ctx context.Context) (result rehearsal.Result, lags []reh
 	if o.stop == nil {
 		return result, nil
 	}
-	problems, checked, err := o.settle(ctx)
+	problems, checked, err := o.settle(ctx, o.judge)
+	if err == nil && len(problems) == 0 && len(o.poison) > 0 {
+		if err = o.mend(ctx); err == nil {
+			problems, checked, err = o.settle(ctx, o.judge)
+			checked = append(checked, "The dead-letter queues had the poison that was sent and what came behind it, in order. What follows from its redrive is above.")
+		}
+	}
+	if err == nil {
+		var wrong []Problem
+		var more []string
+		wrong, more, err = o.histories(ctx)
+		problems, checked = append(problems, wrong...), append(checked, more...)
+	}
 	o.stop()
 	o.watching.Wait()
 	err = errors.Join(err, o.client.Forget(context.WithoutCancel(ctx), o.queue, o.subscriptions))
@@ -194,31 +227,37 @@ func findings(problems []Problem) (all []rehearsal.Finding) {
 	return all
 }
 
+// judge judges what there is, of an overview.
+type judge func(ctx context.Context, all queues.Overview) (problems []Problem, checked []string, err error)
+
 // settle waits until nothing moves any more, and judges what there is then. What is wrong while events are on their way
-// may be right in a moment, so it is looked at again until all is right or the patience is over.
-func (o *Observer) settle(ctx context.Context) (problems []Problem, checked []string, err error) {
+// may be right in a moment, so it is looked at again until all is right or the patience is over. No judge takes everything.
+func (o *Observer) settle(ctx context.Context, judge judge) (problems []Problem, checked []string, err error) {
+	if judge == nil {
+		judge = func(context.Context, queues.Overview) ([]Problem, []string, error) { return nil, nil, nil }
+	}
 	patience := o.Patience
 	if patience == 0 {
 		patience = time.Minute
 	}
-	before := -1
+	before, depthBefore := -1, -1
 	for end := time.Now().Add(patience); time.Now().Before(end); {
-		var moves bool
-		n := o.count()
+		n, depth := o.count(), 0
 		all, failed := o.client.Overview(ctx, o.names)
-		for _, q := range consumers(all) {
-			moves = moves || q.Depth() > 0
+		for _, q := range taken(all) {
+			depth += q.Depth()
 		}
-		if failed == nil && !moves && n == before {
-			problems, checked, failed = o.judge(ctx, all)
+		rests := failed == nil && depth == 0 && n == before
+		if rests {
+			problems, checked, failed = judge(ctx, all)
 		}
-		if failed == nil && !moves && n == before && len(problems) == 0 {
+		if rests && failed == nil && len(problems) == 0 {
 			return problems, checked, nil
 		}
-		if n != before {
+		if n != before || depth != depthBefore {
 			end = time.Now().Add(patience)
 		}
-		if before, err = n, failed; ctx.Err() != nil {
+		if before, depthBefore, err = n, depth, failed; ctx.Err() != nil {
 			break
 		}
 		pause(ctx)
@@ -230,15 +269,26 @@ func (o *Observer) settle(ctx context.Context) (problems []Problem, checked []st
 	if failed != nil {
 		return problems, checked, failed
 	}
-	if problems, checked, err = o.judge(ending, all); err != nil {
+	if problems, checked, err = judge(ending, all); err != nil {
 		return problems, checked, err
 	}
-	for _, q := range consumers(all) {
+	for _, q := range taken(all) {
 		if q.Depth() > 0 {
 			problems = append(problems, Problem{Stuck, q.Name, fmt.Sprintf("%s still has %s %v after the load.", q.Name, words.Count(q.Depth(), "message"), patience)})
 		}
 	}
 	return problems, checked, nil
+}
+
+// taken are the queues whose messages somebody takes: those that topics send to, and those of work.
+func taken(all queues.Overview) (of []queues.Queue) {
+	of = consumers(all)
+	for _, q := range all.Queues {
+		if q.DeadLetters != "" && !slices.ContainsFunc(of, func(other queues.Queue) bool { return other.Name == q.Name }) {
+			of = append(of, q)
+		}
+	}
+	return of
 }
 
 // Stuck is the kind of a problem: events are not taken.
@@ -259,10 +309,14 @@ func (o *Observer) judge(ctx context.Context, all queues.Overview) (problems []P
 	if failed != nil {
 		return problems, nil, failed
 	}
+	said := func(wrong []Problem, format string, a ...any) {
+		if problems = append(problems, wrong...); len(wrong) == 0 {
+			checked = append(checked, fmt.Sprintf(format, a...))
+		}
+	}
 	wrong, duplicates := Sequences(got, o.queue.FIFO)
-	problems = append(problems, wrong...)
 	fold := Fold(got)
-	checked = append(checked, fmt.Sprintf("%s of %s: each key has the numbers from 1 on; %s.", words.Count(len(got)-duplicates, "event"), words.Count(len(fold), "record"), again(duplicates)))
+	said(wrong, "%s of %s: each key has the numbers from 1 on; %s.", words.Count(len(got)-duplicates, "event"), words.Count(len(fold), "record"), again(duplicates))
 
 	stored := map[string]json.RawMessage{}
 	for _, path := range sources(got) {
@@ -270,9 +324,7 @@ func (o *Observer) judge(ctx context.Context, all queues.Overview) (problems []P
 			return problems, checked, err
 		}
 	}
-	wrong = Stored(fold, stored)
-	problems = append(problems, wrong...)
-	checked = append(checked, fmt.Sprintf("%s stored as the events say.", isOrAre(len(stored), "record")))
+	said(Stored(fold, stored), "%s stored as the events say.", isOrAre(len(stored), "record"))
 
 	feed, has, err := o.feed(ctx)
 	if err != nil {
@@ -283,8 +335,13 @@ func (o *Observer) judge(ctx context.Context, all queues.Overview) (problems []P
 		if err != nil {
 			return problems, checked, err
 		}
-		problems = append(problems, SameFeed(want, feed)...)
-		checked = append(checked, fmt.Sprintf("The feed shows %s as the events say.", words.Count(len(feed), "thread")))
+		said(SameFeed("The feed", want, feed), "The feed shows %s as the events say.", words.Count(len(feed), "thread"))
+		if o.Run != nil {
+			if feed, err = o.made(ctx); err != nil {
+				return problems, checked, err
+			}
+			said(SameFeed("What the service feed has made of the events", want, feed), "The service feed has made %s of the events, which are the same.", words.Count(len(feed), "thread"))
+		}
 	}
 	dead, err := o.deadLetters(ctx, all)
 	return append(problems, dead...), checked, err
@@ -317,17 +374,21 @@ func sources(got []Event) (paths []string) {
 
 // deadLetters judges the dead-letter queues.
 func (o *Observer) deadLetters(ctx context.Context, all queues.Overview) (problems []Problem, err error) {
-	sent := map[string][]string{}
-	if o.Poison != nil {
-		sent = o.Poison()
-	}
+	o.mu.Lock()
+	poison := maps.Clone(o.poison)
+	o.mu.Unlock()
 	for _, q := range all.Queues {
 		isDead := len(q.Sources) > 0 || strings.HasSuffix(strings.TrimSuffix(q.Name, ".fifo"), "-dead")
-		var poison, keys []string
+		var want, dead []Event
 		for _, source := range q.Sources {
-			poison = append(poison, sent[source]...)
+			if s := poison[source]; s != nil {
+				want = append(want, s.events...)
+				if !s.passed {
+					problems = append(problems, Problem{Held, source, fmt.Sprintf("While %s tried what nobody can apply, it always had other messages, too.", source)})
+				}
+			}
 		}
-		if !isDead || q.Depth() == 0 && len(poison) == 0 {
+		if !isDead || q.Depth() == 0 && len(want) == 0 {
 			continue
 		}
 		messages, _, err := o.client.Look(ctx, q, 1000)
@@ -335,15 +396,53 @@ func (o *Observer) deadLetters(ctx context.Context, all queues.Overview) (proble
 			return problems, err
 		}
 		for _, m := range messages {
-			if e, err := Decode([]byte(m.Body)); err == nil {
-				keys = append(keys, e.Key)
-			} else {
-				keys = append(keys, m.Group)
+			e, err := Decode([]byte(m.Body))
+			if err != nil {
+				e = Event{Key: m.Group}
 			}
+			dead = append(dead, e)
 		}
-		problems = append(problems, Poison(q.Name, keys, poison)...)
+		problems = append(problems, DeadLetters(q.Name, dead, want)...)
 	}
 	return problems, nil
+}
+
+// histories has the services fold the histories of their records, and compare them with what is stored.
+func (o *Observer) histories(ctx context.Context) (problems []Problem, checked []string, err error) {
+	if o.Histories == nil || o.Run == nil {
+		return nil, nil, nil
+	}
+	for _, service := range o.Histories() {
+		exit, said, err := o.Run(ctx, service, "replay")
+		if err != nil {
+			return problems, checked, fmt.Errorf("%s replay: %w", service, err)
+		}
+		last := strings.Join(said[max(0, len(said)-5):], "; ")
+		if exit != 0 {
+			problems = append(problems, Problem{WrongHistory, service, fmt.Sprintf("The command replay of %s ends with %d: %s", service, exit, last)})
+			continue
+		}
+		checked = append(checked, "The history of "+last+".")
+	}
+	return problems, checked, nil
+}
+
+// made is what the service feed has made of the events. In some phases nobody asks the service.
+func (o *Observer) made(ctx context.Context) (feed []Thread, err error) {
+	exit, lines, err := o.Run(ctx, "feed", "show")
+	if err == nil && exit != 0 {
+		err = fmt.Errorf("exit code %d: %s", exit, strings.Join(lines, "; "))
+	}
+	for _, line := range lines {
+		var t Thread
+		if err == nil && json.Unmarshal([]byte(line), &t) == nil && t.ID > 0 { // the other lines are those of the log
+			feed = append(feed, t)
+		}
+	}
+	if err != nil {
+		err = fmt.Errorf("feed show: %w", err)
+	}
+	return feed, err
 }
 
 // pageSize is how many records a page has, and maxPages how many pages are read.

@@ -1,6 +1,7 @@
 package events
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -39,7 +41,7 @@ type site struct {
 func newSite(t *testing.T, url, prefix string) *site {
 	config := aws.Config{Region: "local", BaseEndpoint: &url, Credentials: credentials.NewStaticCredentialsProvider("test", "test", "")}
 	s := &site{t: t, sns: sns.NewFromConfig(config), sqs: sqs.NewFromConfig(config), client: queues.New(config, config), stored: map[string]json.RawMessage{}}
-	topic, err := s.sns.CreateTopic(t.Context(), &sns.CreateTopicInput{Name: aws.String(prefix + "-events.fifo"), Attributes: map[string]string{"FifoTopic": "true"}})
+	topic, err := s.sns.CreateTopic(t.Context(), &sns.CreateTopicInput{Name: aws.String(prefix + "-threads.fifo"), Attributes: map[string]string{"FifoTopic": "true"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -210,11 +212,123 @@ func TestObserver(t *testing.T) {
 			if strings.Join(got, ", ") != test.want || len(result.Undecided) > 0 {
 				t.Errorf("the findings are %q, want %q; %+v", got, test.want, result)
 			}
-			if len(result.Checked) != 3 || len(lags) != 2 || lags[0].Name != relays && lags[1].Name != relays {
+			if test.want == "" && len(result.Checked) != 3 || len(result.Checked) > 3 || len(lags) != 2 || lags[0].Name != relays && lags[1].Name != relays {
 				t.Errorf("checked %q, lags %v", result.Checked, lags)
 			}
 			if test.name == "twice" && !strings.Contains(result.Checked[0], "1 came again") {
 				t.Errorf("checked %q", result.Checked)
+			}
+		})
+	}
+}
+
+// refuse takes the messages of the queue as a consumer does that cannot apply a thread without a title, nor what comes behind a gap. It
+// returns the threads that it has.
+func (s *site) refuse(ctx context.Context, q queues.Queue) func() []Thread {
+	var mu sync.Mutex
+	last, threads := map[string]int64{}, map[string]Thread{}
+	go func() {
+		for ctx.Err() == nil {
+			got, err := s.sqs.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{QueueUrl: &q.URL, MaxNumberOfMessages: 1, WaitTimeSeconds: 1, VisibilityTimeout: 1})
+			if err != nil {
+				continue
+			}
+			for _, m := range got.Messages {
+				e, err := Decode([]byte(*m.Body))
+				if err != nil {
+					s.t.Error(err)
+				}
+				mu.Lock()
+				var thread Thread
+				_ = json.Unmarshal(e.Data, &thread)
+				thread.ID, _ = idOf(e.Key)
+				poison := e.Sequence > last[e.Key] && strings.HasPrefix(e.Key, "threads/") && (e.Data != nil && thread.Title == "" || e.Run == "" && e.Sequence > last[e.Key]+1)
+				if !poison && e.Sequence > last[e.Key] {
+					last[e.Key] = e.Sequence
+					if delete(threads, e.Key); strings.HasPrefix(e.Key, "threads/") && e.Data != nil {
+						threads[e.Key] = thread
+					}
+				}
+				mu.Unlock()
+				if !poison {
+					_, _ = s.sqs.DeleteMessage(ctx, &sqs.DeleteMessageInput{QueueUrl: &q.URL, ReceiptHandle: m.ReceiptHandle})
+				}
+			}
+		}
+	}()
+	return func() []Thread {
+		mu.Lock()
+		defer mu.Unlock()
+		all := slices.Collect(maps.Values(threads))
+		slices.SortFunc(all, func(a, b Thread) int { return cmp.Compare(a.ID, b.ID) })
+		return all
+	}
+}
+
+// Poison becomes dead letters, with what follows it and nothing else. After the redrive nothing of it is left.
+func TestPoison(t *testing.T) {
+	program := programstest.Queues(t)
+	for i, test := range []struct {
+		name string
+		do   func(s *site)
+		want string
+	}{
+		{name: "poison", do: func(*site) {}},
+		{name: "a dead letter that nobody sent", do: func(s *site) {
+			if _, err := s.sqs.SendMessage(t.Context(), &sqs.SendMessageInput{QueueUrl: &s.dead, MessageBody: aws.String("poison"), MessageGroupId: aws.String("a"), MessageDeduplicationId: aws.String("a")}); err != nil {
+				t.Fatal(err)
+			}
+		}, want: "unexpected dead letter 1"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := newSite(t, program.URL, fmt.Sprintf("p%d", i))
+			o := &Observer{
+				Topics: func() (*queues.Client, queues.Names, error) { return s.client, s.names, nil },
+				URL:    func(path string) string { return s.endpoint + path }, Patience: 5 * time.Second,
+				Run: func(context.Context, string, ...string) (int, []string, error) { return 0, nil, nil },
+			}
+			if err := o.Begin(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			q, err := s.client.Queue(t.Context(), s.names.Queues[1])
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.feed = s.refuse(t.Context(), q)
+			o.Run = func(context.Context, string, ...string) (exit int, lines []string, err error) {
+				for _, thread := range s.feed() {
+					line, err := json.Marshal(thread)
+					if err != nil {
+						return 0, nil, err
+					}
+					lines = append(lines, string(line))
+				}
+				return 0, lines, nil
+			}
+			if _, err := o.Poison(t.Context(), "nobody"); err == nil || !strings.Contains(err.Error(), "no queue of nobody gets threads") {
+				t.Errorf("poison of nobody: %v", err)
+			}
+			wait, err := o.Poison(t.Context(), "feed")
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range 20 {
+				s.write(fmt.Sprintf("users/%d", i+1), 1, `{"name":"Ada"}`)
+			}
+			if err := wait(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			test.do(s)
+			result, _ := o.End(t.Context())
+			var got []string
+			for _, f := range result.Findings {
+				got = append(got, fmt.Sprintf("%s %d", f.Kind, f.Count))
+			}
+			if strings.Join(got, ", ") != test.want || len(result.Undecided) > 0 {
+				t.Errorf("the findings are %q, want %q; %+v", got, test.want, result)
+			}
+			if dead, err := s.client.Queue(t.Context(), s.names.Queues[0]); test.want == "" && (err != nil || dead.Depth() != 0) {
+				t.Errorf("after the redrive there is %+v, %v", dead, err)
 			}
 		})
 	}

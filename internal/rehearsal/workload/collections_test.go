@@ -226,4 +226,10 @@ func TestForumFile(t *testing.T) {
 	if writes != 15 { // three kinds of writes to five collections
 		t.Errorf("%d kinds of requests write", writes)
 	}
+	if err := b.File("../../../deployment/events.yaml"); err != nil {
+		t.Fatal(err)
+	}
+	if w, err = b.Build(""); err != nil || len(w.Gaps) > 0 {
+		t.Fatal(err, w.Gaps)
+	}
 }

@@ -5,6 +5,7 @@
 package routes
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -94,7 +95,29 @@ func In(in store.Store) server.Module {
 			fmt.Fprintf(stdout, "feed: generation %d waits for the run %[2]s. Let users, threads and posts publish it: republish %[2]s\n", generation, run)
 			return nil
 		})
+		rt.Command("show", projected{p}.show)
 		return consumer.Consume(rt, "feed", p)
+	}
+}
+
+// show writes the whole feed, a line for each thread. It does so in every phase, when nobody asks the microservice yet.
+func (p projected) show(ctx context.Context, args []string, stdout io.Writer) error {
+	if len(args) > 0 {
+		return fmt.Errorf("show takes nothing: %q", args)
+	}
+	for after := ""; ; {
+		lines, _, err := p.lines(ctx, after, maxPage)
+		if err != nil || len(lines) == 0 {
+			return err
+		}
+		for _, line := range lines {
+			body, err := server.Encode(line)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(stdout, "%s\n", bytes.TrimSpace(body))
+			after = records.ItemID(line.ID)
+		}
 	}
 }
 

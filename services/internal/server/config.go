@@ -46,6 +46,7 @@ const usage = `Usage:
                        work       do the jobs in the queue of work, until SIGTERM
                        republish  publish every record as it is
                        rebuild    build what is made of events anew
+                       show       print what is made of events
                        replay     compare the records with their history
                        history ID show who changed a record, and when
                        forget ID  erase what the history says of a deleted record

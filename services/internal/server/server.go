@@ -195,7 +195,7 @@ func run(ctx context.Context, name string, args []string, getenv func(string) st
 }
 
 // commandNames are the commands that modules may have.
-var commandNames = []string{"seed", "relay", "consume", "work", "republish", "rebuild", "replay", "history", "forget"}
+var commandNames = []string{"seed", "relay", "consume", "work", "republish", "rebuild", "show", "replay", "history", "forget"}
 
 // nothingTo says why a command has nothing to do.
 var nothingTo = map[string]string{
@@ -205,6 +205,7 @@ var nothingTo = map[string]string{
 	"work":      "no module has a queue of work: set its variable WORK_QUEUE",
 	"republish": "no module publishes: set its variable PUBLISHES",
 	"rebuild":   "no module is made of events",
+	"show":      "no module is made of events",
 	"replay":    "no module has a history: set its variable HISTORY",
 	"history":   "no module has a history: set its variable HISTORY",
 	"forget":    "no module has a history: set its variable HISTORY",

@@ -267,7 +267,7 @@ func TestModuleCommands(t *testing.T) {
 		{"seed", []Module{module("a", nil), module("b", errors.New("throttled")), module("c", nil)}, 1, "a []\n", "test: throttled\n"},
 		{"seed", []Module{echo}, 2, "", "test: there is nothing to seed: the records are those of the program's file, and not in a store\n"},
 		{"relay", []Module{echo}, 2, "", "test: there is nothing to relay: no module publishes from a database of PostgreSQL: set its variable PUBLISHES, and TOPIC_ARN\n"},
-		{"sow", []Module{module("a", nil)}, 2, "", "test: cannot understand \"sow\": must be nothing (to serve), seed, relay, consume, work, republish, rebuild, replay, history, forget, healthcheck, --version or --help\n"},
+		{"sow", []Module{module("a", nil)}, 2, "", "test: cannot understand \"sow\": must be nothing (to serve), seed, relay, consume, work, republish, rebuild, show, replay, history, forget, healthcheck, --version or --help\n"},
 	} {
 		var stdout, stderr strings.Builder
 		if code := run(t.Context(), "test", strings.Fields(c.args), none, &stdout, &stderr, c.modules...); code != c.code || stdout.String() != c.stdout || stderr.String() != c.stderr {
