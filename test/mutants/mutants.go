@@ -918,4 +918,20 @@ var mutants = []mutant{
 		"a resource that goes takes its authorization with it, and the review does not say so"},
 	{"internal/analysis/review/fronts.go", "case other.Authorization == open:", "case other.Authorization == open && one.Of == other.Of:", "TestFronts",
 		"a method loses its authorization to the resource above, and the review does not say so"},
+
+	// Message brokers and secrets on this machine.
+	{"internal/local/backing/broker/provider.go", "if replaces, _ := model.Replaces(spec.Resource.Type, name); replaces {", "if name == \"BrokerName\" {", "TestReplacement",
+		"a broker that AWS replaces keeps its messages here"},
+	{"internal/local/backing/broker/provider.go", "(next == nil || identity(next) != id)", "next == nil", "TestReplacement",
+		"a broker that was replaced goes on"},
+	{"internal/local/backing/broker/provider.go", "strings.LastIndex(authority, \"@\")+1:] == host", "strings.LastIndex(authority, \"@\")+1:] != \"\"", "TestPlain",
+		"the address of somebody else's broker loses its TLS"},
+	{"internal/local/backing/broker/provider.go", "return all || own", "return all && own", "TestStands",
+		"a program is started although the user names a broker"},
+	{"internal/local/secrets/secrets.go", "&& !k.Stays", "", "TestGenerated",
+		"the password of kept data is lost"},
+	{"internal/local/secrets/secrets.go", "if one := all[s.Key()]; one.By == by {", "if one := all[s.Key()]; one.By == \"\" {", "TestGenerated",
+		"each deployment has another password"},
+	{"internal/local/secrets/secrets.go", "rest := reference.ReplaceAllString(filled, \"\"); model.Dynamic(rest)", "rest := reference.ReplaceAllString(resolved, \"\"); rest == \"\"", "TestValue",
+		"a program gets a reference in place of a secret"},
 }

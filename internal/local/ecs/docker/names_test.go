@@ -163,7 +163,14 @@ func TestEquip(t *testing.T) {
 	if got := fmt.Sprint(c.equip(given).Environment); got != "[{STORE http://load-balancer.internal:8000  true} {OWN http://localhost:8000  false}]" {
 		t.Errorf("the variables are %s", got)
 	}
-	if got := fmt.Sprint(balancers(&model.TaskDefinition{Containers: []model.Container{given}})); got != "[{load-balancer.internal 8000 127.0.0.1:8000 true}]" {
+	// A secret may have the address of something on this machine, too.
+	given.Secrets = []model.Secret{{Name: "AMQP_URL", Value: "amqp://u:p@localhost:5672", Here: true}, {Name: "KEY", Value: "localhost:1"}}
+	secret := given
+	secret.Environment = ecs.Variables(given)
+	if got := fmt.Sprint(c.equip(secret).Environment[2:]); got != "[{AMQP_URL amqp://u:p@load-balancer.internal:5672  true} {KEY localhost:1  false}]" {
+		t.Errorf("the secrets are %s", got)
+	}
+	if got := fmt.Sprint(balancers(&model.TaskDefinition{Containers: []model.Container{given}})); got != "[{load-balancer.internal 8000 127.0.0.1:8000 true} {load-balancer.internal 5672 127.0.0.1:5672 true}]" {
 		t.Errorf("the container reaches %s", got)
 	}
 }
