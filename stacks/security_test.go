@@ -220,7 +220,7 @@ func TestSecurityControls(t *testing.T) {
 		if control.Setting == "databaseCapacity" {
 			inDefault[control.ID] = withDatabase[control.ID]
 		}
-		if control.Type == model.AmazonMQBroker {
+		if control.Type == model.MQBroker {
 			inDefault[control.ID] = len(control.Check(brokeredModel))
 		}
 		if closing[control.Setting]["front"] != nil || strings.HasPrefix(control.ID, "CloudFront.") {
@@ -234,7 +234,7 @@ func TestSecurityControls(t *testing.T) {
 			if closing[control.Setting]["front"] != nil {
 				closed = synthFrontedApp
 			}
-			if control.Type == model.AmazonMQBroker {
+			if control.Type == model.MQBroker {
 				closed = withBroker
 			}
 			if left := control.Check(model.Read(closed(t, closing[control.Setting]))); len(left) > 0 {

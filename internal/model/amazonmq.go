@@ -110,7 +110,7 @@ func (m *Model) BrokerOf(s Secret) *Broker {
 	if found := m.BrokerIn(s.Parts); found != nil {
 		return found
 	}
-	return m.brokerOf(m.SecretNamed(s.From), nil)
+	return m.brokerOf(m.SecretNamed(s.anywhere), nil)
 }
 
 // BrokersOf are the brokers whose addresses the containers of a task have, each once.

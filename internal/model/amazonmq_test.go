@@ -40,15 +40,16 @@ func TestBrokers(t *testing.T) {
 // A task uses the broker whose address it has, in a variable or in a secret that it names in any way.
 func TestUsesOfBrokers(t *testing.T) {
 	for at, want := range map[string]bool{
-		`"Secrets": [{"Name": "U", "ValueFrom": {"Ref": "Url"}}]`:                                                             true,
-		`"Secrets": [{"Name": "U", "ValueFrom": "arn:aws:secretsmanager:eu-west-1:1:secret:dev/broker-url"}]`:                 true,
-		`"Secrets": [{"Name": "U", "ValueFrom": "arn:aws:secretsmanager:eu-west-1:1:secret:dev/broker-url-AbCdEf:x::"}]`:      true,
-		`"Secrets": [{"Name": "U", "ValueFrom": {"Fn::Join": ["", [{"Ref": "Url"}, ":x::"]]}}]`:                               true,
-		`"Environment": [{"Name": "U", "Value": {"Fn::Select": [0, {"Fn::GetAtt": ["Broker", "AmqpEndpoints"]}]}}]`:           true,
-		`"Secrets": [{"Name": "U", "ValueFrom": {"Ref": "User"}}]`:                                                            false,
-		`"Secrets": [{"Name": "U", "ValueFrom": "arn:aws:secretsmanager:eu-west-1:1:secret:dev/broker"}]`:                     false,
-		`"Secrets": [{"Name": "U", "ValueFrom": "arn:aws:ssm:eu-west-1:1:parameter/dev/broker-url"}]`:                         false,
-		`"Secrets": [{"Name": "U", "ValueFrom": {"Ref": "Loop"}}], "Environment": [{"Name": "U", "Value": {"Ref": "Group"}}]`: false,
+		`"Secrets": [{"Name": "U", "ValueFrom": {"Ref": "Url"}}]`:                                                                                             true,
+		`"Secrets": [{"Name": "U", "ValueFrom": "arn:aws:secretsmanager:eu-west-1:1:secret:dev/broker-url"}]`:                                                 true,
+		`"Secrets": [{"Name": "U", "ValueFrom": "arn:aws:secretsmanager:eu-west-1:1:secret:dev/broker-url-AbCdEf:x::"}]`:                                      true,
+		`"Secrets": [{"Name": "U", "ValueFrom": {"Fn::Join": ["", [{"Ref": "Url"}, ":x::"]]}}]`:                                                               true,
+		`"Environment": [{"Name": "U", "Value": {"Fn::Select": [0, {"Fn::GetAtt": ["Broker", "AmqpEndpoints"]}]}}]`:                                           true,
+		`"Secrets": [{"Name": "U", "ValueFrom": {"Fn::Sub": "arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:dev/broker-url"}}]`: true,
+		`"Secrets": [{"Name": "U", "ValueFrom": {"Ref": "User"}}]`:                                                                                            false,
+		`"Secrets": [{"Name": "U", "ValueFrom": "arn:aws:secretsmanager:eu-west-1:1:secret:dev/broker"}]`:                                                     false,
+		`"Secrets": [{"Name": "U", "ValueFrom": "arn:aws:ssm:eu-west-1:1:parameter/dev/broker-url"}]`:                                                         false,
+		`"Secrets": [{"Name": "U", "ValueFrom": {"Ref": "Loop"}}], "Environment": [{"Name": "U", "Value": {"Ref": "Group"}}]`:                                 false,
 	} {
 		m := read(t, someBroker+`"Loop": {"Type": "AWS::SecretsManager::Secret", "Properties": {"SecretString": {"Fn::Sub": "{{resolve:secretsmanager:${Loop}}}"}}},
 			"Task": {"Type": "AWS::ECS::TaskDefinition", "Properties": {"ContainerDefinitions": [{"Name": "a", "Image": "a", `+at+`}, {"Name": "b", "Image": "b", `+at+`}]}}`)

@@ -162,7 +162,7 @@ func Read(a *assembly.Assembly) *Model {
 	m.ScalingPolicies = all(m, AppAutoScalingPolicy, m.scalingPolicy)
 	m.Parameters = all(m, SSMParameter, (*Parameter).read)
 	m.readSecrets()
-	m.Brokers = all(m, AmazonMQBroker, m.broker)
+	m.Brokers = all(m, MQBroker, m.broker)
 	m.Tables = append(all(m, DynamoDBTable, (*Table).read), all(m, DynamoDBGlobalTable, (*Table).read)...)
 	m.EventSources = all(m, LambdaEventSource, m.eventSource)
 	m.readDatabases()

@@ -10,7 +10,7 @@ import (
 
 // Names of the resource types that something reads. No other package spells one.
 const (
-	AmazonMQBroker = "AWS::AmazonMQ::Broker"
+	MQBroker = "AWS::AmazonMQ::Broker"
 
 	APIGatewayAccount    = "AWS::ApiGateway::Account"
 	APIGatewayDeployment = "AWS::ApiGateway::Deployment"
@@ -135,7 +135,7 @@ type facts struct {
 // cluster's volume. A broker has the messages of its queues.
 func Keeps(r *assembly.Resource) bool {
 	switch r.Type {
-	case DynamoDBTable, DynamoDBGlobalTable, RDSCluster, EFSFileSystem, AmazonMQBroker:
+	case DynamoDBTable, DynamoDBGlobalTable, RDSCluster, EFSFileSystem, MQBroker:
 		return true
 	case RDSInstance:
 		return r.Properties["DBClusterIdentifier"] == nil
@@ -283,8 +283,8 @@ var types = map[string]facts{
 	WAFWebACLAssociation:                    {only("ResourceArn", "WebACLArn"), free, nil},
 	WAFLogging:                              {only("ResourceArn"), free, nil},
 
-	AmazonMQBroker:                            {only("AuthenticationStrategy", "BrokerName", "DeploymentMode", "EncryptionOptions", "EngineType", "PubliclyAccessible", "StorageType", "SubnetIds"), nil, nil},
-	"AWS::AmazonMQ::Configuration":            {only("AuthenticationStrategy", "EngineType", "EngineVersion", "Name"), free, []string{"Revision"}},
+	MQBroker:                       {only("AuthenticationStrategy", "BrokerName", "DeploymentMode", "EncryptionOptions", "EngineType", "PubliclyAccessible", "StorageType", "SubnetIds"), nil, nil},
+	"AWS::AmazonMQ::Configuration": {only("AuthenticationStrategy", "EngineType", "EngineVersion", "Name"), free, []string{"Revision"}},
 	"AWS::AmazonMQ::ConfigurationAssociation": {only("Broker"), free, nil},
 }
 

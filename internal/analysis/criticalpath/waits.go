@@ -48,7 +48,7 @@ func slow(was, is *assembly.Resource, changed []string) string {
 		if was == nil || slices.Contains(changed, "SubnetIds") || slices.Contains(changed, "SecurityGroupIds") {
 			return "minutes, until API Gateway has network interfaces in the VPC"
 		}
-	case model.AmazonMQBroker:
+	case model.MQBroker:
 		if was == nil {
 			return "about 15 minutes, until the broker runs"
 		}

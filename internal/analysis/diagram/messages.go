@@ -7,7 +7,7 @@ import (
 	"cutover/internal/model"
 )
 
-// messages adds topics and queues, who publishes, sends and receives, and the functions that a queue or the stream of a table
+// messages adds topics, queues and message brokers, who publishes, sends and receives, and the functions that a queue or the stream of a table
 // invokes.
 func (d *drawing) messages(m *model.Model) {
 	for _, t := range m.Topics {
@@ -38,8 +38,13 @@ func (d *drawing) messages(m *model.Model) {
 		d.here(s.Topic.Key(), s.Queue.Key(), what)
 	}
 	for _, s := range m.Services {
-		if s.TaskDefinition != nil {
-			d.use(m, s.Key(), s.TaskDefinition.TaskRole)
+		if s.TaskDefinition == nil {
+			continue
+		}
+		d.use(m, s.Key(), s.TaskDefinition.TaskRole)
+		for _, b := range m.BrokersOf(s.TaskDefinition) {
+			d.add(b.Resource.Stack.Name, b.Key(), "message broker "+b.Name, "[/", "/]")
+			d.here(s.Key(), b.Key(), "AMQP")
 		}
 	}
 	for _, e := range m.EventSources {

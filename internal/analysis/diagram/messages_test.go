@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// Topics and queues are drawn with who publishes, sends and receives, and with the functions that they invoke.
+// Topics, queues and message brokers are drawn with who publishes, sends and receives, and with the functions that they invoke.
 func TestMessages(t *testing.T) {
 	service := func(name, statement string) string {
 		return strings.NewReplacer("NAME", name, "STATEMENT", statement).Replace(`,
@@ -29,6 +29,9 @@ func TestMessages(t *testing.T) {
 	"Taker": {"Type": "AWS::Lambda::Function", "Properties": {"FunctionName": "taker", "Role": {"Fn::GetAtt": ["RoleTaker", "Arn"]}}},
 	"Poll": {"Type": "AWS::Lambda::EventSourceMapping", "Properties": {"FunctionName": {"Ref": "Taker"}, "EventSourceArn": {"Fn::GetAtt": ["Jobs", "Arn"]}}}` +
 		service("feed-consumer", `{"Effect": "Allow", "Action": ["sqs:ReceiveMessage", "sqs:DeleteMessage"], "Resource": {"Fn::Join": ["", ["arn:aws:sqs:", {"Ref": "AWS::Region"}, ":1:feed.fifo"]]}}`) +
+		`, "Broker": {"Type": "AWS::AmazonMQ::Broker", "Properties": {"BrokerName": "dev", "EngineType": "RABBITMQ"}},
+	"Url": {"Type": "AWS::SecretsManager::Secret", "Properties": {"Name": "dev/broker-url", "SecretString": {"Fn::Sub": ["amqps://${host}", {"host": {"Fn::Select": [0, {"Fn::GetAtt": ["Broker", "AmqpEndpoints"]}]}}]}}}` +
+		strings.Replace(service("legacy", ``), `[{"Name": "c"}]`, `[{"Name": "c", "Secrets": [{"Name": "AMQP_URL", "ValueFrom": {"Fn::Sub": "arn:aws:secretsmanager:${AWS::Region}:1:secret:dev/broker-url"}}]}]`, 1) +
 		service("deletions", `{"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": {"Fn::GetAtt": ["Jobs", "Arn"]}}`)
 	got, err := Requests(Layer{"", read(t, app)})
 	if err != nil {
@@ -46,6 +49,8 @@ func TestMessages(t *testing.T) {
 		`    deletions_1 -->|"messages"| queuejobs_1`,
 		`    Lambdafunctionrelay_1 -.->|"given up"| queuerelaydead_1`,
 		`    queuejobs_1 -->|"messages"| Lambdafunctiontaker_1`,
+		`        messagebrokerdev_1[/"message broker dev"/]`,
+		`    legacy_1 -->|"AMQP"| messagebrokerdev_1`,
 	} {
 		if strings.Count(got, line+"\n") != 1 {
 			t.Errorf("the picture has not one line %q:\n%s", line, got)

@@ -149,7 +149,7 @@ func ToThisMachine(c model.Container) (variables []string) {
 		if v.Here || slices.ContainsFunc(v.Parts, func(part any) bool {
 			piece, ok := part.(assembly.Piece)
 			if ok {
-				return piece.Ref().Resource.Type == model.AmazonMQBroker
+				return piece.Ref().Resource.Type == model.MQBroker
 			}
 			ref, ok := part.(assembly.Ref)
 			return ok && (model.ToBalancer(ref) || ref.Resource.Type == model.RDSCluster)

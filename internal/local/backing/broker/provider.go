@@ -57,7 +57,7 @@ func New(dir string, options Options) *Provider {
 }
 
 // Types implements [provider.Provider].
-func (p *Provider) Types() []string { return []string{model.AmazonMQBroker} }
+func (p *Provider) Types() []string { return []string{model.MQBroker} }
 
 func (p *Provider) event(name, state, message string) {
 	p.Events(provider.Event{Kind: "messaging", Subject: name, State: state, Message: message})
