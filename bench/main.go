@@ -9,7 +9,7 @@
 //     alone (bench/peer/bare), and with a socket that does not read the request (bench/peer/raw).
 //   - split: the forum as a monolith beside the forum as microservices, on this machine.
 //   - stores: a service with each of its stores, beside the same with Express (bench/peer/express).
-//   - events: the way of a change from a request to a queue.
+//   - events: the way of a change from a request to the feed.
 //   - functions: a service as a function of Lambda, beside the same as a task.
 //   - fronts: the load balancer, behind API Gateway and CloudFront (bench/front) and without them.
 //   - checks: what the checks of a rehearsal take of its load generator.

@@ -76,7 +76,7 @@ func (b *bench) stores(out io.Writer) (err error) {
 	return b.upWithStores(out)
 }
 
-// databases starts DynamoDB Local with a table, and PostgreSQL. The environments of a service are by store.
+// databases starts DynamoDB Local with tables for users and the feed, and PostgreSQL. The environments of a service are by store.
 // Call stop even after an error.
 func (b *bench) databases() (environments map[string][]string, stop func() error, err error) {
 	var started []*programs.Program
@@ -101,19 +101,22 @@ func (b *bench) databases() (environments map[string][]string, stop func() error
 	client := dynamodb.New(dynamodb.Options{
 		BaseEndpoint: &table.URL, Region: "eu-central-1", Credentials: credentials.NewStaticCredentialsProvider("bench", "bench", ""),
 	})
-	_, err = client.CreateTable(b.ctx, &dynamodb.CreateTableInput{
-		TableName: aws.String("bench-users"), BillingMode: types.BillingModePayPerRequest,
-		AttributeDefinitions: []types.AttributeDefinition{
-			{AttributeName: aws.String("pk"), AttributeType: types.ScalarAttributeTypeS}, {AttributeName: aws.String("sk"), AttributeType: types.ScalarAttributeTypeS},
-		},
-		KeySchema: []types.KeySchemaElement{
-			{AttributeName: aws.String("pk"), KeyType: types.KeyTypeHash}, {AttributeName: aws.String("sk"), KeyType: types.KeyTypeRange},
-		},
-	})
+	for _, name := range []string{"bench-users", "bench-feed"} {
+		_, one := client.CreateTable(b.ctx, &dynamodb.CreateTableInput{
+			TableName: &name, BillingMode: types.BillingModePayPerRequest,
+			AttributeDefinitions: []types.AttributeDefinition{
+				{AttributeName: aws.String("pk"), AttributeType: types.ScalarAttributeTypeS}, {AttributeName: aws.String("sk"), AttributeType: types.ScalarAttributeTypeS},
+			},
+			KeySchema: []types.KeySchemaElement{
+				{AttributeName: aws.String("pk"), KeyType: types.KeyTypeHash}, {AttributeName: aws.String("sk"), KeyType: types.KeyTypeRange},
+			},
+		})
+		err = errors.Join(err, one)
+	}
 	return map[string][]string{
 		"file": nil,
 		"dynamodb": {
-			"USERS_TABLE=bench-users", "AWS_ENDPOINT_URL_DYNAMODB=" + table.URL, "AWS_REGION=eu-central-1",
+			"USERS_TABLE=bench-users", "FEED_TABLE=bench-feed", "AWS_ENDPOINT_URL_DYNAMODB=" + table.URL, "AWS_REGION=eu-central-1",
 			"AWS_ACCESS_KEY_ID=bench", "AWS_SECRET_ACCESS_KEY=bench",
 		},
 		"postgres": {"USERS_DATABASE_URL=" + database.URL + "?sslmode=disable"},

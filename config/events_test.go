@@ -2,6 +2,8 @@ package config_test
 
 import (
 	"maps"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -169,5 +171,45 @@ func TestWorkers(t *testing.T) {
 				t.Error(d.Monolith.Environment)
 			}
 		})
+	}
+}
+
+// Who publishes where, and who receives from what: by names, since no stack reads the ARNs of another one.
+func TestNamesOfEvents(t *testing.T) {
+	list := forum()
+	eventful()(&list)
+	d, s, err := config.Load(list, context{"events": "on", "store": "postgres"}, func(string) string { return "" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	const arn = "arn:${AWS::Partition}:%s:${AWS::Region}:${AWS::AccountId}:"
+	topic, queue := strings.Replace(arn, "%s", "sns", 1)+"dev-users.fifo", strings.Replace(arn, "%s", "sqs", 1)
+	receive := func(name string) config.Statement {
+		return config.Statement{Actions: []string{"sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:GetQueueUrl", "sqs:ReceiveMessage"}, Resources: []string{queue + name}}
+	}
+	want := map[string]config.Statement{
+		"users-relay":   {Actions: []string{"sns:Publish"}, Resources: []string{topic}},
+		"feed-consumer": receive("dev-feed.fifo"), "jobs-worker": receive("dev-jobs-work"),
+	}
+	for _, service := range d.All() {
+		for _, w := range d.Workers(service, s) {
+			may := w.Service.Permissions
+			if diff := cmp.Diff(want[w.Pair.Name], may[len(may)-1]); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", w.Pair.Name, diff)
+			}
+			if got := w.Service.Environment["USERS_TOPIC_ARN"]; w.Role == config.Relay && got != topic {
+				t.Errorf("the relay publishes to %q", got)
+			}
+			if got := w.Service.Environment["FEED_QUEUE"]; w.Role == config.Consumer && got != "dev-feed.fifo" {
+				t.Errorf("the consumer receives from %q", got)
+			}
+		}
+	}
+	feed, jobs := d.Consumers()[0], d.Working()[0]
+	if got := []string{d.DeadLetters(feed, s), jobs.WorkQueue(s), jobs.WorkDeadLetters(s)}; !slices.Equal(got, []string{"dev-feed-dead.fifo", "dev-jobs-work", "dev-jobs-work-dead"}) {
+		t.Errorf("the queues are %q", got)
+	}
+	if config.MaxReceives < 5 { // what AWS recommends: a task that is replaced has received, too
+		t.Errorf("a message is a dead letter after %d receives", config.MaxReceives)
 	}
 }

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/getkin/kin-openapi/openapi3"
+
 	feed "cutover/services/feed/routes"
 	"cutover/services/internal/events"
 	"cutover/services/internal/server"
@@ -90,6 +92,11 @@ func showFeed(t *testing.T, module server.Module) []string {
 // At rest, the feed that was made of events is byte for byte that of the monolith, which has the records: after any writes, in any
 // allowed order of events, and after it was made anew meanwhile.
 func TestFeedParity(t *testing.T) {
+	doc, err := openapi3.NewLoader().LoadFromFile("../api/openapi.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	schema := doc.Paths.Value("/api/feed").Get.Responses.Status(http.StatusOK).Value.Content.Get("application/json").Schema.Value
 	for seed := range uint64(3) {
 		random := rand.New(rand.NewPCG(seed, 1))
 		variables := on()
@@ -153,6 +160,13 @@ func TestFeedParity(t *testing.T) {
 				if got != want || header.Get("Link") != wantHeader.Get("Link") {
 					t.Fatalf("seed %d, %s:\n%s\nwant\n%s", seed, what, got, want)
 				}
+				var threads any
+				if err := json.Unmarshal([]byte(got), &threads); err != nil {
+					t.Fatal(err)
+				}
+				if err := schema.VisitJSON(threads); err != nil {
+					t.Fatal(err)
+				}
 				if shown := showFeed(t, module); query == "" && "["+strings.Join(shown, ",")+"]" != strings.TrimSpace(want) {
 					t.Fatalf("seed %d, %s: the command shows\n%s\nwant\n%s", seed, what, shown, want)
 				}
@@ -181,8 +195,13 @@ func TestFeedParity(t *testing.T) {
 	}
 }
 
-// A page that nobody could have linked to is refused.
+// A page that nobody could have linked to is refused. The OpenAPI document has these answers.
 func TestFeedPages(t *testing.T) {
+	doc, err := openapi3.NewLoader().LoadFromFile("../api/openapi.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	responses := doc.Paths.Value("/api/feed").Get.Responses
 	address := served(t, feed.In(store.NewMemory()))
 	for query, want := range map[string]int{"": 200, "?limit=200": 200, "?limit=201": 400, "?limit=0": 400, "?limit=x": 400, "?after=x": 400, "?after=ZmVlZC8wMDAwMDAwMDAwMDAwMDAx": 200} {
 		response, err := http.Get(address + "/api/feed" + query)
@@ -190,7 +209,7 @@ func TestFeedPages(t *testing.T) {
 			t.Fatal(err)
 		}
 		_ = response.Body.Close()
-		if response.StatusCode != want {
+		if response.StatusCode != want || responses.Status(want) == nil {
 			t.Errorf("%s: %d, want %d", query, response.StatusCode, want)
 		}
 	}

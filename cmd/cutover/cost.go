@@ -139,6 +139,12 @@ func (v *view) estimate(e cost.Estimate, markdown bool) string {
 			b.WriteString("- " + text(function) + "\n")
 		}
 	}
+	if len(e.Events) > 0 {
+		b.WriteString("\nEvents:\n\n")
+		for _, event := range e.Events {
+			b.WriteString("- " + text(event) + "\n")
+		}
+	}
 	if len(e.Fronts) > 0 {
 		b.WriteString("\nA million requests:\n\n")
 		for _, front := range e.Fronts {

@@ -380,7 +380,7 @@ func (o *rehearse) check(progress func(rehearsal.Progress)) (*rehearsal.Rehearsa
 			return nil, fmt.Errorf("--fault %s: there is no fault %q: choose from %s", text, fault.Kind, faultNames())
 		}
 		kind := faultKinds()[known]
-		if worker := isWorker(fault.Service); worker || kind.Name == local.Rebuild || kind.Name == poison || slices.Contains(provider.EventFaults, kind) {
+		if worker := isWorker(fault.Service); worker || kind.Name == local.Rebuild || kind.Name == poison || slices.Contains(slices.Concat(provider.EventFaults, provider.BrokerFaults), kind) {
 			kind.Lossless = kind.Lossless || worker
 			fault.Phase = cmp.Or(fault.Phase, busiest(names))
 		}

@@ -379,7 +379,7 @@ func (v *view) functions(s local.Status) string {
 	return "\n" + v.table(rows)
 }
 
-// messaging returns the table of topics and queues: what is in them, and how old the oldest message is. It is empty if there are none.
+// messaging returns the table of topics, queues and message brokers: what is in them, and how old the oldest message is. It is empty if there are none.
 func (v *view) messaging(s local.Status) string {
 	rows := [][]string{{"MESSAGES", "KIND", "PROGRAM", "WAITING", "IN FLIGHT", "DELAYED", "OLDEST", "USED", "FAULTS"}}
 	for _, m := range s.Messaging {
@@ -390,7 +390,13 @@ func (v *view) messaging(s local.Status) string {
 				row[6] = d.Oldest.Truncate(time.Second).String()
 			}
 		}
-		rows = append(rows, append(row, words.Count(m.Requests, "request"), strings.Join(m.Faults, ", ")))
+		used := words.Count(m.Requests, "request")
+		if m.Kind == "broker" {
+			used = words.Count(m.Connections, "connection")
+		} else if strings.Contains(m.Name, "/") { // of a broker, which is what is used
+			used = ""
+		}
+		rows = append(rows, append(row, used, strings.Join(m.Faults, ", ")))
 	}
 	if len(rows) == 1 {
 		return ""

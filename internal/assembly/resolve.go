@@ -18,7 +18,7 @@ const (
 
 // Resolve evaluates the intrinsic functions in a value. Errors name the logical id and path.
 //
-// The result has the shapes of decoded JSON, and [Ref] and [Text] where it depends on a deployment.
+// The result has the shapes of decoded JSON, and [Ref], [Piece] and [Text] where it depends on a deployment.
 // References to other stacks of the assembly are followed to the resource. AWS::NoValue removes its
 // key or element as CloudFormation does; as a whole it is nil.
 //
@@ -210,11 +210,34 @@ func (r *resolver) selectOne(path string, argument any) any {
 	if err != nil {
 		r.fail(path+"[0]", "expected an index, found %q", digits)
 	}
-	elements := r.list(path+"[1]", r.value(path+"[1]", list[1]), -1, "a list of known length")
+	value, delimiter := r.several(path+"[1]", list[1])
+	if _, later := value.(Ref); index >= 0 && (later || delimiter != "") {
+		return Piece{value, delimiter, index}
+	}
+	elements := r.list(path+"[1]", value, -1, "a list of known length")
 	if index < 0 || index >= len(elements) {
 		r.fail(path, "index %d is out of range: the list has %d elements", index, len(elements))
 	}
 	return elements[index]
+}
+
+// several evaluates the list of Fn::Select. If the list is what Fn::Split makes of a text that only a deployment tells, several
+// returns the text and the delimiter.
+func (r *resolver) several(path string, argument any) (value any, delimiter string) {
+	object, _ := argument.(map[string]any)
+	name, split, _ := intrinsic(object)
+	if name != "Fn::Split" {
+		return r.value(path, argument), ""
+	}
+	path = join(path, name)
+	delimiter, text := r.splits(path, split)
+	switch text.(type) {
+	case Ref, Piece:
+		if !strings.Contains(delimiter, "|") { // CDK joins lists by it
+			return text, delimiter
+		}
+	}
+	return r.cut(path, delimiter, text), ""
 }
 
 func join(path, key string) string {
@@ -242,7 +265,7 @@ func kind(value any) string {
 			return "a call of " + name
 		}
 		return "an object"
-	case Ref, Text:
+	case Ref, Piece, Text:
 		return fmt.Sprintf("%v, which is only known after the deployment", value)
 	}
 	return fmt.Sprintf("%v", value)

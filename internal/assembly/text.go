@@ -6,16 +6,39 @@ import (
 	"strings"
 )
 
-// Text is a string with parts that only a deployment tells: at least two strings and [Ref]s.
+// Text is a string with parts that only a deployment tells: at least two strings, [Ref]s and [Piece]s.
 type Text []any
+
+// Piece is one of several values that only a deployment tells, by Fn::Select. Equal values mean the same piece.
+type Piece struct {
+	// Of is the [Ref] of a list, or the Ref or Piece of a text that Fn::Split cuts at the delimiter.
+	Of        any
+	Delimiter string // empty for a list
+	Index     int
+}
+
+func (p Piece) String() string {
+	if p.Delimiter == "" {
+		return fmt.Sprintf("%v[%d]", p.Of, p.Index)
+	}
+	return fmt.Sprintf("%v[%q %d]", p.Of, p.Delimiter, p.Index)
+}
+
+// Ref is what the piece is of.
+func (p Piece) Ref() Ref {
+	if of, ok := p.Of.(Piece); ok {
+		return of.Ref()
+	}
+	return p.Of.(Ref)
+}
 
 func (t Text) String() string {
 	var b strings.Builder
 	for _, part := range t {
-		if ref, ok := part.(Ref); ok {
-			b.WriteString("${" + ref.String() + "}")
+		if text, ok := part.(string); ok {
+			b.WriteString(text)
 		} else {
-			b.WriteString(part.(string))
+			fmt.Fprintf(&b, "${%v}", part)
 		}
 	}
 	return b.String()
@@ -78,14 +101,24 @@ func (r *resolver) sub(path string, argument any) any {
 }
 
 func (r *resolver) split(path string, argument any) any {
+	delimiter, text := r.splits(path, argument)
+	return r.cut(path, delimiter, text)
+}
+
+// splits evaluates the arguments of Fn::Split.
+func (r *resolver) splits(path string, argument any) (delimiter string, text any) {
 	list := r.list(path, argument, 2, `["delimiter", text]`)
 	const form = "a string as the delimiter"
-	delimiter := r.text(path+"[0]", list[0], form)
-	if delimiter == "" {
+	if delimiter = r.text(path+"[0]", list[0], form); delimiter == "" {
 		r.fail(path+"[0]", "expected %s, found %s", form, kind(delimiter))
 	}
+	return delimiter, r.value(path+"[1]", list[1])
+}
+
+// cut cuts what Fn::Split is given.
+func (r *resolver) cut(path, delimiter string, text any) []any {
 	pieces := []Text{{}}
-	for _, part := range r.append(nil, path+"[1]", r.value(path+"[1]", list[1])) {
+	for _, part := range r.append(nil, path+"[1]", text) {
 		literal, ok := part.(string)
 		if !ok {
 			// CDK joins lists by "||": no name, id or ARN has a bar. They may have others.
@@ -114,7 +147,7 @@ func (r *resolver) split(path string, argument any) any {
 func (r *resolver) append(text Text, path string, value any) Text {
 	added := Text{value}
 	switch value := value.(type) {
-	case string, Ref:
+	case string, Ref, Piece:
 	case float64:
 		added[0] = strconv.FormatFloat(value, 'f', -1, 64)
 	case bool:

@@ -162,7 +162,7 @@ func (v Value) Text(absent string) string {
 // Mixed is like [Value.Text]. Of a text that depends on the deployment it returns the parts.
 func (v Value) Mixed() (text string, parts Text) {
 	switch value := v.resolve().(type) {
-	case Ref:
+	case Ref, Piece:
 		return "", Text{value}
 	case Text:
 		return "", value

@@ -18,7 +18,7 @@ func FaultKinds() (all []provider.FaultKind) {
 	for _, kind := range ecs.FaultKinds() {
 		all = append(all, kind.FaultKind)
 	}
-	return slices.Concat(all, provider.StoreFaults, provider.EventFaults, []provider.FaultKind{rebuilding})
+	return slices.Concat(all, provider.StoreFaults, provider.EventFaults, provider.BrokerFaults, []provider.FaultKind{rebuilding})
 }
 
 // Rebuild is the name of a kind of fault.
@@ -72,7 +72,7 @@ func (r *Runner) Fault(ctx context.Context, kind, service string) (clear func(co
 		return func(context.Context) error { return nil }, r.rebuild(ctx, service)
 	}
 	is := func(k provider.FaultKind) bool { return k.Name == kind }
-	if !slices.ContainsFunc(slices.Concat(provider.StoreFaults, provider.EventFaults), is) {
+	if !slices.ContainsFunc(slices.Concat(provider.StoreFaults, provider.EventFaults, provider.BrokerFaults), is) {
 		if kind == FunctionFaults[0] {
 			if ended, known := r.functions.Kill(service); known {
 				return ended, nil
@@ -87,5 +87,5 @@ func (r *Runner) Fault(ctx context.Context, kind, service string) (clear func(co
 			}
 		}
 	}
-	return nil, fmt.Errorf("service %q has no store, topic or queue on this machine for the fault %s", service, kind)
+	return nil, fmt.Errorf("service %q has no store, topic, queue or broker on this machine for the fault %s", service, kind)
 }

@@ -41,6 +41,8 @@ func TestMain(m *testing.M) {
 		os.Exit(serveShop())
 	case "calls":
 		os.Exit(serveCalls())
+	case "exchange":
+		os.Exit(serveExchange())
 	case "runner":
 		os.Exit(serveRunner(argument))
 	}

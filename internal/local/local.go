@@ -25,6 +25,7 @@ import (
 	"cutover/internal/assembly"
 	"cutover/internal/local/alb"
 	"cutover/internal/local/backing/access"
+	"cutover/internal/local/backing/broker"
 	"cutover/internal/local/backing/client"
 	"cutover/internal/local/backing/programs"
 	"cutover/internal/local/discovery"
@@ -32,6 +33,7 @@ import (
 	"cutover/internal/local/eventbridge"
 	"cutover/internal/local/lambda"
 	"cutover/internal/local/provider"
+	"cutover/internal/local/secrets"
 	"cutover/internal/model"
 )
 
@@ -101,6 +103,8 @@ type Runner struct {
 	services  *ecs.Provider
 	schedules *eventbridge.Provider
 	access    *access.Access
+	secrets   *secrets.Secrets
+	brokers   *broker.Provider
 
 	deploying atomic.Bool
 	telling   sync.Mutex // held while an event is told
@@ -198,6 +202,8 @@ func (r *Runner) start(ctx context.Context) error {
 		return err
 	}
 	r.access = access.New()
+	r.secrets = secrets.New(DataDir(r.options.Dir))
+	r.brokers = broker.New(DataDir(r.options.Dir), broker.Options{Resolve: r.secrets.Resolve, Secrets: r.options.Secrets, Events: r.tell})
 	r.functions = lambda.New(lambda.Options{
 		Dir: functions, Access: r.access, Tasks: func(m *model.Model, text provider.Text) *ecs.Tasks { return r.services.Tasks(m, text) },
 		Driver: driver, Replaced: r.options.Replaced, Events: r.tell, Logs: r.log,
@@ -210,12 +216,18 @@ func (r *Runner) start(ctx context.Context) error {
 	r.names = discovery.New(r.tell)
 	r.services = ecs.NewProvider(ecs.New(ecs.Options{
 		Driver: driver, Balancer: balancer, Discovery: r.names, Access: r.access, ScalingPeriod: r.options.ScalingPeriod, Requests: r.traffic.requestsTaken, Messages: client.New(r.access.UserVariables).Visible, Events: r.tell, Logs: r.log,
-	}), ecs.Given{Replaced: r.options.Replaced, Without: r.options.Without, Secrets: r.options.Secrets, SecretsFile: r.options.SecretsFile})
+	}), ecs.Given{Replaced: r.options.Replaced, Without: r.options.Without, Secrets: r.options.Secrets, SecretsFile: r.options.SecretsFile, Managed: r.secret})
 	r.schedules = eventbridge.New(r.services, r.tell)
 	for _, kind := range r.options.kinds {
 		r.providers = append(r.providers, kind(r))
 	}
 	return nil
+}
+
+// secret is the value of a secret of an assembly.
+func (r *Runner) secret(m *model.Model, text provider.Text, s *model.ManagedSecret) (string, error) {
+	value, err := r.secrets.Value(m, text, s)
+	return r.brokers.Plain(value), err
 }
 
 // Stop stops everything and gives the directory up. Tasks first finish their requests, as on ECS.

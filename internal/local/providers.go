@@ -25,12 +25,14 @@ import (
 // and deleted in the opposite order. To add a kind, write a package like ssm and add a line.
 var kinds = []func(*Runner) provider.Provider{
 	func(*Runner) provider.Provider { return ssm.New() },
+	func(r *Runner) provider.Provider { return r.secrets },
 	func(r *Runner) provider.Provider { return r.access },
 	func(r *Runner) provider.Provider { return dynamodb.New(DataDir(r.options.Dir), r.access, r.tell) },
 	func(r *Runner) provider.Provider { return queues.New(DataDir(r.options.Dir), r.access, r.tell) },
 	func(r *Runner) provider.Provider {
 		return postgres.New(DataDir(r.options.Dir), r.access, os.Getenv, r.tell)
 	},
+	func(r *Runner) provider.Provider { return r.brokers },
 	func(r *Runner) provider.Provider { return r.functions },
 	func(r *Runner) provider.Provider {
 		return eventsource.New(eventsource.Options{Dir: filepath.Join(DataDir(r.options.Dir), "positions"), Access: r.access, Functions: r.functions, Events: r.tell})
@@ -134,25 +136,66 @@ func (r *Runner) text(a *assembly.Assembly, all plans, value any, depth int) (st
 		}
 		return b.String(), nil
 	case assembly.Ref:
-		if given, ok := r.options.Values[value.String()]; ok {
-			return given, nil
-		}
-		i := r.standsFor(all, value.Resource)
-		if i < 0 && value.Attribute == "" {
-			if name := model.RefValue(a, value.Resource, provider.Account, provider.Region); name != "" {
-				return name, nil
-			}
-		}
-		if i < 0 {
-			return "", fmt.Errorf("nothing on this machine stands for %v, which is an %s: %w %v=VALUE", value.Resource, value.Resource.Type, provider.ErrNoValue, value)
-		}
-		given, err := all[i].Attribute(value)
-		if errors.Is(err, provider.ErrNotYet) {
-			return "", fmt.Errorf("%v: %w", value, err)
-		} else if err != nil {
-			return "", fmt.Errorf("%w: %w %v=VALUE", err, provider.ErrNoValue, value)
+		given, err := r.given(a, all, value)
+		if err != nil {
+			return "", err
 		}
 		return r.text(a, all, given, depth+1)
+	case assembly.Piece:
+		return r.piece(a, all, value, depth)
 	}
 	return fmt.Sprint(value), nil
+}
+
+// given is the value of an attribute: that of the user, or else that of the plans.
+func (r *Runner) given(a *assembly.Assembly, all plans, value assembly.Ref) (any, error) {
+	if given, ok := r.options.Values[value.String()]; ok {
+		return given, nil
+	}
+	i := r.standsFor(all, value.Resource)
+	if i < 0 && value.Attribute == "" {
+		if name := model.RefValue(a, value.Resource, provider.Account, provider.Region); name != "" {
+			return name, nil
+		}
+	}
+	if i < 0 {
+		return nil, fmt.Errorf("nothing on this machine stands for %v, which is an %s: %w %v=VALUE", value.Resource, value.Resource.Type, provider.ErrNoValue, value)
+	}
+	given, err := all[i].Attribute(value)
+	if errors.Is(err, provider.ErrNotYet) {
+		return nil, fmt.Errorf("%v: %w", value, err)
+	} else if err != nil {
+		return nil, fmt.Errorf("%w: %w %v=VALUE", err, provider.ErrNoValue, value)
+	}
+	return given, nil
+}
+
+// piece fills in a piece of a list or of a text. A list that the user gives has commas.
+func (r *Runner) piece(a *assembly.Assembly, all plans, piece assembly.Piece, depth int) (string, error) {
+	var list []any
+	if piece.Delimiter == "" {
+		given, err := r.given(a, all, piece.Of.(assembly.Ref))
+		if err != nil {
+			return "", err
+		}
+		if text, ok := given.(string); ok {
+			for one := range strings.SplitSeq(text, ",") {
+				list = append(list, one)
+			}
+		} else if list, ok = given.([]any); !ok {
+			return "", fmt.Errorf("%v is no list on this machine", piece.Of)
+		}
+	} else {
+		text, err := r.text(a, all, piece.Of, depth+1)
+		if err != nil {
+			return "", err
+		}
+		for one := range strings.SplitSeq(text, piece.Delimiter) {
+			list = append(list, one)
+		}
+	}
+	if piece.Index >= len(list) {
+		return "", fmt.Errorf("%v: there are %d", piece, len(list))
+	}
+	return r.text(a, all, list[piece.Index], depth+1)
 }

@@ -37,7 +37,7 @@ type Status struct {
 	Parameters ssm.Values `json:"parameters,omitempty"`
 	// Stores are tables and databases that tasks keep data in.
 	Stores []provider.StoreStatus `json:"stores,omitempty"`
-	// Messaging has the topics and queues.
+	// Messaging has topics, queues and message brokers.
 	Messaging []provider.MessageStatus `json:"messaging,omitempty"`
 	// Schedules are those that start tasks.
 	Schedules []eventbridge.Status `json:"schedules,omitempty"`
@@ -77,7 +77,7 @@ func (r *Runner) Status() Status {
 		case []provider.StoreStatus:
 			status.Stores = append(status.Stores, one...)
 		case []provider.MessageStatus:
-			status.Messaging = one
+			status.Messaging = append(status.Messaging, one...)
 		case ssm.Values:
 			status.Parameters = one
 		default:

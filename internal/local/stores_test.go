@@ -51,7 +51,7 @@ func TestStoreFaults(t *testing.T) {
 	if clear, err := r.Fault(t.Context(), "throttle", "posts"); err != nil || clear == nil || !slices.Equal(done, []string{"posts throttle"}) {
 		t.Errorf("done is %v, %v", done, err)
 	}
-	if _, err := r.Fault(t.Context(), "throttle", "api"); err == nil || err.Error() != `service "api" has no store, topic or queue on this machine for the fault throttle` {
+	if _, err := r.Fault(t.Context(), "throttle", "api"); err == nil || err.Error() != `service "api" has no store, topic, queue or broker on this machine for the fault throttle` {
 		t.Errorf("without a store: %v", err)
 	}
 	if _, err := r.Fault(t.Context(), "store-kill", "posts"); err == nil || !strings.Contains(err.Error(), "it is yours") {

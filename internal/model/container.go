@@ -93,8 +93,11 @@ type Secret struct {
 	// deployment. Then Parts has them.
 	From  string
 	Parts assembly.Text `json:"-"`
-	// Value is what the local target found for it. Another value changes no task that runs.
+	// Value is what the local target found for it. Another value changes no task that runs. Here is as in [Variable].
 	Value string `json:"-"`
+	Here  bool   `json:"-"`
+	// anywhere is From of some account and region, where only a deployment tells them.
+	anywhere string
 }
 
 // Port is a port of a container that is published on the host.
@@ -198,7 +201,12 @@ func (m *Model) container(resource *assembly.Resource, v assembly.Value) Contain
 	}
 	for _, secret := range v.Field("Secrets").List() {
 		from, parts := secret.Field("ValueFrom").Need("a secret").Mixed()
-		c.Secrets = append(c.Secrets, Secret{Name: secret.Field("Name").Text(""), From: from, Parts: parts})
+		one := Secret{Name: secret.Field("Name").Text(""), From: from, Parts: parts, anywhere: from}
+		if place := somewhere(resource.Stack); from == "" && parts == nil {
+			value, _ := m.Assembly.Resolve(&place, resource.LogicalID, "Properties", secret.Field("ValueFrom").Raw())
+			one.anywhere, _ = value.(string)
+		}
+		c.Secrets = append(c.Secrets, one)
 	}
 	for _, other := range v.Field("DependsOn").List() {
 		c.DependsOn = append(c.DependsOn, Dependency{other.Field("ContainerName").Text(""), other.Field("Condition").OneOf("START", "COMPLETE", "SUCCESS", "HEALTHY")})
@@ -314,6 +322,13 @@ var registryHost = regexp.MustCompile(`^[^/]*[.:][^/]*/|^localhost/`)
 // Without an account and region of the stack, an image and its asset's destination use these.
 const someAccount, someRegion = "000000000000", "us-east-1"
 
+// somewhere is a stack in some account and region.
+func somewhere(stack *assembly.Stack) assembly.Stack {
+	place := *stack
+	place.Account, place.Region = cmp.Or(place.Account, someAccount), cmp.Or(place.Region, someRegion)
+	return place
+}
+
 // image finds out which image asset of the stack an image is, if any.
 func (m *Model) image(resource *assembly.Resource, v assembly.Value) (image Image) {
 	if raw := v.Raw(); raw == nil || raw == "" {
@@ -325,13 +340,7 @@ func (m *Model) image(resource *assembly.Resource, v assembly.Value) (image Imag
 			image.Repositories = append(image.Repositories, repository)
 		}
 	}
-	place := *resource.Stack
-	if place.Account == "" {
-		place.Account = someAccount
-	}
-	if place.Region == "" {
-		place.Region = someRegion
-	}
+	place := somewhere(resource.Stack)
 	value, err := m.Assembly.Resolve(&place, resource.LogicalID, "Properties.Image", v.Raw())
 	if err != nil {
 		image.Unknown = err.Error()

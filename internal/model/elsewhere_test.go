@@ -59,7 +59,7 @@ func TestAppsOfOthers(t *testing.T) {
 	check("what the task reserves", fmt.Sprint(task.Reserves()), fmt.Sprint(capacity.Resources{CPU: 512, MemoryMiB: 1024, Interfaces: 1}))
 	check("image", web.Image.Unknown, "it is in a repository that a deployment creates")
 	check("environment", web.Environment, "[{HOST  http://${S/Lb.DNSName} false} {SELF  ${S/Lb} false} {ON true  false}]")
-	check("secrets", task.Containers[1].Secrets, "[{KEY x  }]")
+	check("secrets", task.Containers[1].Secrets, "[{KEY x   false x}]")
 	check("scaling", fmt.Sprint(m.ScalableTargets[0].Namespace, m.ScalableTargets[0].Service == nil, m.ScalableTargets[0].Problem()), "dynamodbtrue <nil>")
 	check("parameter", fmt.Sprint(m.Parameters[0].Name, m.Parameters[0].Value, m.Parameters[0].Parts[0]), "/aS/Lb.DNSName")
 }

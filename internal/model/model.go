@@ -95,6 +95,8 @@ type Model struct {
 	Queues         []*Queue
 	EventSources   []*EventSource
 	EncryptionKeys []*EncryptionKey
+	// Brokers are those of Amazon MQ.
+	Brokers []*Broker
 
 	// Distributions are those of CloudFront, and BucketFiles what deployments copy into buckets.
 	Distributions []*Distribution
@@ -159,7 +161,8 @@ func Read(a *assembly.Assembly) *Model {
 	m.ScalableTargets = all(m, AppAutoScalingTarget, m.scalableTarget)
 	m.ScalingPolicies = all(m, AppAutoScalingPolicy, m.scalingPolicy)
 	m.Parameters = all(m, SSMParameter, (*Parameter).read)
-	m.Secrets = all(m, SecretsManagerSecret, (*ManagedSecret).read)
+	m.readSecrets()
+	m.Brokers = all(m, MQBroker, m.broker)
 	m.Tables = append(all(m, DynamoDBTable, (*Table).read), all(m, DynamoDBGlobalTable, (*Table).read)...)
 	m.EventSources = all(m, LambdaEventSource, m.eventSource)
 	m.readDatabases()

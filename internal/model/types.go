@@ -10,6 +10,8 @@ import (
 
 // Names of the resource types that something reads. No other package spells one.
 const (
+	MQBroker = "AWS::AmazonMQ::Broker"
+
 	APIGatewayAccount    = "AWS::ApiGateway::Account"
 	APIGatewayDeployment = "AWS::ApiGateway::Deployment"
 	APIGatewayMethod     = "AWS::ApiGateway::Method"
@@ -96,17 +98,16 @@ const (
 	LambdaPermission  = "AWS::Lambda::Permission"
 	LambdaVersion     = "AWS::Lambda::Version"
 
-	MQBroker = "AWS::AmazonMQ::Broker"
-
 	RDSCluster               = "AWS::RDS::DBCluster"
 	RDSClusterParameterGroup = "AWS::RDS::DBClusterParameterGroup"
 	RDSEventSubscription     = "AWS::RDS::EventSubscription"
 	RDSInstance              = "AWS::RDS::DBInstance"
 	RDSSubnetGroup           = "AWS::RDS::DBSubnetGroup"
 
-	SecretsManagerRotation = "AWS::SecretsManager::RotationSchedule"
-	SecretsManagerSecret   = "AWS::SecretsManager::Secret"
-	SSMParameter           = "AWS::SSM::Parameter"
+	SecretsManagerAttachment = "AWS::SecretsManager::SecretTargetAttachment"
+	SecretsManagerRotation   = "AWS::SecretsManager::RotationSchedule"
+	SecretsManagerSecret     = "AWS::SecretsManager::Secret"
+	SSMParameter             = "AWS::SSM::Parameter"
 
 	SNSSubscription = "AWS::SNS::Subscription"
 	SQSQueue        = "AWS::SQS::Queue"
@@ -275,12 +276,12 @@ var types = map[string]facts{
 	RDSSubnetGroup:                          {only("DBSubnetGroupName"), free, nil},
 	"AWS::SecretsManager::ResourcePolicy":   {only("SecretId"), free, nil},
 	SecretsManagerRotation:                  {only("SecretId"), free, nil},
-	"AWS::SecretsManager::SecretTargetAttachment": {only("SecretId"), free, nil},
-	SecretsManagerSecret:                          {only("Name"), []string{"secret"}, nil},
-	SSMParameter:                                  {only("Name"), free, nil}, // in the standard tier
-	WAFWebACL:                                     {only("Name", "Scope"), []string{"webACL", "webACLRule", "webACLRequests"}, nil},
-	WAFWebACLAssociation:                          {only("ResourceArn", "WebACLArn"), free, nil},
-	WAFLogging:                                    {only("ResourceArn"), free, nil},
+	SecretsManagerAttachment:                {only("SecretId"), free, nil},
+	SecretsManagerSecret:                    {only("Name"), []string{"secret"}, nil},
+	SSMParameter:                            {only("Name"), free, nil}, // in the standard tier
+	WAFWebACL:                               {only("Name", "Scope"), []string{"webACL", "webACLRule", "webACLRequests"}, nil},
+	WAFWebACLAssociation:                    {only("ResourceArn", "WebACLArn"), free, nil},
+	WAFLogging:                              {only("ResourceArn"), free, nil},
 
 	MQBroker:                       {only("AuthenticationStrategy", "BrokerName", "DeploymentMode", "EncryptionOptions", "EngineType", "PubliclyAccessible", "StorageType", "SubnetIds"), nil, nil},
 	"AWS::AmazonMQ::Configuration": {only("AuthenticationStrategy", "EngineType", "EngineVersion", "Name"), free, []string{"Revision"}},

@@ -95,6 +95,7 @@ func parts(t *testing.T) map[string]string {
 		"costs of requests":  cost.StoreTable(1900), // with its keys, a record has 2 KB
 		"costs of fronts":    cost.FrontTable(2000),
 		"costs of events":    cost.EventTable(),
+		"months of events":   cost.EventMonthTable(),
 		"stacks":             chart(diagram.Stacks(deployed(t, migration.Monolith.String()))),
 		"requests, dynamodb": one(golden.Read(t, root, golden.DynamoDB)),
 		"requests, canary":   one(deployed(t, golden.Canary)),

@@ -395,7 +395,7 @@ func TestViolations(t *testing.T) {
 		{"MQ.3", object{"Broker": object{"Type": "AWS::AmazonMQ::Broker"}}, []string{"shop/Broker does not upgrade itself"}},
 		{"MQ.4", object{"Broker": object{"Type": "AWS::AmazonMQ::Broker"}}, []string{"shop/Broker has no tag"}},
 		{"MQ.6", object{"Broker": object{"Type": "AWS::AmazonMQ::Broker", "Properties": object{"DeploymentMode": "SINGLE_INSTANCE"}}}, []string{"shop/Broker has one node"}},
-		{"mq-no-public-access", object{"Broker": object{"Type": "AWS::AmazonMQ::Broker"}}, []string{"shop/Broker may be reached from the internet"}},
+		{"mq-no-public-access", object{"Broker": object{"Type": "AWS::AmazonMQ::Broker", "Properties": object{"PubliclyAccessible": true}}}, []string{"shop/Broker may be reached from the internet"}},
 		{"SQS.1", object{"Queue": object{"Type": "AWS::SQS::Queue", "Properties": object{"SqsManagedSseEnabled": false}}}, []string{"shop/Queue is not encrypted"}},
 		{"SQS.2", object{"Queue": object{"Type": "AWS::SQS::Queue"}}, []string{"shop/Queue has no tag"}},
 		{"SQS.3", object{"Queue": object{"Type": "AWS::SQS::Queue"}}, []string{"1 of type AWS::SQS::Queue have no policy"}},

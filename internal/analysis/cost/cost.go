@@ -28,6 +28,8 @@ type Estimate struct {
 	Calls []string `json:"calls,omitempty"`
 	// Functions say of each function what its requests cost, and above how many a task costs less.
 	Functions []string `json:"functions,omitempty"`
+	// Events say what a million events cost at topics, relays and queues, and what a month costs more for them.
+	Events []string `json:"events,omitempty"`
 	// Fronts say what a million requests cost before the load balancer, and without a front.
 	Fronts []string `json:"fronts,omitempty"`
 	// Unpriced is what is missing in Total, with its number: mostly types without a known price.
@@ -97,7 +99,9 @@ func ReadAt(m *model.Model, own Prices) ([]Estimate, error) {
 	}
 	var estimates []Estimate
 	for _, name := range slices.Sorted(maps.Keys(environments)) {
-		estimates = append(estimates, environments[name].estimate())
+		estimate := environments[name].estimate()
+		estimate.Events = events(m, name)
+		estimates = append(estimates, estimate)
 	}
 	for _, name := range slices.Sorted(maps.Keys(own)) {
 		if !used[name] {

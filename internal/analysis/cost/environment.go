@@ -149,7 +149,7 @@ func (e *environment) add(m *model.Model, resource *assembly.Resource) error {
 			e.unpriced["health check of Route 53"]++
 		}
 	case *model.Function:
-		keys, err = e.function(v, keys)
+		keys, err = e.function(v, answers(m, v), keys)
 	case *model.FileSystem:
 		keys, err = e.files(v, keys)
 	case *model.Table:

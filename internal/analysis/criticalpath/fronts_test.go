@@ -12,6 +12,7 @@ func TestFronts(t *testing.T) {
 		link   = `"Link": {"Type": "AWS::ApiGatewayV2::VpcLink", "Properties": {"Name": "NAME", "SubnetIds": ["SUBNET"]}}`
 		stage  = `"Stage": {"Type": "AWS::ApiGateway::Stage", "Properties": {"Description": "NAME", "CacheClusterEnabled": CACHE}}`
 		broker = `"Broker": {"Type": "AWS::AmazonMQ::Broker", "Properties": {"BrokerName": "NAME"}}`
+		poll   = `"Poll": {"Type": "AWS::Lambda::EventSourceMapping", "Properties": {"BatchSize": 1, "StartingPosition": "TRIM_HORIZON"}}`
 		page   = `"Files": {"Type": "Custom::CDKBucketDeployment"}, "Way": {"Type": "AWS::CloudFront::VpcOrigin", "DependsOn": "Files"},
 			"Ui": {"Type": "AWS::CloudFront::Distribution", "DependsOn": "Way", "Properties": {"DistributionConfig": {"Comment": "NAME"}}}`
 	)
@@ -31,6 +32,10 @@ func TestFronts(t *testing.T) {
 		{"with a cache", nil, with(stage, "CACHE", "true"), "create Stage: minutes, until its cache is there or gone"},
 		{"another description", with(stage, "CACHE", "true"), with(stage, "CACHE", "true", "NAME", "b"), "update Stage: "},
 		{"no cache any more", with(stage, "CACHE", "true"), with(stage), "update Stage: minutes, until its cache is there or gone"},
+		{"a mapping of a stream", nil, with(poll), "create Poll: minutes, until Lambda reads the stream"},
+		{"another batch", with(poll), with(poll, `"BatchSize": 1`, `"BatchSize": 2`), "update Poll: minutes, until Lambda reads the stream"},
+		{"another position", with(poll), with(poll, "TRIM_HORIZON", "LATEST"), "replace Poll: minutes, until Lambda reads the stream; delete Poll: "},
+		{"a mapping of a queue", nil, with(poll, `, "StartingPosition": "TRIM_HORIZON"`, ""), "create Poll: "},
 		{"a page", nil, with(page), "create Files: ; create Way: minutes, until CloudFront has network interfaces in the VPC; create Ui: minutes, until all places of CloudFront have it"},
 		{"a change of it", with(page), with(page, "NAME", "b"), "update Ui: minutes, until all places of CloudFront have it"},
 		{"no page any more", with(page), with(link, "NAME", "b"), "create Link: minutes, until API Gateway has network interfaces in the VPC; delete Ui: ; delete Way: ; delete Files: "},

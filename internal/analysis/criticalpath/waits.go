@@ -37,6 +37,7 @@ var restarting = []string{
 //   - https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-vpc-links-v2.html
 //   - https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-caching.html
 //   - https://docs.aws.amazon.com/amazon-mq/latest/developer-guide/getting-started-rabbitmq.html (a new broker takes about 15 minutes)
+//   - https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html (polling of a stream after its mapping is created or updated)
 func slow(was, is *assembly.Resource, changed []string) string {
 	switch is.Type {
 	case model.CloudFrontDistribution:
@@ -50,6 +51,10 @@ func slow(was, is *assembly.Resource, changed []string) string {
 	case model.MQBroker:
 		if was == nil {
 			return "about 15 minutes, until the broker runs"
+		}
+	case model.LambdaEventSource:
+		if is.Properties["StartingPosition"] != nil { // of a stream
+			return "minutes, until Lambda reads the stream"
 		}
 	case model.APIGatewayStage:
 		cached := func(r *assembly.Resource) bool { return r != nil && r.Properties["CacheClusterEnabled"] == true }

@@ -7,7 +7,7 @@ import (
 	"cutover/internal/model"
 )
 
-// messages adds topics and queues, who publishes, sends and receives, and the functions that a queue or the stream of a table
+// messages adds topics, queues and message brokers, who publishes, sends and receives, and the functions that a queue or the stream of a table
 // invokes.
 func (d *drawing) messages(m *model.Model) {
 	for _, t := range m.Topics {
@@ -38,8 +38,13 @@ func (d *drawing) messages(m *model.Model) {
 		d.here(s.Topic.Key(), s.Queue.Key(), what)
 	}
 	for _, s := range m.Services {
-		if s.TaskDefinition != nil {
-			d.use(m, s.Key(), s.TaskDefinition.TaskRole)
+		if s.TaskDefinition == nil {
+			continue
+		}
+		d.use(m, s.Key(), s.TaskDefinition.TaskRole)
+		for _, b := range m.BrokersOf(s.TaskDefinition) {
+			d.add(b.Resource.Stack.Name, b.Key(), "message broker "+b.Name, "[/", "/]")
+			d.here(s.Key(), b.Key(), "AMQP")
 		}
 	}
 	for _, e := range m.EventSources {
@@ -54,16 +59,25 @@ func (d *drawing) messages(m *model.Model) {
 		} else {
 			d.here(e.Queue.Key(), f.Key(), "messages")
 		}
+		if e.OnFailure != nil {
+			d.here(f.Key(), e.OnFailure.Key(), "given up").dotted = true
+		}
 		d.use(m, f.Key(), f.Role)
 	}
 }
 
-// use adds what a role does with topics and queues. A queue that invokes a function does so without an arrow of its own.
+// use adds what a role does with topics and queues. A queue that invokes a function does so without an arrow of its own, and Lambda sends
+// what a function gave up.
 func (d *drawing) use(m *model.Model, key string, role *model.Role) {
 	for _, u := range m.MessageUses(role) {
 		switch {
-		case !u.Receives:
+		case u.Topic != nil:
 			d.here(key, u.Key(), "events")
+		case !u.Receives && slices.ContainsFunc(m.EventSources, func(e *model.EventSource) bool {
+			return e.Here() && e.OnFailure == u.Queue && e.Target.Function.Key() == key
+		}):
+		case !u.Receives:
+			d.here(key, u.Key(), "messages")
 		case !slices.ContainsFunc(m.EventSources, func(e *model.EventSource) bool {
 			return e.Here() && e.Queue == u.Queue && e.Target.Function.Key() == key
 		}):

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// Topics and queues are drawn with who publishes, sends and receives, and with the functions that they invoke.
+// Topics, queues and message brokers are drawn with who publishes, sends and receives, and with the functions that they invoke.
 func TestMessages(t *testing.T) {
 	service := func(name, statement string) string {
 		return strings.NewReplacer("NAME", name, "STATEMENT", statement).Replace(`,
@@ -21,13 +21,17 @@ func TestMessages(t *testing.T) {
 	"Dead": {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "feed-dead.fifo", "FifoQueue": true}},
 	"Jobs": {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "jobs"}},
 	"Subscription": {"Type": "AWS::SNS::Subscription", "Properties": {"Protocol": "sqs", "TopicArn": {"Ref": "Topic"}, "Endpoint": {"Fn::GetAtt": ["Queue", "Arn"]}, "FilterPolicy": {"source": ["/api/users"]}}},
-	"RoleRelay": {"Type": "AWS::IAM::Role", "Properties": {"Policies": [{"PolicyDocument": {"Statement": [{"Effect": "Allow", "Action": "sns:Publish", "Resource": {"Ref": "Topic"}}]}}]}},
+	"RoleRelay": {"Type": "AWS::IAM::Role", "Properties": {"Policies": [{"PolicyDocument": {"Statement": [{"Effect": "Allow", "Action": "sns:Publish", "Resource": {"Ref": "Topic"}}, {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": {"Fn::GetAtt": ["GaveUp", "Arn"]}}]}}]}},
+	"GaveUp": {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "relay-dead"}},
 	"Relay": {"Type": "AWS::Lambda::Function", "Properties": {"FunctionName": "relay", "Role": {"Fn::GetAtt": ["RoleRelay", "Arn"]}}},
-	"Stream": {"Type": "AWS::Lambda::EventSourceMapping", "Properties": {"FunctionName": {"Ref": "Relay"}, "EventSourceArn": {"Fn::GetAtt": ["Table", "StreamArn"]}}},
+	"Stream": {"Type": "AWS::Lambda::EventSourceMapping", "Properties": {"FunctionName": {"Ref": "Relay"}, "EventSourceArn": {"Fn::GetAtt": ["Table", "StreamArn"]}, "DestinationConfig": {"OnFailure": {"Destination": {"Fn::GetAtt": ["GaveUp", "Arn"]}}}}},
 	"RoleTaker": {"Type": "AWS::IAM::Role", "Properties": {"Policies": [{"PolicyDocument": {"Statement": [{"Effect": "Allow", "Action": "sqs:ReceiveMessage", "Resource": {"Fn::GetAtt": ["Jobs", "Arn"]}}]}}]}},
 	"Taker": {"Type": "AWS::Lambda::Function", "Properties": {"FunctionName": "taker", "Role": {"Fn::GetAtt": ["RoleTaker", "Arn"]}}},
 	"Poll": {"Type": "AWS::Lambda::EventSourceMapping", "Properties": {"FunctionName": {"Ref": "Taker"}, "EventSourceArn": {"Fn::GetAtt": ["Jobs", "Arn"]}}}` +
 		service("feed-consumer", `{"Effect": "Allow", "Action": ["sqs:ReceiveMessage", "sqs:DeleteMessage"], "Resource": {"Fn::Join": ["", ["arn:aws:sqs:", {"Ref": "AWS::Region"}, ":1:feed.fifo"]]}}`) +
+		`, "Broker": {"Type": "AWS::AmazonMQ::Broker", "Properties": {"BrokerName": "dev", "EngineType": "RABBITMQ"}},
+	"Url": {"Type": "AWS::SecretsManager::Secret", "Properties": {"Name": "dev/broker-url", "SecretString": {"Fn::Sub": ["amqps://${host}", {"host": {"Fn::Select": [0, {"Fn::GetAtt": ["Broker", "AmqpEndpoints"]}]}}]}}}` +
+		strings.Replace(service("legacy", ``), `[{"Name": "c"}]`, `[{"Name": "c", "Secrets": [{"Name": "AMQP_URL", "ValueFrom": {"Fn::Sub": "arn:aws:secretsmanager:${AWS::Region}:1:secret:dev/broker-url"}}]}]`, 1) +
 		service("deletions", `{"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": {"Fn::GetAtt": ["Jobs", "Arn"]}}`)
 	got, err := Requests(Layer{"", read(t, app)})
 	if err != nil {
@@ -42,12 +46,18 @@ func TestMessages(t *testing.T) {
 		`    tableusers_1 -->|"changes"| Lambdafunctionrelay_1`,
 		`    Lambdafunctionrelay_1 -->|"events"| topicusersfifo_1`,
 		`    queuefeedfifo_1 -->|"messages"| feedconsumer_1`,
-		`    deletions_1 -->|"events"| queuejobs_1`,
+		`    deletions_1 -->|"messages"| queuejobs_1`,
+		`    Lambdafunctionrelay_1 -.->|"given up"| queuerelaydead_1`,
 		`    queuejobs_1 -->|"messages"| Lambdafunctiontaker_1`,
+		`        messagebrokerdev_1[/"message broker dev"/]`,
+		`    legacy_1 -->|"AMQP"| messagebrokerdev_1`,
 	} {
 		if strings.Count(got, line+"\n") != 1 {
 			t.Errorf("the picture has not one line %q:\n%s", line, got)
 		}
+	}
+	if strings.Contains(got, `Lambdafunctionrelay_1 -->|"messages"|`) {
+		t.Errorf("what Lambda sends for the relay is drawn twice:\n%s", got)
 	}
 	if strings.Contains(got, "Alarms") {
 		t.Errorf("a topic that carries no events is drawn:\n%s", got)

@@ -319,8 +319,9 @@ func (m *messages) subscription(was, is *model.Subscription) {
 		m.harm(r, "is replaced, because %s changes: %s hears no more of %s. What the new endpoint has not heard is a gap: use cutover run SERVICE republish for the service that publishes", strings.Join(by, ", "), to, was.Topic.Name)
 		return
 	}
+	// https://docs.aws.amazon.com/sns/latest/dg/sns-message-filtering.html
 	if one, other := filter(was), filter(is); one != other {
-		m.harm(r, "lets %s hear of %s by %s instead of %s: of a key that no longer matches the next events are missing, and of one that matches only now the first are. Both are gaps, and a consumer waits for what is missing. Use cutover run SERVICE republish for the service that publishes",
+		m.harm(r, "lets %s hear of %s by %s instead of %s: of a key that no longer matches the next events are missing, and of one that matches only now the first are. Both are gaps, and a consumer waits for what is missing. SNS takes up to 15 minutes for it; then use cutover run SERVICE republish for the service that publishes",
 			to, was.Topic.Name, other, one)
 	}
 	if was.Raw != is.Raw {

@@ -46,7 +46,7 @@ func TestMessages(t *testing.T) {
 		republish = ": use cutover run SERVICE republish for the service that publishes"
 		before    = ". Before that, stop what sends to it, and wait until cutover events shows nothing in it"
 		names     = ". Senders, subscriptions and consumers need the new name"
-		filtered  = ": of a key that no longer matches the next events are missing, and of one that matches only now the first are. Both are gaps, and a consumer waits for what is missing. Use cutover run SERVICE republish for the service that publishes"
+		filtered  = ": of a key that no longer matches the next events are missing, and of one that matches only now the first are. Both are gaps, and a consumer waits for what is missing. SNS takes up to 15 minutes for it; then use cutover run SERVICE republish for the service that publishes"
 	)
 	deny := `, {"Effect": "Deny", "Action": "sns:Publish", "Principal": "*", "Resource": "*", "Condition": {"Bool": {"aws:SecureTransport": "false"}}}`
 	admit := func(principal, more string) string {

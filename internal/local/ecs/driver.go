@@ -147,10 +147,19 @@ func HostPorts(whole *model.TaskDefinition, c model.Container) (all []PassedOver
 func ToThisMachine(c model.Container) (variables []string) {
 	for _, v := range c.Environment {
 		if v.Here || slices.ContainsFunc(v.Parts, func(part any) bool {
+			piece, ok := part.(assembly.Piece)
+			if ok {
+				return piece.Ref().Resource.Type == model.MQBroker
+			}
 			ref, ok := part.(assembly.Ref)
 			return ok && (model.ToBalancer(ref) || ref.Resource.Type == model.RDSCluster)
 		}) {
 			variables = append(variables, v.Name)
+		}
+	}
+	for _, s := range c.Secrets {
+		if s.Here {
+			variables = append(variables, s.Name)
 		}
 	}
 	return variables

@@ -33,6 +33,8 @@ type Given struct {
 	// goes first. Default: none. SecretsFile is where the user writes them, for errors.
 	Secrets     func() (map[string]string, error)
 	SecretsFile string
+	// Managed is the value of a secret of the assembly, as a plan for it and for text tell. No error has a value. Default: there is none.
+	Managed func(m *model.Model, text provider.Text, s *model.ManagedSecret) (string, error)
 }
 
 // NewProvider returns a provider that runs services in a scheduler.

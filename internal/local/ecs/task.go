@@ -174,7 +174,7 @@ func (t *task) startContainer(starting, checking context.Context, c *taskContain
 		}
 	}
 	definition := c.definition
-	definition.Environment = environment(definition)
+	definition.Environment = Variables(definition)
 	running, err := t.scheduler.options.Driver.Start(starting, StartRequest{
 		Service: t.service.key, Task: t.ID, Definition: definition, TaskDefinition: t.definition, Peers: t.peers(),
 		Names: t.names, DNS: t.dns,

@@ -2,7 +2,6 @@ package ecs
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -10,6 +9,7 @@ import (
 
 	"cutover/internal/assembly"
 	"cutover/internal/local/provider"
+	"cutover/internal/local/secrets"
 	"cutover/internal/model"
 )
 
@@ -116,6 +116,7 @@ func (t *Tasks) Fill(of *model.TaskDefinition) (*model.TaskDefinition, error) {
 				s.From = s.Parts.String()
 			}
 			value, err := t.Secret(c, *s)
+			s.Here = t.model.BrokerOf(*s) != nil
 			if s.Value = value; err != nil {
 				note(fmt.Errorf("%v: %w", of.Errorf(fmt.Sprintf("%s.Secrets[%d].ValueFrom", at, j), "container %s", c.Name), err))
 			}
@@ -150,6 +151,7 @@ func (t *Tasks) Secret(c model.Container, s model.Secret) (string, error) {
 		}
 	}
 	parameter, secret, rest := t.source(s)
+	var why error
 	switch {
 	case parameter != nil:
 		if parameter.Parts != nil {
@@ -158,17 +160,27 @@ func (t *Tasks) Secret(c model.Container, s model.Secret) (string, error) {
 		if err := parameter.Problem("Value"); err == nil && !model.Dynamic(parameter.Value) {
 			return parameter.Value, nil
 		}
-	case secret != nil && secret.Value != "" && !model.Dynamic(secret.Value):
-		if key, _, _ := strings.Cut(strings.TrimPrefix(rest, ":"), ":"); key != "" {
-			return member(secret.Value, key)
+	case secret != nil && t.given.Managed != nil:
+		var value string
+		if value, why = t.given.Managed(t.model, t.Text, secret); why == nil {
+			if key, _, _ := strings.Cut(strings.TrimPrefix(rest, ":"), ":"); key != "" {
+				return secrets.Member(value, key)
+			}
+			return value, nil
 		}
-		return secret.Value, nil
+		if errors.Is(why, provider.ErrNotYet) {
+			return "", why
+		}
 	}
 	hint := ""
 	if t.given.SecretsFile != "" {
 		hint = fmt.Sprintf(", or in a line %s=VALUE of %s", s.Name, t.given.SecretsFile)
 	}
-	return "", fmt.Errorf("the secret %s (%s) has no value here: give one with --secret %s=VALUE%s", s.Name, s.From, s.Name, hint)
+	because := ""
+	if why != nil {
+		because = fmt.Sprintf(" (%v)", why)
+	}
+	return "", fmt.Errorf("the secret %s (%s) has no value here%s: give one with --secret %s=VALUE%s", s.Name, s.From, because, s.Name, hint)
 }
 
 // source finds the parameter or the secret of the assembly that a container's secret names, with what
@@ -195,16 +207,12 @@ func (t *Tasks) source(s model.Secret) (*model.Parameter, *model.ManagedSecret, 
 	if s.Parts != nil {
 		from, _ = t.Text(s.Parts)
 	}
-	arn := strings.SplitN(from, ":", 7)
-	if len(arn) == 7 && arn[2] == "secretsmanager" {
-		// The name may have a hyphen and six characters of AWS behind it.
-		name, rest, _ := strings.Cut(arn[6], ":")
-		for _, secret := range t.model.Secrets {
-			if end, ok := strings.CutPrefix(name, secret.Name); ok && secret.Name != "" && (end == "" || len(end) == 7 && end[0] == '-') {
-				return nil, secret, rest
-			}
+	if arn := strings.SplitN(from, ":", 8); len(arn) > 6 {
+		if secret := t.model.SecretNamed(from); secret != nil {
+			return nil, secret, strings.Join(arn[7:], "")
 		}
 	}
+	arn := strings.SplitN(from, ":", 7)
 	if len(arn) == 6 && arn[2] == "ssm" {
 		from = strings.TrimPrefix(arn[5], "parameter")
 	}
@@ -216,28 +224,11 @@ func (t *Tasks) source(s model.Secret) (*model.Parameter, *model.ManagedSecret, 
 	return nil, nil, ""
 }
 
-// member returns a member of a secret that is a JSON object. The error does not show the secret.
-func member(secret, key string) (string, error) {
-	members := map[string]any{}
-	if json.Unmarshal([]byte(secret), &members) != nil {
-		return "", fmt.Errorf("the secret has no key %q: it is no JSON object", key)
-	}
-	switch value := members[key].(type) {
-	case nil:
-		return "", fmt.Errorf("the secret has no key %q", key)
-	case string:
-		return value, nil
-	default:
-		text, err := json.Marshal(value)
-		return string(text), err
-	}
-}
-
-// environment is the environment of a container with the values of its secrets.
-func environment(c model.Container) []model.Variable {
+// Variables are the environment of a container with the values of its secrets.
+func Variables(c model.Container) []model.Variable {
 	all := slices.Clone(c.Environment)
 	for _, s := range c.Secrets {
-		all = append(all, model.Variable{Name: s.Name, Value: s.Value})
+		all = append(all, model.Variable{Name: s.Name, Value: s.Value, Here: s.Here})
 	}
 	return all
 }

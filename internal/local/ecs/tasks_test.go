@@ -9,8 +9,7 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"cutover/internal/assembly"
-	"cutover/internal/local/provider"
+	"cutover/internal/local/secrets"
 	"cutover/internal/model"
 )
 
@@ -30,7 +29,10 @@ const stored = `"Plain": {"Type": "AWS::SSM::Parameter", "Properties": {"Type": 
 	"Unnamed": {"Type": "AWS::SSM::Parameter", "Properties": {"Type": "String", "Value": {"Fn::Sub": "x-${T}"}}},
 	"Elsewhere": {"Type": "AWS::SSM::Parameter", "Properties": {"Type": "String", "Name": "dynamic", "Value": "{{resolve:ssm:/x}}"}},
 	"Json": {"Type": "AWS::SecretsManager::Secret", "Properties": {"Name": "prod/db", "SecretString": "{\"password\": \"hunter2\", \"port\": 5432}"}},
-	"Made": {"Type": "AWS::SecretsManager::Secret", "Properties": {"GenerateSecretString": {}}},`
+	"Made": {"Type": "AWS::SecretsManager::Secret", "Properties": {"GenerateSecretString": {"GenerateStringKey": "password", "SecretStringTemplate": "{\"user\": \"root\"}"}}},
+	"Url": {"Type": "AWS::SecretsManager::Secret", "Properties": {"SecretString": {"Fn::Sub": "db://{{resolve:secretsmanager:prod/db:SecretString:password}}@${T}"}}},
+	"Rotated": {"Type": "AWS::SecretsManager::Secret", "Properties": {"GenerateSecretString": {}}},
+	"Rotation": {"Type": "AWS::SecretsManager::RotationSchedule", "Properties": {"SecretId": {"Ref": "Rotated"}}},`
 
 func secret(from string) string { return `{"Name": "PW", "ValueFrom": ` + from + `}` }
 
@@ -61,7 +63,9 @@ func TestSecrets(t *testing.T) {
 
 		{`"x"`, "", "the secret PW (x) has no value here"},
 		{`"x"`, "log.PW=other", "the secret PW (x) has no value here"},
-		{`{"Ref": "Made"}`, "", "the secret PW (${S/Made}) has no value here"},
+		{`{"Fn::Join": ["", [{"Ref": "Made"}, ":user::"]]}`, "", "root"},
+		{`{"Ref": "Url"}`, "", "text of db://hunter2@${S/T}"},
+		{`{"Ref": "Rotated"}`, "", "the secret PW (${S/Rotated}) has no value here (S/Rotated: S/Rotation, which is an AWS::SecretsManager::RotationSchedule, gives the secret another value on AWS, and nothing does here): give one"},
 		{`"dynamic"`, "", "the secret PW (dynamic) has no value here"},
 		{`"` + ssm + `/db/users"`, "", "has no value here"},
 		{`"` + secretsManager + `prod/db2-AbCdEf:password::"`, "", "has no value here"},
@@ -73,11 +77,8 @@ func TestSecrets(t *testing.T) {
 			name, value, _ := strings.Cut(pair, "=")
 			given[name] = value
 		}
-		p := NewProvider(newWorld(t).Scheduler, Given{Secrets: func() (map[string]string, error) { return given, nil }, SecretsFile: "x/secrets.env"})
+		p := NewProvider(newWorld(t).Scheduler, Given{Secrets: func() (map[string]string, error) { return given, nil }, SecretsFile: "x/secrets.env", Managed: secrets.New(t.TempDir()).Value})
 		next := p.Plan(modelOf(t, app(secret(test.from), stored)), func(value any) (string, error) {
-			if strings.Contains(fmt.Sprint(value), "Made") {
-				return "", provider.NotGiven(assembly.Ref{})
-			}
 			return fmt.Sprintf("text of %v", value), nil
 		}).(*plan)
 		if next.refused != nil {
@@ -86,7 +87,7 @@ func TestSecrets(t *testing.T) {
 		service, err := next.fill(next.services["S/Web"])
 		if err == nil {
 			got := service.TaskDefinition.Containers[0]
-			if variables := environment(got); got.Secrets[0].Value != test.want || len(variables) != 1 || variables[0].Name != "PW" || variables[0].Value != test.want {
+			if variables := Variables(got); got.Secrets[0].Value != test.want || len(variables) != 1 || variables[0].Name != "PW" || variables[0].Value != test.want {
 				t.Errorf("%s with %s: %+v, want %q", test.from, test.given, got, test.want)
 			}
 			continue

@@ -28,7 +28,7 @@ var notHonoured = map[string]string{
 	"StartingPositionTimestamp":         "streams of tables begin at TRIM_HORIZON or LATEST, as on AWS",
 	"ProvisionedPollerConfig":           "a queue has one poller here",
 	"Topics":                            "there is no Kafka here",
-	"Queues":                            "there is no Amazon MQ here",
+	"Queues":                            "no message broker invokes a function here",
 	"SelfManagedEventSource":            "there is no Kafka here",
 	"SourceAccessConfigurations":        "only queues of SQS and streams of tables are sources here",
 	"SelfManagedKafkaEventSourceConfig": "there is no Kafka here", "AmazonManagedKafkaEventSourceConfig": "there is no Kafka here",

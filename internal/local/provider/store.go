@@ -42,10 +42,11 @@ var StoreFaults = []FaultKind{
 	{Name: "commit-error", Does: "half of the writes are done, and answered with an error or not at all"},
 }
 
-// MessageStatus is a topic or a queue that runs here.
+// MessageStatus is a topic, a queue or a message broker that runs here.
 type MessageStatus struct {
+	// Name of a broker's queue is "broker/queue".
 	Name string `json:"name"`
-	// Kind is topic or queue.
+	// Kind is topic, queue or broker.
 	Kind string `json:"kind"`
 	// Program stands for it, as in "fauxqs", and Source says where the program is from.
 	Program string `json:"program"`
@@ -54,11 +55,12 @@ type MessageStatus struct {
 	Endpoint string `json:"endpoint"`
 	// Data is the directory of its data. Empty for an endpoint that the user names.
 	Data string `json:"data,omitempty"`
-	// Requests counts those of tasks so far.
-	Requests int `json:"requests,omitempty"`
+	// Requests counts those of tasks so far. A broker has open Connections instead.
+	Requests    int `json:"requests,omitempty"`
+	Connections int `json:"connections,omitempty"`
 	// Faults are the harm that is done to it now.
 	Faults []string `json:"faults,omitempty"`
-	// Depth is nil for a topic, and if the program does not tell.
+	// Depth is nil for a topic and a broker, and if the program does not tell.
 	Depth *Depth `json:"depth,omitempty"`
 }
 
@@ -81,7 +83,12 @@ var EventFaults = []FaultKind{
 	{Name: "queue-kill", Once: true, Does: "the program behind topics and queues is killed, and starts again"},
 }
 
-// Faulter is a provider whose stores, topics or queues can be harmed.
+// BrokerFaults are the kinds of harm that the provider of message brokers does. They meet the brokers that a service uses.
+var BrokerFaults = []FaultKind{
+	{Name: "broker-kill", Once: true, Does: "the program behind the message broker is killed, and starts again"},
+}
+
+// Faulter is a provider whose stores, topics, queues or brokers can be harmed.
 type Faulter interface {
 	// Faults are the kinds of harm that the provider does.
 	Faults() []FaultKind

@@ -309,10 +309,14 @@ func (o *Observer) judge(ctx context.Context, all queues.Overview) (problems []P
 	if failed != nil {
 		return problems, nil, failed
 	}
+	said := func(wrong []Problem, format string, a ...any) {
+		if problems = append(problems, wrong...); len(wrong) == 0 {
+			checked = append(checked, fmt.Sprintf(format, a...))
+		}
+	}
 	wrong, duplicates := Sequences(got, o.queue.FIFO)
-	problems = append(problems, wrong...)
 	fold := Fold(got)
-	checked = append(checked, fmt.Sprintf("%s of %s: each key has the numbers from 1 on; %s.", words.Count(len(got)-duplicates, "event"), words.Count(len(fold), "record"), again(duplicates)))
+	said(wrong, "%s of %s: each key has the numbers from 1 on; %s.", words.Count(len(got)-duplicates, "event"), words.Count(len(fold), "record"), again(duplicates))
 
 	stored := map[string]json.RawMessage{}
 	for _, path := range sources(got) {
@@ -320,9 +324,7 @@ func (o *Observer) judge(ctx context.Context, all queues.Overview) (problems []P
 			return problems, checked, err
 		}
 	}
-	wrong = Stored(fold, stored)
-	problems = append(problems, wrong...)
-	checked = append(checked, fmt.Sprintf("%s stored as the events say.", isOrAre(len(stored), "record")))
+	said(Stored(fold, stored), "%s stored as the events say.", isOrAre(len(stored), "record"))
 
 	feed, has, err := o.feed(ctx)
 	if err != nil {
@@ -333,14 +335,12 @@ func (o *Observer) judge(ctx context.Context, all queues.Overview) (problems []P
 		if err != nil {
 			return problems, checked, err
 		}
-		problems = append(problems, SameFeed("The feed", want, feed)...)
-		checked = append(checked, fmt.Sprintf("The feed shows %s as the events say.", words.Count(len(feed), "thread")))
+		said(SameFeed("The feed", want, feed), "The feed shows %s as the events say.", words.Count(len(feed), "thread"))
 		if o.Run != nil {
 			if feed, err = o.made(ctx); err != nil {
 				return problems, checked, err
 			}
-			problems = append(problems, SameFeed("What the service feed has made of the events", want, feed)...)
-			checked = append(checked, fmt.Sprintf("The service feed has made %s of the events, which are the same.", words.Count(len(feed), "thread")))
+			said(SameFeed("What the service feed has made of the events", want, feed), "The service feed has made %s of the events, which are the same.", words.Count(len(feed), "thread"))
 		}
 	}
 	dead, err := o.deadLetters(ctx, all)
@@ -422,7 +422,7 @@ func (o *Observer) histories(ctx context.Context) (problems []Problem, checked [
 			problems = append(problems, Problem{WrongHistory, service, fmt.Sprintf("The command replay of %s ends with %d: %s", service, exit, last)})
 			continue
 		}
-		checked = append(checked, "History of "+last+".")
+		checked = append(checked, "The history of "+last+".")
 	}
 	return problems, checked, nil
 }

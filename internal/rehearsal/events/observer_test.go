@@ -212,7 +212,7 @@ func TestObserver(t *testing.T) {
 			if strings.Join(got, ", ") != test.want || len(result.Undecided) > 0 {
 				t.Errorf("the findings are %q, want %q; %+v", got, test.want, result)
 			}
-			if len(result.Checked) != 3 || len(lags) != 2 || lags[0].Name != relays && lags[1].Name != relays {
+			if test.want == "" && len(result.Checked) != 3 || len(result.Checked) > 3 || len(lags) != 2 || lags[0].Name != relays && lags[1].Name != relays {
 				t.Errorf("checked %q, lags %v", result.Checked, lags)
 			}
 			if test.name == "twice" && !strings.Contains(result.Checked[0], "1 came again") {

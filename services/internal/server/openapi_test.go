@@ -8,6 +8,8 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 
 	"cutover/assets/data"
+	deletions "cutover/services/deletions/routes"
+	feed "cutover/services/feed/routes"
 	"cutover/services/internal/server"
 	"cutover/services/internal/store"
 	posts "cutover/services/posts/routes"
@@ -15,9 +17,12 @@ import (
 	users "cutover/services/users/routes"
 )
 
-// The OpenAPI document has the routes of the modules with a store, and no others.
+// The OpenAPI document has the routes of the modules with a store and with events, and no others.
 func TestOpenAPIHasTheRoutes(t *testing.T) {
-	routes, err := server.Routes(users.Users.In(data.API, store.NewMemory()), threads.Threads.In(data.API, store.NewMemory()), posts.Posts.In(data.API, store.NewMemory()))
+	variables := map[string]string{"DELETIONS_WORK_QUEUE": "dev-deletions-work", "DELETIONS_TABLE": "dev-deletions", "AWS_REGION": "eu-central-1", "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
+	routes, err := server.Routes(server.Environment(func(name string) string { return variables[name] }),
+		users.Users.In(data.API, store.NewMemory()), threads.Threads.In(data.API, store.NewMemory()), posts.Posts.In(data.API, store.NewMemory()),
+		feed.In(store.NewMemory()), deletions.Deletions)
 	if err != nil {
 		t.Fatal(err)
 	}

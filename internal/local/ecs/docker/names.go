@@ -92,7 +92,7 @@ var balancerAddress = regexp.MustCompile(`\b(?:localhost|127\.0\.0\.1):(\d+)`)
 func balancers(whole *model.TaskDefinition) (all []ecs.Name) {
 	for _, c := range whole.Containers {
 		with := ecs.ToThisMachine(c)
-		for _, v := range c.Environment {
+		for _, v := range ecs.Variables(c) {
 			if !slices.Contains(with, v.Name) {
 				continue
 			}
