@@ -25,14 +25,14 @@ func (w *wrong) required(name string, value any) {
 	}
 }
 
-// place reads a place; the monolith is the default.
-func (w *wrong) place(of string, text *string) migration.Place {
+// place reads the place that a property has; the monolith is the default.
+func (w *wrong) place(property string, text *string) migration.Place {
 	if text == nil {
 		return migration.Place{}
 	}
 	place, err := migration.ParsePlace(*text)
 	if err != nil {
-		w.add("%s.Place: %v", of, err)
+		w.add("%s: %v", property, err)
 	}
 	return place
 }

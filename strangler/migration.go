@@ -194,7 +194,7 @@ func (m *migrationConstruct) check(props *MigrationProps) (services []moving) {
 		if s.TargetGroup != nil && props.Monolith != nil && *s.TargetGroup.TargetGroupArn() == *props.Monolith.TargetGroupArn() {
 			w.add("%s.TargetGroup is that of the monolith: the service needs one of its own", at)
 		}
-		one.place = w.place(at, s.Place)
+		one.place = w.place(at+".Place", s.Place)
 		services = append(services, one)
 	}
 	w.panicIfAny()

@@ -56,12 +56,12 @@ func newApp(outdir string) *app {
 func (a *app) add(id string) {
 	a.stack = awscdk.NewStack(a.App, jsii.String(id), nil)
 	a.vpc = awsec2.Vpc_FromVpcAttributes(a.stack, jsii.String("Vpc"), &awsec2.VpcAttributes{
-		VpcId: jsii.String("vpc-1"), AvailabilityZones: jsii.Strings("eu-central-1a", "eu-central-1b"), PrivateSubnetIds: jsii.Strings("subnet-1", "subnet-2"),
+		VpcId: jsii.String("vpc-0123456789abcdef0"), AvailabilityZones: jsii.Strings("eu-central-1a", "eu-central-1b"), PrivateSubnetIds: jsii.Strings("subnet-0123456789abcdef1", "subnet-0123456789abcdef2"),
 	})
 	a.cluster = awsecs.Cluster_FromClusterAttributes(a.stack, jsii.String("Cluster"), &awsecs.ClusterAttributes{ClusterName: jsii.String("shared"), Vpc: a.vpc})
 	a.listener = elb.ApplicationListener_FromApplicationListenerAttributes(a.stack, jsii.String("Listener"), &elb.ApplicationListenerAttributes{
 		ListenerArn:   jsii.String(listenerARN),
-		SecurityGroup: awsec2.SecurityGroup_FromSecurityGroupId(a.stack, jsii.String("LoadBalancer"), jsii.String("sg-1"), nil),
+		SecurityGroup: awsec2.SecurityGroup_FromSecurityGroupId(a.stack, jsii.String("LoadBalancer"), jsii.String("sg-0123456789abcdef1"), nil),
 	})
 	a.monolith = elb.ApplicationTargetGroup_FromTargetGroupAttributes(a.stack, jsii.String("Monolith"), &elb.TargetGroupAttributes{TargetGroupArn: jsii.String(monolithARN)})
 }
@@ -77,10 +77,14 @@ func paths(patterns ...string) *[]elb.ListenerCondition {
 	return &[]elb.ListenerCondition{elb.ListenerCondition_PathPatterns(jsii.Strings(patterns...))}
 }
 
-// moving is a service with a target group.
+// moving is a service with a target group of its own.
 func (a *app) moving(name string, priority int, place string, patterns ...string) *strangler.MigrationService {
+	return movingTo(a.group(name+"-group"), name, priority, place, patterns...)
+}
+
+func movingTo(group elb.IApplicationTargetGroup, name string, priority int, place string, patterns ...string) *strangler.MigrationService {
 	return &strangler.MigrationService{
-		Name: jsii.String(name), Priority: jsii.Number(priority), Conditions: paths(patterns...), TargetGroup: a.group(name + "-group"), Place: jsii.String(place),
+		Name: jsii.String(name), Priority: jsii.Number(priority), Conditions: paths(patterns...), TargetGroup: group, Place: jsii.String(place),
 	}
 }
 
