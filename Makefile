@@ -122,11 +122,11 @@ emulate: setup ## deploy to an AWS emulated on this machine, with the real cdk c
 
 golden: setup ## accept the templates and what is written from them as they are now; review them as code
 	go test ./stacks -run '^TestGoldens' -update
-	go test ./services -run '^TestAPI$$' -update
+	go test ./services ./strangler -run '^TestAPI$$' -update
 	go test ./test/documents -update
 	go test ./internal/local/alb -run '^TestConformance$$' -update
 	go test ./test/supply -run TestLicences -update
-	@git status --short stacks/golden docs README.md
+	@git status --short stacks/golden strangler docs README.md
 
 # Given on the command line, PATH is no longer where programs are found.
 module: ## rename the Go module everywhere, to PATH=example.com/you/cutover

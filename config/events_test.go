@@ -111,6 +111,7 @@ func TestWithoutEvents(t *testing.T) {
 	d, silent := forum(), forum()
 	eventful(func(d *config.Deployment) {
 		d.Services[1].History, d.Services[1].Subscribers = true, []string{"nonsense"}
+		d.EventRoutes = "events.yaml"
 	})(&d)
 	got, settings, err := config.Load(d, context{"store": "dynamodb"}, func(string) string { return "" })
 	if err != nil || settings.Events {

@@ -14,8 +14,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"cutover/config"
+	"cutover/internal/assembly"
 	"cutover/internal/listing"
 	"cutover/internal/local"
+	"cutover/internal/onaws"
 	"cutover/internal/step"
 	"cutover/migration"
 )
@@ -83,13 +85,21 @@ profile.`,
 }
 
 func checkCommand(g *global, p *phase) *cobra.Command {
-	return &cobra.Command{
+	var service string
+	var asJSON bool
+	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Fail if a deployment of cdk.json would be refused",
 		Long: `Check compares the phase in cdk.json with the phase that is deployed on AWS, and the places
 of services on their way to another compute. It fails if cdk.json is more than one step
 away, or if AWS does not answer. A deployment would refuse the phase as well, but later. A
-deployment does not refuse everything that check does: see docs/migration.md.`,
+deployment does not refuse everything that check does: see docs/migration.md.
+
+With --service check also fails if that service cannot be deployed alone: if a stack in
+cdk.out that is not the service's own has another template than on AWS. A service has a
+stack, and one more if it is or becomes a function.`,
+		Example: `  cutover phase check
+  cutover phase check --service users`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := p.load(cmd, g); err != nil {
@@ -101,6 +111,18 @@ deployment does not refuse everything that check does: see docs/migration.md.`,
 			if err := step.Follows(p.app, p.app.At, p.deployed); err != nil {
 				return err
 			}
+			var alone step.Alone
+			if service != "" {
+				var err error
+				if alone, err = p.alone(cmd, service); err != nil {
+					return fmt.Errorf("--service %s: %w", service, err)
+				}
+			}
+			if asJSON {
+				return printJSON(cmd.OutOrStdout(), struct {
+					Stacks []string `json:"stacks"`
+				}{alone.Stacks})
+			}
 			v := newView(cmd.OutOrStdout(), g)
 			switch where := p.deployed.Where(p.env); {
 			case !p.deployed.Exists:
@@ -110,9 +132,39 @@ deployment does not refuse everything that check does: see docs/migration.md.`,
 			default:
 				v.print(fmt.Sprintf("%s is in %s, and %s may follow.", where, step.Words(p.app.Migration, p.deployed.Reached), p.app.At))
 			}
+			switch {
+			case service != "" && len(alone.Differ) == 0:
+				v.print("No stack in cdk.out differs from what is deployed.")
+			case service != "":
+				v.print(fmt.Sprintf("Only %s differs from what is deployed. To deploy %s alone, run `npx cdk deploy --app cdk.out --exclusively %s`.",
+					strings.Join(alone.Differ, " and "), service, strings.Join(alone.Stacks, " ")))
+			}
 			return nil
 		},
 	}
+	cmd.Flags().StringVar(&service, "service", "", "also fail if this `SERVICE` cannot be deployed alone")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "with --service, print the service's stacks as JSON")
+	cmd.PreRunE = func(*cobra.Command, []string) error {
+		if asJSON && service == "" {
+			return errors.New("--json is for --service: name the service")
+		}
+		return nil
+	}
+	return cmd
+}
+
+// alone compares the stacks in cdk.out with what is deployed, and decides whether a service can be deployed
+// alone.
+func (p *phase) alone(cmd *cobra.Command, service string) (step.Alone, error) {
+	a, err := assembly.Read("cdk.out")
+	if err != nil {
+		return step.Alone{}, err
+	}
+	deployed, err := onaws.Templates(cmd.Context(), os.Getenv, a.Stacks)
+	if err != nil {
+		return step.Alone{}, err
+	}
+	return step.NewAlone(p.app, service, a.Stacks, deployed, p.deployed.Where(p.env))
 }
 
 const serviceUsage = "only this `SERVICE`, or one of its routes as in users/writes, takes a step (repeatable)"

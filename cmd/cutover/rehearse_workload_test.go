@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"cutover/internal/listing"
+	"cutover/internal/rehearsal/workload"
 )
 
 // A rehearsal requests what the list says, or else something for each path of the services. It asks for the
@@ -91,6 +92,35 @@ func assemblyOf(t *testing.T, resources string) string {
 func ruleOf(priority int, action string, conditions ...string) string {
 	return fmt.Sprintf(`, "Rule%d": {"Type": "AWS::ElasticLoadBalancingV2::ListenerRule", "Properties": {"ListenerArn": {"Ref": "Http"}, "Priority": %[1]d, "Actions": [%s], "Conditions": [%s]}}`,
 		priority, action, strings.Join(conditions, ", "))
+}
+
+// The routes file of events is sent beside that of stores, and not without events: then the list has none.
+func TestListedRoutes(t *testing.T) {
+	dir := t.TempDir()
+	list := listing.List{}
+	for _, name := range []string{"stores", "events"} {
+		file := filepath.Join(dir, name+".yaml")
+		if err := os.WriteFile(file, []byte("requests:\n  - {method: POST, path: /api/"+name+"}\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if list.EventRoutes = ""; name == "events" {
+			list.EventRoutes = file
+		} else {
+			list.StoreRoutes = file
+		}
+		b := workload.New(workload.Options{})
+		about, err := addListed(b, list)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w, err := b.Build(about)
+		if err != nil || len(w.Gaps) > 0 {
+			t.Fatal(err, w.Gaps)
+		}
+		if n := len(w.Routes()); name == "stores" && n != 1 || name == "events" && (n != 2 || !strings.HasSuffix(w.About, ", "+file)) {
+			t.Errorf("with %s, %d requests are sent, of %s", name, n, w.About)
+		}
+	}
 }
 
 // An app without a list of services is asked for what its rules match. Each request comes to its rule.

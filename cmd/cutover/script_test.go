@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"encoding/xml"
 	"errors"
 	"flag"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -120,7 +122,7 @@ func TestScripts(t *testing.T) {
 			}
 			return err == nil, nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"ask": ask, "await": await, "until": until, "replace": replace, "deployed": deployed, "asked": asked, "forum": forum, "load": load, "alarms": alarms, "minutes": minutes},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"ask": ask, "await": await, "until": until, "replace": replace, "deployed": deployed, "asked": asked, "forum": forum, "templates": templates, "load": load, "alarms": alarms, "minutes": minutes},
 	})
 }
 
@@ -215,15 +217,17 @@ type parameterStore struct {
 	cloudWatch
 	mu     sync.Mutex
 	values map[string]string // by name
-	since  time.Time         // when they were written last, zero to keep it
-	by     []string          // who asked, as the requests' Authorization says
+	// templates is the directory of the assembly that CloudFormation has deployed.
+	templates string
+	since     time.Time // when they were written last, zero to keep it
+	by        []string  // who asked, as the requests' Authorization says
 }
 
 func (p *parameterStore) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.by = append(p.by, r.Header.Get("Authorization"))
-	if commandsOnAWS(w, r) {
+	if p.templates != "" && p.template(w, r) || commandsOnAWS(w, r) {
 		return
 	}
 	if operation, ok := strings.CutPrefix(r.Header.Get("X-Amz-Target"), "GraniteServiceVersion20100801."); ok {
@@ -256,6 +260,40 @@ func (p *parameterStore) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/x-amz-json-1.1")
 	json.NewEncoder(w).Encode(answer)
+}
+
+// template answers for CloudFormation's GetTemplate, and says whether it was asked.
+func (p *parameterStore) template(w http.ResponseWriter, r *http.Request) bool {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return false
+	}
+	r.Body = io.NopCloser(strings.NewReader(string(body)))
+	form, err := url.ParseQuery(string(body))
+	if err != nil || form.Get("Action") != "GetTemplate" {
+		return false
+	}
+	text, err := os.ReadFile(filepath.Join(p.templates, form.Get("StackName")+".template.json"))
+	if err != nil {
+		w.WriteHeader(http.StatusBadRequest)
+		fmt.Fprintf(w, "<ErrorResponse><Error><Code>ValidationError</Code><Message>Stack with id %s does not exist</Message></Error></ErrorResponse>", form.Get("StackName"))
+		return true
+	}
+	fmt.Fprint(w, "<GetTemplateResponse><GetTemplateResult><TemplateBody>")
+	xml.EscapeText(w, text)
+	fmt.Fprint(w, "</TemplateBody></GetTemplateResult></GetTemplateResponse>")
+	return true
+}
+
+// templates is "templates DIR": AWS has deployed the templates of this assembly.
+func templates(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: templates DIR")
+	}
+	store := ts.Value("aws").(*parameterStore)
+	store.mu.Lock()
+	defer store.mu.Unlock()
+	store.templates = ts.MkAbs(args[0])
 }
 
 // deployed is "deployed BEGUN REACHED [NAME=VALUE...]": AWS has the parameters

@@ -63,7 +63,7 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		kind, message, _ := strings.Cut(kind, " ")
 		w.Header().Set("X-Amzn-ErrorType", kind)
 		w.WriteHeader(http.StatusBadRequest)
-		if strings.HasPrefix(operation, "DescribeStack") || strings.HasPrefix(operation, "List") {
+		if strings.HasPrefix(operation, "DescribeStack") || operation == "GetTemplate" || strings.HasPrefix(operation, "List") {
 			fmt.Fprintf(w, "<ErrorResponse><Error><Code>%s</Code><Message>%s</Message></Error></ErrorResponse>", kind, message)
 			return
 		}

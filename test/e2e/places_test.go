@@ -13,7 +13,10 @@ import (
 
 	"cutover/config"
 	"cutover/deployment"
+	"cutover/internal/assembly"
 	"cutover/internal/emulate"
+	"cutover/internal/onaws"
+	"cutover/internal/step"
 	"cutover/migration"
 )
 
@@ -136,8 +139,15 @@ func (p position) deployed(t *testing.T, a *account) {
 func TestPlaces(t *testing.T) {
 	cli, a := bootstrapped(t)
 	out := t.TempDir()
+	changedUsers := filepath.Join(out, "changed")
 	assembly := func(p position) string { return filepath.Join(out, p.phase+p.rest) }
 	t.Run("synthesize", func(t *testing.T) {
+		t.Run("changed", func(t *testing.T) {
+			t.Parallel()
+			app := *cli
+			app.env = append(slices.Clone(cli.env), "CUTOVER_E2E_APP=changed")
+			app.must(t, "synth", "-q", "--app", forum, "-o", changedUsers, "-c", "phase="+usersParallel.phase, "-c", "rest=monolith")
+		})
 		for _, p := range []position{together, passedOver, usersParallel, usersShare, usersSwitched, othersParallel, allSwitched, given, retired, removed} {
 			t.Run(p.phase+p.rest, func(t *testing.T) {
 				t.Parallel()
@@ -165,6 +175,10 @@ func TestPlaces(t *testing.T) {
 		for _, to := range at.refused {
 			t.Logf("%s to %s is refused: %s", at.phase, to.phase, at.why)
 			refuses(t, cli, a, assembly(to), func(t *testing.T) { t.Helper(); at.deployed(t, a) })
+		}
+		if at.phase == usersParallel.phase && walk[i-1].phase == passedOver.phase {
+			usersAlone(t, cli, a, assembly, changedUsers)
+			at.position.deployed(t, a)
 		}
 		t.Logf("%-50s %6.1f s", at.phase, time.Since(began).Seconds())
 		if t.Failed() {
@@ -218,4 +232,54 @@ func cutShortPlaces(t *testing.T, cli *cdk, a *account, assembly func(position) 
 	}
 	half(t)
 	refuses(t, cli, a, assembly(usersShare), half)
+}
+
+// usersAlone deploys users alone, changed and as it was before. Neither another service nor a step of the migration is let
+// through then.
+func usersAlone(t *testing.T, cli *cdk, a *account, assemblyOf func(position) string, changedUsers string) {
+	t.Helper()
+	app, err := step.ReadContext(deployment.Forum, usersParallel.settings(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	getenv := func(name string) string {
+		for _, pair := range slices.Backward(cli.env) {
+			if value, ok := strings.CutPrefix(pair, name+"="); ok {
+				return value
+			}
+		}
+		return ""
+	}
+	alone := func(dir, service string) (step.Alone, error) {
+		read, err := assembly.Read(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		templates, err := onaws.Templates(cli.ctx, getenv, read.Stacks)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return step.NewAlone(app, service, read.Stacks, templates, "dev")
+	}
+	for dir, service := range map[string]string{changedUsers: "posts", assemblyOf(usersShare): "users"} {
+		if _, err := alone(dir, service); err == nil || !strings.Contains(err.Error(), "because other stacks differ") {
+			t.Errorf("%s in %s: %v", service, dir, err)
+		}
+	}
+	for _, dir := range []string{changedUsers, assemblyOf(usersParallel)} {
+		before := a.resources(t)
+		users, err := alone(dir, "users")
+		if err != nil || !slices.Equal(users.Differ, []string{"dev-Users"}) || !slices.Equal(users.Stacks, users.Differ) {
+			t.Fatalf("users alone: %v, %v", users, err)
+		}
+		cli.must(t, slices.Concat([]string{"deploy", "--app", dir, "--exclusively", "--yes"}, users.Stacks)...)
+		if users, err = alone(dir, "users"); err != nil || len(users.Differ) > 0 {
+			t.Errorf("users deployed: %v, %v", users, err)
+		}
+		for _, c := range changed(before, a.resources(t)) {
+			if strings.Fields(c)[1] != "dev-Users" {
+				t.Errorf("a deployment of users alone changed %s", c)
+			}
+		}
+	}
 }

@@ -21,14 +21,13 @@ type workflow struct {
 
 type job struct {
 	Needs, If, Environment string
-	Permissions            map[string]string
+	Permissions, Outputs   map[string]string
 	Steps                  []step
 }
 
 type step struct {
-	Uses, Run string
-	With      map[string]string
-	Env       map[string]string
+	ID, Uses, Run, If string
+	With, Env         map[string]string
 }
 
 // uses returns the steps that use an action in any version.
@@ -252,5 +251,51 @@ func TestWhatIsShownIsDeployed(t *testing.T) {
 		if strings.Contains(s.Run, "synth") || strings.Contains(s.Uses, "setup-go") {
 			t.Errorf("the approved job builds something: %s%s", s.Run, s.Uses)
 		}
+	}
+}
+
+// TestAServiceIsDeployedAlone: with a service, the first job checks that no other stack differs, before
+// the approval, and the second one deploys the stacks that the check names. Without one, everything is.
+func TestAServiceIsDeployedAlone(t *testing.T) {
+	workflows, _ := read(t)
+	show, deploy := workflows["deploy"].Jobs["show"], workflows["deploy"].Jobs["deploy"]
+	const everything, alone = "${{ !inputs.service }}", "inputs.service"
+	type run struct{ If, Run string }
+	var checks, deploys []run
+	for _, s := range show.Steps {
+		if strings.Contains(s.Run, "phase check") {
+			checks = append(checks, run{s.If, s.Run})
+			if s.If == alone && (s.ID != "alone" || s.Env["SERVICE"] != "${{ inputs.service }}") {
+				t.Errorf("the check %q is of %q", s.ID, s.Env["SERVICE"])
+			}
+		}
+	}
+	for _, s := range deploy.Steps {
+		if strings.Contains(s.Run, "deploy") {
+			deploys = append(deploys, run{s.If, s.Run})
+			if s.If == alone && s.Env["STACKS"] != "${{ needs.show.outputs.stacks }}" {
+				t.Errorf("the stacks are %q", s.Env["STACKS"])
+			}
+		}
+	}
+	if show.Outputs["stacks"] != "${{ steps.alone.outputs.stacks }}" {
+		t.Errorf("the job that shows hands over %q", show.Outputs)
+	}
+	if diff := cmp.Diff([]run{{everything, "bin/cutover phase check"}, {alone, `bin/cutover phase check --service "$SERVICE" --json > build/alone.json
+echo "stacks=$(jq --raw-output '.stacks | join(" ")' build/alone.json)" >> "$GITHUB_OUTPUT"
+`}}, checks); diff != "" {
+		t.Errorf("checks (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]run{{everything, `make deploy ARGS="--app cdk.out"`}, {alone, "npx cdk deploy --app cdk.out --exclusively --yes $STACKS"}}, deploys); diff != "" {
+		t.Errorf("deployments (-want +got):\n%s", diff)
+	}
+	var on struct {
+		Dispatch struct {
+			Inputs map[string]struct{ Type string }
+		} `yaml:"workflow_dispatch"`
+	}
+	dispatched := workflows["deploy"].On
+	if err := dispatched.Decode(&on); err != nil || len(on.Dispatch.Inputs) != 1 || on.Dispatch.Inputs["service"].Type != "string" {
+		t.Errorf("deploy takes %v (%v)", on.Dispatch.Inputs, err)
 	}
 }

@@ -31,7 +31,8 @@ type Observer struct {
 	Run func(ctx context.Context, service string, command ...string) (exit int, lines []string, err error)
 	// Histories names the services that keep the history of their records. Default: none.
 	Histories func() []string
-	// Patience is how long the events may take to come to rest after the last one that came or was taken. Default: a minute.
+	// Patience is how long the events may take to come to rest after the last one that came or was taken. Default: a minute, and with poison
+	// the time in which it is tried.
 	Patience time.Duration
 
 	client        *queues.Client
@@ -123,12 +124,12 @@ func (o *Observer) sample(ctx context.Context) {
 			}
 			continue
 		}
-		depths, dead := map[string]int{}, map[string]int{}
+		came, depths, dead := o.count(), map[string]int{}, map[string]int{}
 		for _, q := range of {
 			if now, err := o.client.Queue(ctx, q.URL); err == nil {
 				depths[q.Name] = now.Depth()
 			}
-			if !o.isPoisoned(q.Name) {
+			if !o.isPoisoned() {
 				continue
 			}
 			if now, err := o.client.Queue(ctx, q.DeadLetters); err == nil {
@@ -139,7 +140,7 @@ func (o *Observer) sample(ctx context.Context) {
 		o.mu.Lock()
 		for name, n := range dead {
 			if s := o.poison[name]; s != nil {
-				s.goneOn(depths[name], n, len(o.got))
+				s.goneOn(depths[name], n, came)
 			}
 		}
 		o.lags[relays] = append(o.lags[relays], rehearsal.Behind{Time: now, Behind: rehearsal.Seconds(o.relayed.Seconds())})
@@ -151,10 +152,10 @@ func (o *Observer) sample(ctx context.Context) {
 	}
 }
 
-func (o *Observer) isPoisoned(queue string) bool {
+func (o *Observer) isPoisoned() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.poison[queue] != nil
+	return len(o.poison) > 0
 }
 
 // consumers are the queues that topics send to, without those of observers.
@@ -184,7 +185,7 @@ func (o *Observer) End(ctx context.Context) (result rehearsal.Result, lags []reh
 		return result, nil
 	}
 	problems, checked, err := o.settle(ctx, o.judge)
-	if err == nil && len(problems) == 0 && len(o.poison) > 0 {
+	if err == nil && len(problems) == 0 && o.isPoisoned() {
 		if err = o.mend(ctx); err == nil {
 			problems, checked, err = o.settle(ctx, o.judge)
 			checked = append(checked, "The dead-letter queues had the poison that was sent and what came behind it, in order. What follows from its redrive is above.")
@@ -239,6 +240,9 @@ func (o *Observer) settle(ctx context.Context, judge judge) (problems []Problem,
 	patience := o.Patience
 	if patience == 0 {
 		patience = time.Minute
+		if o.isPoisoned() {
+			patience += tries
+		}
 	}
 	before, depthBefore := -1, -1
 	for end := time.Now().Add(patience); time.Now().Before(end); {
@@ -384,7 +388,7 @@ func (o *Observer) deadLetters(ctx context.Context, all queues.Overview) (proble
 			if s := poison[source]; s != nil {
 				want = append(want, s.events...)
 				if !s.passed {
-					problems = append(problems, Problem{Held, source, fmt.Sprintf("While %s tried what nobody can apply, it always had other messages, too.", source)})
+					problems = append(problems, Problem{Held, source, fmt.Sprintf("While %s tried what nobody can apply, no later event was taken.", source)})
 				}
 			}
 		}

@@ -23,12 +23,12 @@ type sent struct {
 	events []Event
 	topic  string // ARN
 	came   int    // events that had come to the observer before
-	passed bool   // says that the queue had nothing else, while the poison was tried again and again
+	passed bool   // says that later events were taken, while the poison was tried again and again
 }
 
 // Poison publishes threads without a title, and says of each of them that it was deleted then. The service refuses the first event of
 // each; the second one is right, and follows it into the dead-letter queue, since it comes behind a gap. What it returns waits until the
-// queue has nothing else, for a while.
+// service has taken later events, for a while.
 func (o *Observer) Poison(ctx context.Context, service string) (wait func(context.Context) error, err error) {
 	if o.client == nil {
 		return nil, fmt.Errorf("there are no topics: poison cannot be sent to %s", service)
@@ -60,8 +60,8 @@ func (o *Observer) Poison(ctx context.Context, service string) (wait func(contex
 	}, o.publish(ctx, topic, s.events)
 }
 
-// tries is about how long a message is tried before it becomes a dead letter.
-const tries = 40 * time.Second
+// tries is about how long a service tries a message before it becomes a dead letter: 1, 3, 10, 30 and 30 s pass after its attempts.
+const tries = 74 * time.Second
 
 func (o *Observer) hasPassed(s *sent) bool {
 	o.mu.Lock()
@@ -156,8 +156,9 @@ func (o *Observer) mend(ctx context.Context) error {
 	return nil
 }
 
-// goneOn notes whether a queue has nothing but the poison that it got, which is tried again and again, although other events have come.
+// goneOn notes whether events were taken that had come after the poison, while it is tried again and again: the queue has fewer messages
+// than have come since.
 func (s *sent) goneOn(waiting, dead, came int) {
 	const others = 10
-	s.passed = s.passed || dead == 0 && waiting > 0 && waiting <= len(s.events) && came >= s.came+len(s.events)+others
+	s.passed = s.passed || dead == 0 && waiting >= len(s.events) && came-s.came-waiting >= others
 }

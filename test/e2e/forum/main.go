@@ -18,7 +18,10 @@ func main() {
 	signed := deployment.Forum
 	signed.Services = slices.Clone(signed.Services)
 	signed.Services[0].API.WriteAuthorization = config.AWSIAM
-	apps := map[string]config.Deployment{"": moving.Of(os.Getenv(moving.Variable)), "signed": signed, "names": calling(true), "balanced": calling(false), "bridged": bridged,
+	changed := deployment.Forum
+	changed.Services = slices.Clone(changed.Services)
+	changed.Services[0].Environment = map[string]string{"CHANGED": "1"}
+	apps := map[string]config.Deployment{"": moving.Of(os.Getenv(moving.Variable)), "signed": signed, "changed": changed, "names": calling(true), "balanced": calling(false), "bridged": bridged,
 		"events": eventful(nil), "filtered": eventful(map[string][]string{"key": {"1"}})}
 	os.Exit(stacks.Run(apps[os.Getenv("CUTOVER_E2E_APP")]))
 }
