@@ -98,8 +98,6 @@ func NewMigration(scope constructs.Construct, id *string, props *MigrationProps)
 	monolith := elb.ApplicationTargetGroup_FromTargetGroupAttributes(m, jsii.String("Monolith"), &elb.TargetGroupAttributes{
 		TargetGroupArn: props.Monolith.TargetGroupArn(),
 	})
-	awscdk.Annotations_Of(monolith).AcknowledgeWarning(jsii.String("@aws-cdk/aws-elbv2:albTargetGroupCannotRegisterListener"),
-		jsii.String("The load balancer reaches the monolith already"))
 	rules := make([]elb.ApplicationListenerRule, len(services))
 	for i, s := range services {
 		m.places[*s.Name] = s.place
@@ -129,6 +127,8 @@ func NewMigration(scope constructs.Construct, id *string, props *MigrationProps)
 			}
 		}
 	}
+	awscdk.Annotations_Of(monolith).AcknowledgeWarning(jsii.String("@aws-cdk/aws-elbv2:albTargetGroupCannotRegisterListener"),
+		jsii.String("The load balancer reaches the monolith already"))
 	return m
 }
 

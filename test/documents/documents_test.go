@@ -191,7 +191,7 @@ func TestLinks(t *testing.T) {
 		return fenced.ReplaceAllString(string(text), "")
 	}
 	found := 0
-	for _, file := range append(files, root+"/README.md", root+"/CONTRIBUTING.md", root+"/SECURITY.md", root+"/examples/shop/README.md") {
+	for _, file := range append(files, root+"/README.md", root+"/CONTRIBUTING.md", root+"/SECURITY.md", root+"/examples/shop/README.md", root+"/examples/library/README.md") {
 		for _, match := range link.FindAllStringSubmatch(read(file), -1) {
 			found++
 			path, anchor, _ := strings.Cut(match[1], "#")

@@ -115,8 +115,8 @@ func TestRename(t *testing.T) {
 		t.Errorf("the second time make module says\n%s", out)
 	}
 	// Nothing names another module, and nothing but the module was renamed.
-	back := strings.NewReplacer(path+"/", "cutover/", path+"$$", "cutover$$", "module "+path, "module cutover")
-	old := regexp.MustCompile(`example\.com/x\.y|[ "^]cutover/(cmd|config|deployment|internal|migration|services|stacks|test)\b`)
+	back := strings.NewReplacer(path+"/", "cutover/", path+"$$", "cutover$$", "module "+path, "module cutover", path+" v0", "cutover v0", path+" =>", "cutover =>")
+	old := regexp.MustCompile(`example\.com/x\.y|[ "^]cutover/(cmd|config|deployment|internal|migration|services|stacks|strangler|test)\b|[ \t]cutover (v0|=>)`)
 	for name := range strings.Lines(must(t, dir, "find", ".", "-type", "f", "-not", "-path", "./node_modules/*", "-not", "-path", "./test/module/*")) {
 		name = strings.TrimSuffix(name, "\n")
 		text, err := os.ReadFile(filepath.Join(dir, name))
@@ -136,11 +136,13 @@ func TestRename(t *testing.T) {
 	}
 	must(t, dir, "go", "list", "-deps", "-test", "./...") // finds every import
 	must(t, dir, "go", "test", "./migration")
+	must(t, filepath.Join(dir, "examples/library"), "go", "list", "-deps", "./...")
 
 	if os.Getenv("CUTOVER_NIGHTLY") == "" {
 		return
 	}
 	must(t, dir, "go", "vet", "./...")
+	must(t, filepath.Join(dir, "examples/library"), "go", "vet", "./...")
 	must(t, dir, "go", "test", "./config", "./internal/cdk", "./internal/listing", "./internal/step", "./services")
 	must(t, dir, "go", "build", "-o", "build/", "./cmd/cutover")
 	// In place of Node.js a script that says what it is to start.

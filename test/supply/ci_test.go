@@ -59,7 +59,7 @@ func TestCommandsOfDocuments(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	documents = append(documents, root+"/examples/shop/README.md")
+	documents = append(documents, root+"/examples/shop/README.md", root+"/examples/library/README.md")
 	for _, kind := range []string{"local", "emulate"} {
 		if out, err := exec.Command(root+"/.ci/commands", append([]string{kind, root + "/README.md"}, documents...)...).CombinedOutput(); err != nil {
 			t.Errorf("our documents: %v\n%s", err, out)
