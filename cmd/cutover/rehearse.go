@@ -671,7 +671,7 @@ func checkFaults(faults []rehearsal.Fault, services, functions []string) error {
 			continue
 		}
 		slices.Sort(services)
-		return fmt.Errorf("--fault %s: there is no service %q: %s", fault, fault.Service, words.Choice(services))
+		return fmt.Errorf("--fault %s: there is no service %q: %s", fault, fault.Service, words.Choice(slices.Compact(services)))
 	}
 	return nil
 }
