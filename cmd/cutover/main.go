@@ -157,7 +157,7 @@ type source struct {
 }
 
 func (s *source) flags(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&s.app, "app", "cdk.out", "assembly, the output directory of \"cdk synth\"")
+	cmd.Flags().StringVar(&s.app, "app", "cdk.out", "assembly, the output directory of \"cdk synth\"; or a template of CloudFormation, or a directory of templates")
 	cmd.Flags().StringVar(&s.phase, "phase", "", "synthesize this `PHASE` first, or a place for each service, as in users=switched,posts=10%")
 	cmd.Flags().StringArrayVarP(&s.context, "context", "c", nil, "synthesize with this `KEY=VALUE` first, as \"cdk synth -c\" does")
 	cmd.Flags().StringArrayVar(&s.parameters, "parameters", nil, "value of a template's parameter, `[STACK:]NAME=VALUE`, as \"cdk deploy --parameters\" takes it; also AWS::Region and AWS::AccountId")
@@ -219,11 +219,8 @@ func (s *source) settings() (flags string) {
 // assembly returns the directory of the assembly, after a synthesis if the flags ask for one.
 func (s *source) assembly(ctx context.Context, g *global) (string, error) {
 	if len(s.context) == 0 {
-		if info, err := os.Stat(s.app); err == nil && !info.IsDir() {
-			return "", fmt.Errorf("--app %s is a file: a template alone cannot be read; name an assembly, the directory that `cdk synth` writes", s.app)
-		}
-		if _, err := os.Stat(filepath.Join(s.app, "manifest.json")); err != nil {
-			return "", fmt.Errorf("there is no synthesized assembly in %[1]s: write one with `cdk synth --output %[1]s`, or choose a phase with --phase", s.app)
+		if !assembly.Exists(s.app) {
+			return "", fmt.Errorf("there is no synthesized assembly in %[1]s, and no template: write one with `cdk synth --output %[1]s`, or choose a phase with --phase", s.app)
 		}
 		return s.app, nil
 	}

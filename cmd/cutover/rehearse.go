@@ -602,12 +602,12 @@ func (r *phaseRules) workers() (names []string) {
 
 // checkAssemblies reads the assembly of each position of --app.
 func (o *rehearse) checkAssemblies(faults []rehearsal.Fault) error {
-	if _, err := os.Stat(filepath.Join(o.app, "manifest.json")); err == nil {
+	if assembly.Exists(o.app) {
 		return fmt.Errorf("--app %s is an assembly: name a directory that has an assembly for each phase, as in %[1]s/%s", o.app, o.stops[0].dir())
 	}
 	for _, stop := range o.stops {
 		dir := filepath.Join(o.app, stop.dir())
-		if _, missing := os.Stat(filepath.Join(dir, "manifest.json")); missing != nil {
+		if !assembly.Exists(dir) {
 			return fmt.Errorf("there is no synthesized assembly in %s: write it with `cdk synth --output %[1]s -c %s`", dir, strings.Join(stop.settings(), " -c "))
 		}
 		if err := checkServices(dir, faults); err != nil {

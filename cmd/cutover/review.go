@@ -33,6 +33,7 @@ import (
 // reviewing has the flags of the command.
 type reviewing struct {
 	base      string
+	app       string // compare this assembly with that of base; empty: synthesize a branch
 	rehearse  rehearse
 	rehearsal bool
 	failOn    []string
@@ -71,17 +72,22 @@ retired or removed. The review has, in this order:
 Review needs no AWS account and does not change the working tree: it checks the base out
 to a directory of its own, and removes the directory at the end.
 
+With --app it synthesizes nothing: it compares two assemblies of any app, or two templates
+of CloudFormation, and rehearses the step from --base to --app and back.
+
 It writes review.md, review.json and comment.md, which fits into a comment on GitHub.
 The exit code is 0 whatever the review finds. To exit with 1, name findings in --fail-on.`,
 		Example: `  cutover review
   cutover review --base v1.4.0 --rehearsal=false
-  cutover review --base origin/main --fail-on replacement,broadening`,
+  cutover review --base origin/main --fail-on replacement,broadening
+  cutover review --app ../shop/cdk.out --base ../shop/before`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd, g) },
 	}
 	flags := cmd.Flags()
 	o.rehearse.how.flags(cmd)
-	flags.StringVar(&o.base, "base", "main", "commit, branch or tag that this branch left")
+	flags.StringVar(&o.base, "base", "main", "commit, branch or tag that this branch left; with --app an assembly or a template")
+	flags.StringVar(&o.app, "app", "", "compare this assembly or template with that of --base, and synthesize nothing")
 	flags.BoolVar(&o.rehearsal, "rehearsal", true, "rehearse the migration (about a minute)")
 	flags.IntVar(&o.rehearse.rate, "rate", 300, "requests per second of the rehearsal")
 	flags.DurationVar(&o.rehearse.dwell, "dwell", 3*time.Second, "shortest time in a phase of the rehearsal")
@@ -105,6 +111,9 @@ func (o *reviewing) run(cmd *cobra.Command, g *global) error {
 	o.rehearse.walk, o.rehearse.out = rehearsal.DefaultWalk(), filepath.Join(o.out, "rehearsal")
 	if _, err := o.rehearse.check(nil); err != nil {
 		return err
+	}
+	if o.app != "" && !cmd.Flags().Changed("base") {
+		return fmt.Errorf("--app %s is compared with another assembly: name it with --base", o.app)
 	}
 	o.progress = progress(cmd.ErrOrStderr())
 	report, err := o.review(cmd.Context(), g)
@@ -173,6 +182,9 @@ type side struct {
 const deployedKey = "cdk.json"
 
 func (o *reviewing) review(ctx context.Context, g *global) (report *review.Report, err error) {
+	if o.app != "" {
+		return o.assemblies(ctx, g)
+	}
 	report = &review.Report{Uncommitted: []string{}}
 	prefix, commit, err := o.commit(ctx)
 	if err != nil {
@@ -189,10 +201,8 @@ func (o *reviewing) review(ctx context.Context, g *global) (report *review.Repor
 		return nil, err
 	}
 	report.Base = plain.Code(o.base) + " at " + base
-	for _, stale := range []string{"review.md", "comment.md", "review.json", "rehearsal", "synth"} {
-		if err := os.RemoveAll(filepath.Join(o.out, stale)); err != nil {
-			return nil, err
-		}
+	if err := o.clear(); err != nil {
+		return nil, err
 	}
 	head, err := o.side("head", ".")
 	if err != nil {
@@ -225,6 +235,79 @@ func (o *reviewing) review(ctx context.Context, g *global) (report *review.Repor
 	return report, o.rehearsed(ctx, g, report, before, head)
 }
 
+// clear removes what an earlier review has left.
+func (o *reviewing) clear() error {
+	for _, stale := range []string{"review.md", "comment.md", "review.json", "rehearsal", "synth"} {
+		if err := os.RemoveAll(filepath.Join(o.out, stale)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// assemblies reviews an assembly of any app against another one. Both are rehearsed as the positions before and
+// after.
+func (o *reviewing) assemblies(ctx context.Context, g *global) (*review.Report, error) {
+	pair := review.Pair{Name: "before → after"}
+	var err error
+	if pair.Before, err = assembly.Read(o.base); err != nil {
+		return nil, fmt.Errorf("--base: %w", err)
+	}
+	if pair.After, err = assembly.Read(o.app); err != nil {
+		return nil, fmt.Errorf("--app: %w", err)
+	}
+	if !slices.ContainsFunc(pair.After.Stacks, func(s *assembly.Stack) bool { return pair.Before.Stack(s.Name) != nil }) {
+		return nil, fmt.Errorf("--app %s and --base %s have no stack in common: name two assemblies of one app; the stack of a template has the name of its file", o.app, o.base)
+	}
+	if err := o.clear(); err != nil {
+		return nil, err
+	}
+	report := &review.Report{
+		Head: plain.Code(o.app), Base: plain.Code(o.base), Assemblies: true, Deployment: pair.Name, Move: review.NoMove(pair.Name),
+		Uncommitted: []string{}, Phases: []string{}, NotCompared: []string{}, Renewals: []review.Renewal{}, Settings: []string{}, Answers: []review.Answer{},
+	}
+	cdk, err := cdkProgram()
+	if err != nil {
+		return nil, err
+	}
+	if err := o.differences(ctx, report, cdk, []review.Pair{pair}, pair); err != nil || !o.rehearsal {
+		return report, err
+	}
+	o.progress("rehearsing the step and the way back")
+	o.rehearse.app = filepath.Join(o.out, "synth")
+	o.rehearse.walk = []string{"before", "after", "before"}
+	o.rehearse.stops = stopsOf(o.rehearse.walk)
+	for name, from := range map[string]string{"before": o.base, "after": o.app} {
+		if err := linked(from, filepath.Join(o.rehearse.app, name)); err != nil {
+			return nil, err
+		}
+	}
+	return report, o.rehearseInto(ctx, g, report)
+}
+
+// linked makes a directory with links to the files of an assembly, or to a template.
+func linked(from, to string) error {
+	from, err := filepath.Abs(from)
+	if err != nil {
+		return err
+	}
+	names := []string{from}
+	if info, err := os.Stat(from); err == nil && info.IsDir() {
+		if names, err = filepath.Glob(filepath.Join(from, "*")); err != nil {
+			return err
+		}
+	}
+	if err := os.MkdirAll(to, 0o755); err != nil {
+		return err
+	}
+	for _, name := range names {
+		if err := os.Symlink(name, filepath.Join(to, filepath.Base(name))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // compare fills in what differs between the assemblies of two sides.
 func (o *reviewing) compare(ctx context.Context, report *review.Report, phases []migration.Phase, before, head *side) (err error) {
 	var pairs []review.Pair
@@ -245,8 +328,19 @@ func (o *reviewing) compare(ctx context.Context, report *review.Report, phases [
 	if !slices.Contains(report.Phases, deployment.Name) {
 		pairs = append(pairs, deployment)
 	}
+	var services []migration.Migration
+	for _, s := range []*side{before, head} {
+		if s.services != nil {
+			services = append(services, *s.services)
+		}
+	}
+	return o.differences(ctx, report, head.cdk, pairs, deployment, services...)
+}
+
+// differences fills in what differs in pairs of assemblies. The node beside the CDK command line compares them.
+func (o *reviewing) differences(ctx context.Context, report *review.Report, cdk string, pairs []review.Pair, deployment review.Pair, services ...migration.Migration) error {
 	o.progress("comparing the templates")
-	node, err := exec.LookPath(filepath.Join(filepath.Dir(head.cdk), "node"))
+	node, err := exec.LookPath(filepath.Join(filepath.Dir(cdk), "node"))
 	if err != nil {
 		if node, err = exec.LookPath("node"); err != nil {
 			return errors.New("the node command is missing: run `npm ci`")
@@ -257,12 +351,6 @@ func (o *reviewing) compare(ctx context.Context, report *review.Report, phases [
 	}
 	report.Replacements, report.Data = review.Replacements(report.Stacks), review.Losses(pairs)
 	report.Fronts, report.Messages = review.Fronts(pairs), review.Messages(pairs)
-	var services []migration.Migration
-	for _, s := range []*side{before, head} {
-		if s.services != nil {
-			services = append(services, *s.services)
-		}
-	}
 	report.Clashes, report.Refused = review.Clashes(pairs, services...), review.Refused(pairs)
 	report.Images = review.Images(pairs)
 	if report.Costs, err = review.Costs(pairs); err != nil {
@@ -313,6 +401,11 @@ func (o *reviewing) rehearsed(ctx context.Context, g *global, report *review.Rep
 	if err := o.walk(ctx, report, before, head); err != nil {
 		return err
 	}
+	return o.rehearseInto(ctx, g, report)
+}
+
+// rehearseInto rehearses, and fills in the outcome.
+func (o *reviewing) rehearseInto(ctx context.Context, g *global, report *review.Report) error {
 	last := ""
 	rehearsed, _, err := o.rehearse.report(ctx, g, func(p rehearsal.Progress) {
 		if doing := p.Phase; p.Next != "" && doing+p.Next != last {

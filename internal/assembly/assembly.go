@@ -66,9 +66,8 @@ type Stack struct {
 	// TerminationProtection says that CloudFormation refuses to delete the stack. Default false.
 	TerminationProtection bool
 
-	// Template is the whole template as decoded by encoding/json, and File its path.
+	// Template is the whole template as decoded by encoding/json, whatever the format of its file.
 	Template map[string]any
-	File     string
 	// Transforms are macros: CloudFormation changes the template with them.
 	Transforms []string
 	// Resources are sorted by logical id.

@@ -139,16 +139,24 @@ func TestMalformed(t *testing.T) {
 		}
 	}
 	dir := write(t, map[string]string{
-		"t.template.json": "{}", "t.yaml": "Resources:",
-		"yaml/manifest.json": strings.ReplaceAll(manifest, "a.json", "a.yaml"), "yaml/a.yaml": "Resources:",
+		"t.template.json": "{}", "t.yaml": "- a", "2.yaml": "Resources: {}", "alias.yaml": "a: &b 1\nResources: *b", "merged.yaml": "Resources: {<<: {a: 1}}",
+		"twice.yaml": "Resources:\n  R: {}\n  R: {}", "empty.yaml": "# nothing", "tab.yaml": "Resources:\n\t- a", "both/s.yaml": "Resources: {}", "both/s.json": `{"Resources": {}}`, "both/s.txt": "",
+		"circle/a.yml": "Resources: {}\nOutputs: {O: {Value: !ImportValue b, Export: {Name: a}}}", "circle/b.yml": "Resources: {}\nOutputs: {O: {Value: !ImportValue a, Export: {Name: b}}}",
 		"list/manifest.json": `{"artifacts": {"A": ["x"]}}`,
 	})
 	for name, want := range map[string]string{
-		"t.template.json": "t.template.json is a file: a template alone cannot be read; name a cloud assembly, the directory that `cdk synth` writes",
-		"t.yaml":          "t.yaml is a file: a template alone cannot be read",
-		"yaml":            "a.yaml: templates in YAML are not read",
+		"t.template.json": "t.template.json has no Resources, and so is no template of CloudFormation: name the template, a directory that has nothing but templates, or an assembly",
+		"t.yaml":          "t.yaml: expected an object, found a list",
+		"2.yaml":          `the stack would be called "2", which CloudFormation refuses`,
+		"alias.yaml":      "alias.yaml: yaml: line 2: CloudFormation takes no aliases, such as *b",
+		"merged.yaml":     "merged.yaml: yaml: line 1: CloudFormation takes only texts as keys, and merges no maps",
+		"twice.yaml":      `twice.yaml: yaml: line 3: "R" is there twice`,
+		"empty.yaml":      "empty.yaml: the file is empty",
+		"tab.yaml":        "tab.yaml: yaml: line 2: found character that cannot start any token",
+		"both":            `there are two templates of the stack "s"`,
+		"circle":          `stack "a" depends on itself through its imports`,
 		"list":            "expected an object, found a list",
-		"none":            "is not a cloud assembly; run `cdk synth` first",
+		"none":            "is not a cloud assembly, and has no templates of CloudFormation; run `cdk synth` first",
 	} {
 		if _, err := Read(filepath.Join(dir, name)); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "struct") {
 			t.Errorf("%s: %v, want %s", name, err, want)

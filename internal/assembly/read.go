@@ -18,7 +18,8 @@ import (
 // maxNesting bounds the nesting of stages: an assembly may name itself as its part.
 const maxNesting = 8
 
-// Read reads the cloud assembly in a directory.
+// Read reads the cloud assembly in a directory. A template of CloudFormation, or a directory of templates, is an
+// assembly without assets: see [Templates].
 //
 // Parameters of its stacks have their defaults, or a value given as "NAME=VALUE" or
 // "STACK:NAME=VALUE". AWS::Region and AWS::AccountId may be given, too.
@@ -28,7 +29,16 @@ const maxNesting = 8
 // Every malformed part is an error that names the file and the part. Nothing else is returned then.
 func Read(dir string, parameters ...string) (*Assembly, error) {
 	a := &Assembly{Dir: dir}
-	stacks, err := readDir(dir, 0)
+	templates, err := Templates(dir)
+	if err != nil {
+		return nil, err
+	}
+	var stacks []*Stack
+	if templates == nil {
+		stacks, err = readDir(dir, 0)
+	} else {
+		stacks, err = readTemplates(templates)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -41,6 +51,9 @@ func Read(dir string, parameters ...string) (*Assembly, error) {
 		return nil, fmt.Errorf("%s: %w", dir, err)
 	}
 	a.indexExports()
+	if templates != nil {
+		return a, a.order()
+	}
 	return a, nil
 }
 
@@ -134,12 +147,9 @@ func readDir(dir string, depth int) ([]*Stack, error) {
 
 // readManifest decodes a manifest and returns the ids of its artifacts in the order of the file.
 func readManifest(file string, m *manifest) ([]string, error) {
-	if info, err := os.Stat(filepath.Dir(file)); err == nil && !info.IsDir() {
-		return nil, fmt.Errorf("%s is a file: a template alone cannot be read; name a cloud assembly, the directory that `cdk synth` writes", filepath.Dir(file))
-	}
 	data, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s does not exist: %s is not a cloud assembly; run `cdk synth` first, or name the directory it writes", file, filepath.Dir(file))
+		return nil, fmt.Errorf("%s does not exist: %s is not a cloud assembly, and has no templates of CloudFormation; run `cdk synth` first, or name the directory it writes", file, filepath.Dir(file))
 	}
 	if err != nil {
 		return nil, err
@@ -267,13 +277,20 @@ type template struct {
 }
 
 func (s *Stack) readTemplate(dir, name string) error {
-	if extension := filepath.Ext(name); extension == ".yaml" || extension == ".yml" {
-		return fmt.Errorf("%s: templates in YAML are not read; name an assembly that `cdk synth` has written, with templates in JSON", name)
-	}
-	if err := readJSON(dir, name, &s.Template); err != nil {
+	file, err := local(dir, name)
+	if err != nil {
 		return err
 	}
-	s.File = filepath.Join(dir, name)
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	if text, err = toJSON(text); err == nil {
+		err = unmarshal(text, &s.Template)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
 	for section, members := range s.Template {
 		members, _ := members.(map[string]any)
 		for id := range members {
@@ -283,10 +300,9 @@ func (s *Stack) readTemplate(dir, name string) error {
 		}
 	}
 	var t template
-	if err := readJSON(dir, name, &t); err != nil {
-		return err
+	if err := unmarshal(text, &t); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
 	}
-	var err error
 	if s.Transforms, err = stringOrList(t.Transform); err != nil {
 		return fmt.Errorf("%s: Transform: %w", name, err)
 	}

@@ -23,7 +23,16 @@ func (r *Runner) snapshot(dir string, parameters []string) (*assembly.Assembly, 
 	if deployed := r.Assembly(); deployed != nil {
 		last = deployed.Dir
 	}
-	if err := copyAssembly(dir, copied, last); err != nil {
+	templates, err := assembly.Templates(dir)
+	if err != nil {
+		return nil, err
+	}
+	if templates == nil {
+		err = copyAssembly(dir, copied, last)
+	} else {
+		err = copyTemplates(templates, copied)
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("cannot copy the assembly: %w", err), os.RemoveAll(copied))
 	}
 	a, err := assembly.Read(copied, parameters...)
@@ -64,6 +73,19 @@ func copyAssembly(from, to, last string) error {
 			err = copyFile(source, target)
 		}
 		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// copyTemplates copies templates into a directory of their own.
+func copyTemplates(templates []string, to string) error {
+	if err := os.MkdirAll(to, 0o755); err != nil {
+		return err
+	}
+	for _, template := range templates {
+		if err := copyFile(template, filepath.Join(to, filepath.Base(template))); err != nil {
 			return err
 		}
 	}

@@ -70,11 +70,11 @@ var script string
 // Compare compares the templates of every stack in every pair. It returns the stacks that differ. A
 // difference of several pairs comes once. dir has @aws-cdk/cloudformation-diff for Node.js.
 func Compare(ctx context.Context, node, dir string, pairs []Pair) ([]Stack, error) {
-	type files struct {
-		Before string `json:"before"`
-		After  string `json:"after"`
+	type templates struct {
+		Before map[string]any `json:"before"` // nil if the stack is not there
+		After  map[string]any `json:"after"`
 	}
-	var compared []files
+	var compared []templates
 	var stacks []Stack
 	for _, pair := range pairs {
 		for _, name := range stackNames(pair) {
@@ -86,7 +86,7 @@ func Compare(ctx context.Context, node, dir string, pairs []Pair) ([]Stack, erro
 			case reflect.DeepEqual(before.Template, after.Template):
 				continue
 			}
-			compared = append(compared, files{before.File, after.File})
+			compared = append(compared, templates{before.Template, after.Template})
 			stacks = append(stacks, Stack{Name: name, In: []string{pair.Name}})
 		}
 	}
@@ -118,7 +118,7 @@ func Compare(ctx context.Context, node, dir string, pairs []Pair) ([]Stack, erro
 		return nil, fmt.Errorf("comparing %d templates gave %d differences", len(stacks), len(differences))
 	}
 	for i, difference := range differences {
-		if compared[i].After == "" { // the app no longer has the stack
+		if compared[i].After == nil { // the app no longer has the stack
 			for j := range difference.Resources {
 				difference.Resources[j].Impact = Stays
 			}

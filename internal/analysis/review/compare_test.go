@@ -49,11 +49,8 @@ func app(t *testing.T, templates map[string]string) *assembly.Assembly {
 		if !ok {
 			continue
 		}
-		stack := &assembly.Stack{Name: name, File: filepath.Join(a.Dir, name+".template.json")}
+		stack := &assembly.Stack{Name: name}
 		if err := json.Unmarshal([]byte(text), &stack.Template); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(stack.File, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		a.Stacks = append(a.Stacks, stack)

@@ -1,6 +1,6 @@
 // Compares pairs of templates with the library that `cdk diff` is made of, and
 // writes what it finds as JSON. Standard input has the pairs, as
-// [{"before": FILE, "after": FILE}]; an empty name is a stack that is not there.
+// [{"before": TEMPLATE, "after": TEMPLATE}]; null is a stack that is not there.
 // This has to run where @aws-cdk/cloudformation-diff is installed.
 'use strict';
 process.env.FORCE_COLOR = '0'; // chalk looks at it when it is loaded
@@ -8,8 +8,6 @@ const fs = require('fs');
 const { createRequire } = require('module');
 const { Writable } = require('stream');
 const lib = createRequire(process.cwd() + '/')('@aws-cdk/cloudformation-diff');
-
-const read = (file) => (file ? JSON.parse(fs.readFileSync(file, 'utf8')) : {});
 
 // Has what a function writes to a stream.
 const written = (write) => {
@@ -23,7 +21,7 @@ const ofCDK = (change) => [change?.newResourceType, change?.oldResourceType].inc
 const ofBootstrap = (change) => change?.newValue?.CheckBootstrapVersion || change?.oldValue?.CheckBootstrapVersion;
 
 const compare = ({ before, after }) => {
-  const [was, is] = [read(before), read(after)];
+  const [was, is] = [before ?? {}, after ?? {}];
   const diff = lib.fullDiff(was, is);
   diff.resources = diff.resources.filter((change) => !ofCDK(change));
   diff.unknown = diff.unknown.filter((change) => !ofBootstrap(change));

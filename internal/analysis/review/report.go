@@ -19,6 +19,9 @@ type Report struct {
 	Head        string   `json:"head"`
 	Base        string   `json:"base"`
 	Uncommitted []string `json:"uncommitted"`
+	// Assemblies says that two assemblies of any app are compared: nothing is known of phases, and nothing was
+	// validated.
+	Assemblies bool `json:"assemblies,omitempty"`
 	// Phases are pairs that stay in a phase, NotCompared the phases that the base does not know.
 	// Deployment is the pair that a deployment goes through.
 	Phases      []string `json:"phases"`
@@ -230,7 +233,9 @@ func (r *Report) findings(files string) string {
 		section("Topics and queues", text)
 	}
 	section("IAM and security-group broadening", r.broadening())
-	section("Phase", r.move())
+	if !r.Assemblies {
+		section("Phase", r.move())
+	}
 	if len(r.Settings)+len(r.Answers) > 0 {
 		section("Who answers", r.answers())
 	}
@@ -281,11 +286,18 @@ func (r *Report) headline() string {
 		lines = append(lines, fmt.Sprintf("**The deployment will fail: AWS refuses what the templates have, for %s.**", words.Count(n, "reason")))
 	}
 	lines = append(lines, r.exchanged()...)
-	lines = append(append(lines, broadened), r.Move.headline()...)
+	lines = append(lines, broadened)
+	if !r.Assemblies {
+		lines = append(lines, r.Move.headline()...)
+	}
 	if n := len(r.Settings) + len(r.Answers); n > 0 {
 		lines = append(lines, "**Other services answer some requests, now or later.**")
 	}
-	lines = append(lines, r.dearer(), fmt.Sprintf("CDK's validation of %s found nothing.", plain.Markdown(r.Move.To)), rehearsed)
+	lines = append(lines, r.dearer())
+	if !r.Assemblies {
+		lines = append(lines, fmt.Sprintf("CDK's validation of %s found nothing.", plain.Markdown(r.Move.To)))
+	}
+	lines = append(lines, rehearsed)
 	return "- " + strings.Join(lines, "\n- ") + "\n"
 }
 
