@@ -60,13 +60,19 @@ func NewGate(scope constructs.Construct, id *string, props *GateProps) Gate {
 	}
 	places := *props.Migration.Places()
 	for _, service := range slices.Sorted(maps.Keys(places)) {
+		var claim awsssm.StringParameter
 		for _, p := range migration.Guard(service, w.place(service, places[service])) {
-			awsssm.NewStringParameter(g, jsii.String(p.ID), &awsssm.StringParameterProps{
+			parameter := awsssm.NewStringParameter(g, jsii.String(p.ID), &awsssm.StringParameterProps{
 				ParameterName: jsii.String(*prefix + "/" + p.Name),
 				StringValue:   jsii.String(p.Value),
 				Description:   jsii.String(p.Description),
 				SimpleName:    jsii.Bool(false),
 			})
+			if claim == nil {
+				claim = parameter
+			} else { // so that CloudFormation's error is about the claim
+				parameter.Node().AddDependency(claim)
+			}
 		}
 	}
 	w.panicIfAny()
