@@ -61,11 +61,12 @@ func readTemplates(files []string) (stacks []*Stack, err error) {
 			return nil, fmt.Errorf("%s: there are two templates of the stack %q", filepath.Dir(file), name)
 		}
 		stack := &Stack{Name: name}
-		if err := stack.readTemplate(filepath.Dir(file), filepath.Base(file)); err != nil {
-			return nil, fmt.Errorf("%s: %w", filepath.Dir(file), err)
-		}
-		if stack.Template["Resources"] == nil {
+		err := stack.readTemplate(filepath.Dir(file), filepath.Base(file))
+		if stack.Template != nil && stack.Template["Resources"] == nil {
 			return nil, fmt.Errorf("%s has no Resources, and so is no template of CloudFormation: name the template, a directory that has nothing but templates, or an assembly that `cdk synth` has written", file)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", filepath.Dir(file), err)
 		}
 		stacks = append(stacks, stack)
 	}
