@@ -26,7 +26,7 @@ func TestVersionsArePinned(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, dir := range []string{"", "bench/peer/", "bench/peer/express/", "bench/peer/koa/"} {
+	for _, dir := range []string{"", "bench/peer/", "bench/peer/express/", "bench/peer/koa/", "examples/typescript/"} {
 		var manifest struct {
 			Dependencies, DevDependencies map[string]string
 		}
@@ -66,17 +66,19 @@ func TestVersionsArePinned(t *testing.T) {
 		t.Fatal(err)
 	}
 	// A test compares the JavaScript twin's templates with the app's.
-	var peer struct{ Dependencies map[string]string }
-	read("bench/peer/package.json", &peer)
-	for name, path := range map[string]string{"aws-cdk-lib": "github.com/aws/aws-cdk-go/awscdk/v2", "constructs": "github.com/aws/constructs-go/constructs/v10"} {
-		version := ""
-		for _, r := range module.Require {
-			if r.Path == path {
-				version = r.Version
+	for _, dir := range []string{"bench/peer", "examples/typescript"} {
+		var app struct{ Dependencies map[string]string }
+		read(dir+"/package.json", &app)
+		for name, path := range map[string]string{"aws-cdk-lib": "github.com/aws/aws-cdk-go/awscdk/v2", "constructs": "github.com/aws/constructs-go/constructs/v10"} {
+			version := ""
+			for _, r := range module.Require {
+				if r.Path == path {
+					version = r.Version
+				}
 			}
-		}
-		if "v"+peer.Dependencies[name] != version {
-			t.Errorf("bench/peer has %s %s, and go.mod %s %s: make upgrade-cdk changes both", name, peer.Dependencies[name], path, version)
+			if "v"+app.Dependencies[name] != version {
+				t.Errorf("%s has %s %s, and go.mod %s %s: make upgrade-cdk changes both", dir, name, app.Dependencies[name], path, version)
+			}
 		}
 	}
 	if !regexp.MustCompile(`^go\d+\.\d+\.\d+$`).MatchString(module.Toolchain) {
