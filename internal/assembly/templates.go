@@ -1,6 +1,7 @@
 package assembly
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"os"
@@ -15,7 +16,8 @@ import (
 var stackName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]{0,127}$`)
 
 // Templates returns the templates of CloudFormation that a path names: itself if it is a file, or the files of a
-// directory that end in .json, .yaml, .yml or .template. There are none in a cloud assembly, which has a manifest.
+// directory that end in .json, .yaml, .yml or .template. There are none in a cloud assembly, which has a manifest, and in a directory
+// in which no file has Resources.
 //
 // Each template is a stack with the name of the file up to the first dot, and leaves account and region to the deployment.
 // Each must have Resources: parameter files have to be elsewhere.
@@ -40,7 +42,15 @@ func Templates(path string) ([]string, error) {
 			files = append(files, filepath.Join(path, entry.Name()))
 		}
 	}
+	if !slices.ContainsFunc(files, mentionsResources) {
+		return nil, nil // such as what is left of an assembly
+	}
 	return files, nil
+}
+
+func mentionsResources(file string) bool {
+	text, err := os.ReadFile(file)
+	return err == nil && bytes.Contains(text, []byte("Resources"))
 }
 
 // Exists says whether there is something that [Read] may read: a cloud assembly, or templates.
