@@ -262,6 +262,7 @@ func TestBroker(t *testing.T) {
 			}
 		}
 	}
+	ask("POST", "/kept", "first")
 	for range 5 {
 		send()
 	}
@@ -292,6 +293,7 @@ func TestBroker(t *testing.T) {
 
 	ask("POST", "/kept", "a")
 	ask("POST", "/kept", "b")
+	until(t, "the broker's count of what is kept", func() bool { return waiting("kept") == 3 })
 	again, err := d.Fault(t.Context(), "broker-kill", "jobs")
 	if err != nil {
 		t.Fatal(err)
@@ -299,7 +301,7 @@ func TestBroker(t *testing.T) {
 	if err := again(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if answer := ask("GET", "/kept", ""); answer != "monolith\na\nb\n" {
+	if answer := ask("GET", "/kept", ""); answer != "monolith\nfirst\na\nb\n" {
 		t.Errorf("after the end of the program the queue has %q", answer)
 	}
 	if !d.happened("messaging", "dev", provider.Warning) {
