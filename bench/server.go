@@ -29,8 +29,8 @@ const (
 	// no requests queue up.
 	openRate     = 2000
 	openDuration = 600 * time.Millisecond
-	// stopTimeout is the time that a server has to end.
-	stopTimeout = 10 * time.Second
+	// stopTimeout is the time that a server has to end. A consumer waits up to 10 s for an answer of its queue.
+	stopTimeout = 15 * time.Second
 )
 
 // subject is a program to be measured, or one to compare with.
