@@ -1,9 +1,6 @@
 package config
 
-import (
-	"maps"
-	"slices"
-)
+import "slices"
 
 // Broker is a message broker of the environment, for software that speaks the protocol of one.
 type Broker string
@@ -36,25 +33,16 @@ func (d Deployment) Brokered() []Service {
 // brokered gives the services that use a broker its address. It refuses a variable of that name.
 func (d Deployment) brokered(settings Settings, refuse func(string, ...any)) Deployment {
 	d.Services = slices.Clone(d.Services)
-	tell := func(s *Service) {
+	for _, s := range append([]*Service{&d.Monolith}, pointers(d.Services)...) {
 		if s.Broker == "" {
-			return
+			continue
 		}
 		_, given := s.Environment[BrokerVariable]
 		if _, secret := s.Secrets[BrokerVariable]; given || secret {
 			refuse("service %q: %s is the address of the Broker: remove it, or Broker", s.Name, BrokerVariable)
-			return
+			continue
 		}
-		all := maps.Clone(s.Secrets)
-		if all == nil {
-			all = map[string]Secret{}
-		}
-		all[BrokerVariable] = Secret{SecretsManager: settings.BrokerURLSecret()}
-		s.Secrets = all
-	}
-	tell(&d.Monolith)
-	for i := range d.Services {
-		tell(&d.Services[i])
+		s.Secrets = with(s.Secrets, map[string]Secret{BrokerVariable: {SecretsManager: settings.BrokerURLSecret()}})
 	}
 	return d
 }

@@ -220,10 +220,10 @@ func QueueARN(name string) string {
 	return "arn:${AWS::Partition}:sqs:${AWS::Region}:${AWS::AccountId}:" + name
 }
 
-func with(environment, more map[string]string) map[string]string {
-	all := maps.Clone(environment)
+func with[V any](these, more map[string]V) map[string]V {
+	all := maps.Clone(these)
 	if all == nil {
-		all = map[string]string{}
+		all = map[string]V{}
 	}
 	maps.Copy(all, more)
 	return all

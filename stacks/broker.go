@@ -1,7 +1,6 @@
 package stacks
 
 import (
-	"encoding/json"
 	"slices"
 	"time"
 
@@ -59,12 +58,11 @@ func NewBroker(scope constructs.Construct, s config.Settings, d config.Deploymen
 	for _, subnet := range subnets {
 		subnetIDs = append(subnetIDs, subnet.SubnetId())
 	}
-	template, _ := json.Marshal(map[string]string{"username": config.BrokerUser})
 	user := b.newSecret(s, "User", s.BrokerUserSecret(), &awssecretsmanager.SecretProps{
 		Description: jsii.String("User of the message broker"),
 		// A password has no comma, colon or equals sign, and a URL has it as it is.
 		GenerateSecretString: &awssecretsmanager.SecretStringGenerator{
-			SecretStringTemplate: jsii.String(string(template)), GenerateStringKey: jsii.String("password"),
+			SecretStringTemplate: jsii.String(`{"username":"` + config.BrokerUser + `"}`), GenerateStringKey: jsii.String("password"),
 			ExcludePunctuation: jsii.Bool(true), PasswordLength: jsii.Number(32),
 		},
 	})

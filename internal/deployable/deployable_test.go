@@ -2,12 +2,11 @@ package deployable
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"cutover/internal/assembly"
+	"cutover/internal/assembly/assemblytest"
 	"cutover/internal/golden"
 	"cutover/internal/model"
 )
@@ -16,20 +15,8 @@ import (
 // resource Exported and has the resource Kept as an output.
 func read(t *testing.T, resources ...string) *model.Model {
 	t.Helper()
-	dir := t.TempDir()
-	for name, text := range map[string]string{
-		"manifest.json": `{"artifacts": {"S": {"type": "aws:cloudformation:stack", "environment": "aws://unknown-account/unknown-region", "properties": {"templateFile": "S.json"}}}}`,
-		"S.json": `{"Conditions": {"Never": {"Fn::Equals": ["a", "b"]}},
-			"Outputs": {"Out": {"Value": {"Ref": "Exported"}, "Export": {"Name": "x"}}, "Kept": {"Value": {"Ref": "Kept"}}}, "Resources": {` + strings.Join(resources, ",\n") + `}}`,
-	} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	a, err := assembly.Read(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	a := assemblytest.Read(t, assemblytest.Unknown, `{"Conditions": {"Never": {"Fn::Equals": ["a", "b"]}},
+			"Outputs": {"Out": {"Value": {"Ref": "Exported"}, "Export": {"Name": "x"}}, "Kept": {"Value": {"Ref": "Kept"}}}, "Resources": {`+strings.Join(resources, ",\n")+`}}`)
 	return model.Read(a)
 }
 

@@ -25,25 +25,7 @@ type Loss struct {
 
 // Losses lists what the pairs do to data, those that delete data first.
 func Losses(pairs []Pair) []Loss {
-	all := []Loss{}
-	for _, pair := range pairs {
-		for _, loss := range lossesOf(pair) {
-			same := slices.IndexFunc(all, func(l Loss) bool { return l.Of == loss.Of && l.Does == loss.Does })
-			if same < 0 {
-				loss.In = []string{pair.Name}
-				all = append(all, loss)
-				continue
-			}
-			all[same].In = append(all[same].In, pair.Name)
-		}
-	}
-	slices.SortStableFunc(all, func(a, b Loss) int {
-		if a.Deletes == b.Deletes {
-			return 0
-		}
-		return map[bool]int{true: -1, false: 1}[a.Deletes]
-	})
-	return all
+	return merged(pairs, lossesOf, func(c *Loss) told { return told{&c.In, c.Of, c.Does, c.Deletes} })
 }
 
 func lossesOf(pair Pair) (all []Loss) {

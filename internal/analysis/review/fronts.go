@@ -23,25 +23,7 @@ type FrontChange struct {
 
 // Fronts lists what the pairs do to the fronts and to the load balancers behind them. What lets more requests through comes first.
 func Fronts(pairs []Pair) []FrontChange {
-	all := []FrontChange{}
-	for _, pair := range pairs {
-		for _, change := range frontsOf(pair) {
-			same := slices.IndexFunc(all, func(c FrontChange) bool { return c.Of == change.Of && c.Does == change.Does })
-			if same < 0 {
-				change.In = []string{pair.Name}
-				all = append(all, change)
-			} else if !slices.Contains(all[same].In, pair.Name) {
-				all[same].In = append(all[same].In, pair.Name)
-			}
-		}
-	}
-	slices.SortStableFunc(all, func(a, b FrontChange) int {
-		if a.Opens == b.Opens {
-			return 0
-		}
-		return map[bool]int{true: -1, false: 1}[a.Opens]
-	})
-	return all
+	return merged(pairs, frontsOf, func(c *FrontChange) told { return told{&c.In, c.Of, c.Does, c.Opens} })
 }
 
 // behind compares the fronts of two models.

@@ -27,25 +27,7 @@ type MessageChange struct {
 
 // Messages lists what the pairs do to topics and queues. What does harm comes first.
 func Messages(pairs []Pair) []MessageChange {
-	all := []MessageChange{}
-	for _, pair := range pairs {
-		for _, change := range messagesOf(pair) {
-			same := slices.IndexFunc(all, func(c MessageChange) bool { return c.Of == change.Of && c.Does == change.Does })
-			if same < 0 {
-				change.In = []string{pair.Name}
-				all = append(all, change)
-			} else if !slices.Contains(all[same].In, pair.Name) {
-				all[same].In = append(all[same].In, pair.Name)
-			}
-		}
-	}
-	slices.SortStableFunc(all, func(a, b MessageChange) int {
-		if a.Harms == b.Harms {
-			return 0
-		}
-		return map[bool]int{true: -1, false: 1}[a.Harms]
-	})
-	return all
+	return merged(pairs, messagesOf, func(c *MessageChange) told { return told{&c.In, c.Of, c.Does, c.Harms} })
 }
 
 // messages compares the topics and queues of two models.

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -15,6 +13,7 @@ import (
 	"time"
 
 	"cutover/internal/assembly"
+	"cutover/internal/assembly/assemblytest"
 	"cutover/internal/local/ecs"
 	"cutover/internal/local/provider"
 	"cutover/internal/model"
@@ -119,19 +118,7 @@ func task(image string) string {
 // plan plans an assembly of one stack, S.
 func (w *world) plan(resources ...string) provider.Plan {
 	w.t.Helper()
-	dir := w.t.TempDir()
-	for name, text := range map[string]string{
-		"manifest.json": `{"artifacts": {"S": {"type": "aws:cloudformation:stack", "environment": "aws://1/eu-west-1", "properties": {"templateFile": "s.json"}}}}`,
-		"s.json":        `{"Resources": {` + strings.Join(resources, ",\n") + `}}`,
-	} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
-			w.t.Fatal(err)
-		}
-	}
-	a, err := assembly.Read(dir)
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	a := assemblytest.Read(w.t, "1/eu-west-1", `{"Resources": {`+strings.Join(resources, ",\n")+`}}`)
 	return w.Plan(model.Read(a), func(value any) (string, error) { return strings.ReplaceAll(fmt.Sprint(value), "${S/T}", "filled"), nil })
 }
 

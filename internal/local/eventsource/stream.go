@@ -9,13 +9,13 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"cutover/internal/local/backing/access"
 	"cutover/internal/local/backing/client"
+	"cutover/internal/local/provider"
 )
 
 // every is how often a shard without records is asked.
@@ -81,11 +81,7 @@ func (p *position) save() error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Dir(p.file), 0o700); err != nil {
-		return err
-	}
-	next := p.file + ".next"
-	return errors.Join(os.WriteFile(next, text, 0o600), os.Rename(next, p.file))
+	return provider.WriteFile(p.file, text)
 }
 
 // shard is a part of a stream. https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_streams_Shard.html

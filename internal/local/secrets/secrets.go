@@ -114,13 +114,7 @@ func (p *Secrets) read() (map[string]kept, error) {
 func (p *Secrets) write(all map[string]kept) error {
 	text, err := json.Marshal(all)
 	if err == nil {
-		err = os.MkdirAll(filepath.Dir(p.file), 0o700)
-	}
-	if err == nil {
-		err = os.WriteFile(p.file+".new", text, 0o600)
-	}
-	if err == nil {
-		err = os.Rename(p.file+".new", p.file)
+		err = provider.WriteFile(p.file, text)
 	}
 	if err != nil {
 		return fmt.Errorf("the generated secrets cannot be kept: %w", err)

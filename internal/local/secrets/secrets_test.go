@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"cutover/internal/assembly"
+	"cutover/internal/assembly/assemblytest"
 	"cutover/internal/local/provider"
 	"cutover/internal/model"
 )
@@ -16,19 +17,7 @@ import (
 // read is the model of a stack S.
 func read(t *testing.T, resources string) *model.Model {
 	t.Helper()
-	dir := t.TempDir()
-	for name, text := range map[string]string{
-		"manifest.json": `{"artifacts": {"S": {"type": "aws:cloudformation:stack", "environment": "aws://111111111111/eu-west-1", "properties": {"templateFile": "s.json"}}}}`,
-		"s.json":        `{"Resources": {` + resources + `}}`,
-	} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	a, err := assembly.Read(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	a := assemblytest.Read(t, "111111111111/eu-west-1", `{"Resources": {`+resources+`}}`)
 	return model.Read(a)
 }
 

@@ -8,8 +8,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -18,7 +16,7 @@ import (
 
 	"github.com/coder/websocket"
 
-	"cutover/internal/assembly"
+	"cutover/internal/assembly/assemblytest"
 	"cutover/internal/local/alb"
 	"cutover/internal/model"
 	"cutover/internal/rehearsal"
@@ -73,19 +71,7 @@ func (s *site) table(service string) string {
 }
 
 func (s *site) configure(service string) {
-	dir := s.t.TempDir()
-	for name, text := range map[string]string{
-		"manifest.json": `{"artifacts": {"S": {"type": "aws:cloudformation:stack", "environment": "aws://unknown-account/unknown-region", "properties": {"templateFile": "t.json"}}}}`,
-		"t.json":        s.table(service),
-	} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			s.t.Fatal(err)
-		}
-	}
-	a, err := assembly.Read(dir)
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	a := assemblytest.Read(s.t, assemblytest.Unknown, s.table(service))
 	table, err := alb.Read(model.Read(a))
 	if err == nil {
 		err = s.balancer.Configure(table)

@@ -4,13 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 
 	"cutover/internal/assembly"
+	"cutover/internal/assembly/assemblytest"
 	"cutover/internal/local/backing/programs"
 	"cutover/internal/local/backing/programs/programstest"
 	"cutover/internal/local/provider"
@@ -26,19 +26,7 @@ func app(t *testing.T, properties, policies, use string) *model.Model {
 		resources += `, "B": {"Type": "AWS::AmazonMQ::Broker"` + policies + `, "Properties": {"BrokerName": "b", "Users": [{"Username": "u", "Password": "secret"}], ` + properties + `}},
 			"Url": {"Type": "AWS::SecretsManager::Secret", "Properties": {"SecretString": {"Fn::Sub": ["amqps://${host}", {"host": {"Fn::Select": [0, {"Fn::GetAtt": ["B", "AmqpEndpoints"]}]}}]}}}`
 	}
-	dir := t.TempDir()
-	for name, text := range map[string]string{
-		"manifest.json": `{"artifacts": {"S": {"type": "aws:cloudformation:stack", "environment": "aws://111111111111/eu-west-1", "properties": {"templateFile": "s.json"}}}}`,
-		"s.json":        `{"Resources": {` + resources + `}}`,
-	} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	a, err := assembly.Read(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	a := assemblytest.Read(t, "111111111111/eu-west-1", `{"Resources": {`+resources+`}}`)
 	return model.Read(a)
 }
 
