@@ -38,6 +38,9 @@ type handler struct {
 	put func(c *call, p props) string
 	// configure does what create and update leave open. It runs after either; after create there are no old properties.
 	configure func(c *call, old, p props)
+	// find reads the attributes of a resource that exists, and fails if there is none with that physical id. Only types with it can
+	// be imported.
+	find func(c *call)
 	// delete removes the resource. It is no failure if the resource is gone.
 	delete func(c *call, p props)
 }
