@@ -28,6 +28,9 @@ type Deployment struct {
 	// KeepRest says that the monolith keeps what no service claims. [Load] takes it from the setting
 	// rest. Default: those requests are dropped once all services are switched.
 	KeepRest bool `json:"keepRest,omitempty"`
+	// Existing is the ARN of the target group of a monolith that exists already: nothing of it is deployed. [Load] takes it from the
+	// setting monolithTargetGroupArn. Default: the monolith is a service of the deployment.
+	Existing string `json:"existing,omitempty"`
 	// Requests are the paths that a rehearsal requests, as in a request line, with the query if need
 	// be. Every one must be answered in all phases. Default: the beginning of each path pattern of the
 	// services, up to its first wildcard.
