@@ -114,6 +114,8 @@ type call struct {
 	account string
 	id      string // physical id; of a resource to be created: its name, given or generated
 	attrs   props  // attributes that the function finds out
+	// properties are those of a resource of any stack, by its type and physical id. Nil if no stack has it.
+	properties func(typ, id string) props
 	// snapshot says that what is deleted leaves a snapshot behind, if its service has any.
 	snapshot bool
 	err      error // of the first operation that failed

@@ -74,7 +74,25 @@ type transaction struct {
 
 // call prepares the run of a handler's function for a resource with that physical id, or the name of a new one.
 func (t *transaction) call(id string) *call {
-	return &call{client: t.engine.client, ctx: t.ctx, account: t.engine.options.Account, id: id, attrs: props{}}
+	return &call{client: t.engine.client, ctx: t.ctx, account: t.engine.options.Account, id: id, attrs: props{}, properties: t.properties}
+}
+
+// properties are those of a resource of this stack, as it stands, or of another one.
+func (t *transaction) properties(typ, id string) props {
+	all := []map[string]*resource{t.now}
+	for _, s := range t.engine.stacks {
+		if !s.deleted() {
+			all = append(all, s.resources)
+		}
+	}
+	for _, resources := range all {
+		for _, r := range resources {
+			if r.typ == typ && r.physical == id {
+				return r.props
+			}
+		}
+	}
+	return nil
 }
 
 func (t *transaction) run(r request) (outputs []types.Output, imports []string, err error) {
