@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/aymanbagabas/go-udiff"
@@ -151,17 +152,27 @@ func (a *adopt) read(cmd *cobra.Command, args []string) (err error) {
 		}
 	}
 	a.report = existing.Look(account, a.choice, needs)
-	for _, key := range []string{"zones", "natGateways"} {
-		if _, ok := a.file.Context[key]; ok {
-			a.report.Checks = append(a.report.Checks, existing.Check{
-				Subject: cdkFile, Found: key + " is set", State: existing.Wrong, Do: "it has no effect on an existing VPC, and is refused with vpcId: remove " + key,
-			})
-		}
-	}
+	a.settings(setting)
 	if a.check {
 		return a.compare()
 	}
 	return nil
+}
+
+// settings checks the settings beside those that adopt writes.
+func (a *adopt) settings(setting func(key string) string) {
+	add := func(state existing.State, found, do string) {
+		a.report.Checks = append(a.report.Checks, existing.Check{Subject: cdkFile, Found: found, State: state, Do: do})
+	}
+	for _, key := range []string{"zones", "natGateways"} {
+		if _, ok := a.file.Context[key]; ok {
+			add(existing.Wrong, key+" is set", "it has no effect on an existing VPC, and is refused with vpcId: remove "+key)
+		}
+	}
+	secure := slices.ContainsFunc(a.report.Settings, func(s existing.Setting) bool { return s.Key == "certificateArn" })
+	if secure && setting("domain") == "" {
+		add(existing.Note, "domain is not set", "set domain to the name by which clients reach the load balancer: the certificate is for that name")
+	}
 }
 
 // again chooses what cdk.json has, unless a flag says otherwise.
@@ -178,6 +189,7 @@ func (a *adopt) again(setting func(key string) string) {
 			c.Subnets = append(c.Subnets, strings.TrimSpace(id))
 		}
 	}
+	c.OwnCluster = c.Cluster == ""
 	c.Adopted = c.Priorities == setting("rulePriorities")
 }
 
@@ -263,9 +275,9 @@ func unfit(n int) string {
 // adopted is the report for people. Edited is the cdk.json that was written, nil if there is none.
 func (v *view) adopted(a *adopt, edited *step.File) string {
 	var b strings.Builder
-	rows := [][]string{{"WHAT", "FOUND", ""}}
+	rows := [][]string{{"WHAT", "RESULT", "FOUND"}}
 	for _, c := range a.report.Checks {
-		rows = append(rows, []string{c.Subject, c.Found, string(c.State)})
+		rows = append(rows, []string{c.Subject, string(c.State), c.Found})
 	}
 	b.WriteString(v.table(rows))
 	for _, part := range []struct {

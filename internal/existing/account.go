@@ -129,7 +129,6 @@ type Cluster struct {
 	Instances         int                                 `json:"registeredContainerInstancesCount"`
 	CapacityProviders []string                            `json:"capacityProviders"`
 	DefaultStrategy   []struct{ CapacityProvider string } `json:"defaultCapacityProviderStrategy"`
-	ActiveServices    int                                 `json:"activeServicesCount"`
 }
 
 // Service is one of `aws ecs describe-services`.
@@ -274,7 +273,7 @@ func (r *reader) readECS(choice Choice, lb *LoadBalancer) {
 	}
 	list(r, optional, &a.Health, "TargetHealthDescriptions", command("elbv2", "describe-target-health", "--target-group-arn", monolith.ARN))
 	for _, cluster := range a.Clusters {
-		if cluster.Status != active || cluster.ActiveServices == 0 || choice.Cluster != "" && !cluster.is(choice.Cluster) {
+		if cluster.Status != active || choice.Cluster != "" && !cluster.is(choice.Cluster) {
 			continue
 		}
 		var services []Service

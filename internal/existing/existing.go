@@ -36,6 +36,8 @@ type Choice struct {
 	Monolith string
 	// Cluster is a name or an ARN. Default: the cluster with the monolith's service.
 	Cluster string
+	// OwnCluster says that the deployment has a cluster of its own.
+	OwnCluster bool
 	// CapacityProvider is one of the cluster. Default: the only one with instances.
 	CapacityProvider string
 	// Subnets are those of tasks. Default: those of the monolith's tasks, or else the private ones in the
@@ -74,8 +76,19 @@ func NeedsOf(d config.Deployment, prefix string) *Needs {
 	return n
 }
 
+// groups is how many target groups the services have.
+func (n *Needs) groups() int {
+	if n == nil {
+		return 0
+	}
+	return len(n.Groups)
+}
+
 // rules is how many rules there are at most at a time: one for each route, and one for its testers.
 func (n *Needs) rules() (rules int) {
+	if n == nil {
+		return 0
+	}
 	for _, s := range n.Services {
 		for _, r := range s.Routes {
 			rules++
@@ -169,6 +182,9 @@ func (l *look) set(key, value string) {
 // part that cannot be told, those that depend on it are not looked at.
 func Look(a *Account, choice Choice, needs *Needs) Report {
 	l := &look{Account: a, choice: choice, needs: needs}
+	if needs == nil {
+		l.add(Note, "services", "not known: there is no list of them yet", "run `npx cdk synth --quiet` and then this again: whether the services' rules, names and compute fit was not looked at")
+	}
 	var problem string
 	if l.lb, problem = a.loadBalancer(choice); l.lb == nil {
 		l.add(Wrong, "load balancer", or(choice.LoadBalancer, "not named"), problem)
@@ -260,13 +276,16 @@ func (l *look) loadBalancer() bool {
 	default:
 		l.add(Wrong, subject, found, "wait until the load balancer is active: %s", or(l.lb.State.Reason, "it takes no requests before"))
 	}
-	const key = "idle_timeout.timeout_seconds"
-	i := slices.IndexFunc(l.Attributes, func(a Attribute) bool { return a.Key == key })
-	if i < 0 {
-		l.add(Note, "idle timeout", "not known", "services must keep idle connections longer than the load balancer, which does so for 60 s unless it was told otherwise")
+	if slices.Contains(l.Missing, "describe-load-balancer-attributes") {
+		l.add(Note, "idle timeout", "not known", "services must keep idle connections longer than the load balancer, which does so for %d s unless it was told otherwise", keepAlive)
 		return true
 	}
-	seconds, _ := strconv.Atoi(l.Attributes[i].Value)
+	seconds := keepAlive
+	for _, a := range l.Attributes {
+		if a.Key == "idle_timeout.timeout_seconds" {
+			seconds, _ = strconv.Atoi(a.Value)
+		}
+	}
 	if seconds > keepAlive {
 		l.add(Note, "idle timeout", fmt.Sprintf("%d s", seconds), "let services keep idle connections longer than %d s, or some requests end with 502", seconds)
 	} else {
@@ -460,31 +479,27 @@ func (l *look) quotas() {
 			groups++
 		}
 	}
-	rules, more := fmt.Sprintf("%d of %d are used", foreign, maxRules), fmt.Sprintf("%d of %d are used", groups, maxGroups)
-	if l.needs == nil {
-		l.add(Note, "rules", rules, unlisted)
-		l.add(Note, "target groups", more, unlisted)
-		return
-	}
-	ask := func(subject, found string, used, needed, most int, raise string) {
-		found += fmt.Sprintf(", and services need %d", needed)
+	ask := func(subject string, used, needed, most int, raise string) {
+		found := fmt.Sprintf("%d of %d are used", used, most)
+		if l.needs != nil {
+			found += fmt.Sprintf(", and services need %d", needed)
+		}
 		if used+needed > most {
 			l.add(Wrong, subject, found, "a load balancer can have %d: %s", most, raise)
 		} else {
 			l.add(OK, subject, found, "")
 		}
 	}
-	ask("rules", rules, foreign, l.needs.rules(), maxRules, "remove rules, or begin with fewer services; AWS raises the quota if you ask, and Cutover does not know of it")
-	ask("target groups", more, groups, len(l.needs.Groups), maxGroups, "remove target groups, or begin with fewer services")
-	if len(taken) > 0 {
+	ask("rules", foreign, l.needs.rules(), maxRules, "remove rules, or begin with fewer services; AWS raises the quota if you ask, and Cutover does not know of it")
+	ask("target groups", groups, l.needs.groups(), maxGroups, "remove target groups, or begin with fewer services")
+	switch {
+	case l.needs == nil:
+	case len(taken) > 0:
 		l.add(Wrong, "names", "target groups "+strings.Join(taken, ", ")+" are there already", "services have target groups of these names: set namePrefix in cdk.json, as in \"cutover-\"")
-	} else {
+	default:
 		l.add(OK, "names", "no target group has the name of a service", "")
 	}
 }
-
-// unlisted is what to do if there is no list of services.
-const unlisted = "what the services need is not known: run `npx cdk synth --quiet` and then this again"
 
 // sameAccount checks whether all parts are in one account and region.
 func (l *look) sameAccount() {

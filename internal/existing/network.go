@@ -241,7 +241,7 @@ func (c Cluster) is(name string) bool { return c.Name == name || c.ARN == name }
 // chosenCluster is the cluster that is meant: the one that was chosen, or the one of the monolith's service.
 func (l *look) chosenCluster() *Cluster {
 	for i, c := range l.Clusters {
-		if l.choice.Cluster != "" && c.is(l.choice.Cluster) || l.choice.Cluster == "" && l.behind != nil && c.ARN == l.behind.ClusterARN {
+		if l.choice.Cluster != "" && c.is(l.choice.Cluster) || l.choice.Cluster == "" && !l.choice.OwnCluster && l.behind != nil && c.ARN == l.behind.ClusterARN {
 			return &l.Clusters[i]
 		}
 	}
@@ -288,6 +288,8 @@ func (l *look) cluster() {
 			names = append(names, one.Name)
 		}
 		switch {
+		case l.choice.OwnCluster:
+			l.add(OK, subject, "one of the deployment's own", "")
 		case l.choice.Cluster != "" && !slices.Contains(l.Missing, "describe-clusters"):
 			l.add(Wrong, subject, l.choice.Cluster, "there is no such cluster in this account and region: %s", words.Choice(names))
 		case slices.Contains(l.Missing, "describe-clusters"), slices.Contains(l.Missing, "describe-services"):

@@ -140,7 +140,7 @@ func (l *look) priorities() bool {
 				do += "; if they are Cutover's, run `npx cdk synth --quiet` first, so that their target groups are known"
 			}
 			l.add(Wrong, subject, w.String()+" has rules of others: "+strings.Join(inside, ", "), do)
-		case l.needs != nil && w.size() < l.needs.rules():
+		case w.size() < l.needs.rules():
 			l.add(Wrong, subject, w.String()+" has room for "+words.Count(w.size(), "rule"), "the services need %d: give a wider window with --priorities", l.needs.rules())
 		default:
 			l.add(OK, subject, w.String()+" is free of rules of others", "")
@@ -166,10 +166,7 @@ func (l *look) priorities() bool {
 			}
 		}
 	}
-	size := stretch
-	if l.needs != nil {
-		size = max(stretch, (l.needs.rules()+stretch-1)/stretch*stretch)
-	}
+	size := max(stretch, (l.needs.rules()+stretch-1)/stretch*stretch)
 	for begin := (from + stretch - 1) / stretch * stretch; begin+size-1 < before && begin+size-1 <= lastPriority; begin += stretch {
 		w := window{begin, begin + size - 1}
 		if !slices.ContainsFunc(l.foreign(), func(r Rule) bool { return w.has(r.priority()) }) {
@@ -187,25 +184,27 @@ func (l *look) priorities() bool {
 func (l *look) shadows() {
 	const subject = "rules of others"
 	if l.needs == nil {
-		l.add(Note, subject, words.Count(len(l.foreign()), "rule"), unlisted)
 		return
 	}
 	found := false
+	var before []string // rules that take a part of a service's requests, as they do today
 	for _, r := range l.foreign() {
 		for _, s := range l.needs.routes() {
 			all, some := takes(r, s)
 			if some == "" || l.window.has(r.priority()) {
 				continue
 			}
-			before := r.priority() < l.window.from
-			rule := fmt.Sprintf("rule %s: %s", r.Priority, r)
+			rule, earlier := fmt.Sprintf("rule %s: %s", r.Priority, r), r.priority() < l.window.from
 			switch {
-			case before && l.toMonolith(r):
+			case earlier && l.toMonolith(r):
 				l.add(Wrong, subject, rule, "it comes before the window %s, so the monolith keeps requests of %s (%s): choose a window before %s with --priorities", l.window, s.service, some, r.Priority)
-			case before && all != "":
+			case earlier && all != "":
 				l.add(Wrong, subject, rule, "it takes all requests of %s (%s), which do not go to the monolith today: take the path out of the list, or give the rule to the monolith", s.service, all)
-			case before:
-				l.add(Note, subject, rule, "it keeps taking its part of the requests of %s (%s)", s.service, some)
+			case earlier:
+				if !slices.Contains(before, r.Priority) {
+					before = append(before, r.Priority)
+				}
+				continue
 			case !l.toMonolith(r):
 				l.add(Wrong, subject, rule, "it comes behind the window %s, so %s would take its requests (%s), which do not go to the monolith today: choose a window behind %s with --priorities, or other paths", l.window, s.service, some, r.Priority)
 			case slices.ContainsFunc(r.Actions, Action.authenticates):
@@ -216,7 +215,11 @@ func (l *look) shadows() {
 			found = true
 		}
 	}
-	if !found {
+	switch {
+	case found:
+	case len(before) > 0:
+		l.add(OK, subject, "those with priority "+strings.Join(before, ", ")+" go on taking a part of the services' requests, as today", "")
+	default:
 		l.add(OK, subject, "none takes requests of a service", "")
 	}
 }
