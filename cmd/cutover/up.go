@@ -212,8 +212,16 @@ func up(ctx context.Context, g *global, from source, how runner, detach bool, v 
 	if _, err := client.Status(ctx); err == nil {
 		return fmt.Errorf("%w in %s: update it with `%s deploy`, or stop it with `%[3]s down`", local.ErrRunning, g.state, v.program)
 	}
+	if len(from.context) > 0 {
+		if err := how.checkExisting(ctx, g, from.context); err != nil {
+			return err
+		}
+	}
 	a, err := from.read(ctx, g) // report a damaged assembly before anything starts
 	if err != nil {
+		return err
+	}
+	if err := how.checkAssembly(ctx, g, a); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)

@@ -246,8 +246,9 @@ func (v Value) Resource(resourceType string, attributes ...string) *Resource {
 	if value := v.named(); found == nil && value != nil {
 		if arn, ok := value.(string); ok && balancing.MatchString(arn) {
 			v.Refuse("no template has %s: run `cutover adopt`, which describes what exists already in %s", arn, ExistingFile)
+		} else {
+			v.mismatch(value, "a resource of the assembly of type "+resourceType)
 		}
-		v.mismatch(value, "a resource of the assembly of type "+resourceType)
 	}
 	return found
 }

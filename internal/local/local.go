@@ -84,6 +84,9 @@ type Options struct {
 	kinds []func(*Runner) provider.Provider // default: kinds
 }
 
+// StandIns are what stands for target groups that exist already.
+func (o Options) StandIns() alb.StandIns { return alb.StandIns{Targets: o.Targets, Commands: o.Replaced} }
+
 // Event is something that happened.
 type Event = provider.Event
 
@@ -216,7 +219,7 @@ func (r *Runner) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.balancers = alb.NewProvider(balancer, alb.Ports{Local: r.options.Ports, Free: r.options.FreePorts}, alb.StandIns{Targets: r.options.Targets, Commands: r.options.Replaced}, r.tell)
+	r.balancers = alb.NewProvider(balancer, alb.Ports{Local: r.options.Ports, Free: r.options.FreePorts}, r.options.StandIns(), r.tell)
 	r.names = discovery.New(r.tell)
 	r.services = ecs.NewProvider(ecs.New(ecs.Options{
 		Driver: driver, Balancer: balancer, Discovery: r.names, Access: r.access, ScalingPeriod: r.options.ScalingPeriod, Requests: r.traffic.requestsTaken, Messages: client.New(r.access.UserVariables).Visible, Events: r.tell, Logs: r.log,

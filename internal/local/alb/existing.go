@@ -115,7 +115,8 @@ func forwarding(m *model.Model, group *model.TargetGroup) *assembly.Resource {
 }
 
 // here is a target group that exists already as it is on this machine. Whatever its targets are on AWS, here it has one
-// address at most, which speaks HTTP/1.1 and is checked at its own port. The URL is nil if no program runs already.
+// address at most, which speaks HTTP/1.1 and is checked at its own port: if AWS checks none, whether it takes connections. The URL
+// is nil if no program runs already.
 func here(group *model.TargetGroup, target *url.URL) *model.TargetGroup {
 	g := *group
 	g.TargetType, g.ProtocolVersion, g.Targets, g.MultiValueHeaders = "ip", "HTTP1", nil, false
@@ -124,7 +125,7 @@ func here(group *model.TargetGroup, target *url.URL) *model.TargetGroup {
 		g.Stickiness = 0
 	}
 	if g.Health.Port = 0; g.Health.Disabled {
-		g.Health.Disabled, g.Health.Protocol = false, "TCP"
+		g.Health = model.HealthCheck{Protocol: "TCP", Interval: 5 * time.Second, Timeout: 4 * time.Second, Healthy: g.Health.Healthy, Unhealthy: g.Health.Unhealthy}
 	}
 	if target != nil {
 		g.Protocol = strings.ToUpper(target.Scheme)
