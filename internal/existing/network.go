@@ -142,7 +142,7 @@ func (l *look) egress(subnets []Subnet) (groups []string) {
 	if len(candidates) == 0 && l.behind != nil {
 		candidates = slices.Sorted(slices.Values(l.behind.Network.VPC.SecurityGroups))
 	}
-	var known, ports, closed, byGroup []string
+	var known, ports, closed, byGroup, groupPorts []string
 	for _, g := range l.SecurityGroups {
 		if slices.Contains(l.lb.SecurityGroups, g.ID) {
 			known = append(known, g.ID)
@@ -151,8 +151,12 @@ func (l *look) egress(subnets []Subnet) (groups []string) {
 	permissions := l.permissions()
 	for _, p := range permissions {
 		for _, group := range p.Groups {
-			if slices.Contains(candidates, group.ID) && p.all() {
-				byGroup = append(byGroup, group.ID)
+			if !slices.Contains(candidates, group.ID) {
+				continue
+			}
+			byGroup = append(byGroup, group.ID)
+			if !p.all() {
+				groupPorts = append(groupPorts, p.ports())
 			}
 		}
 	}
@@ -184,7 +188,13 @@ func (l *look) egress(subnets []Subnet) (groups []string) {
 		groups = slices.Compact(append(slices.Clone(groups), byGroup...))
 		slices.Sort(groups)
 		groups = slices.Compact(groups)
-		l.add(OK, subject, found+" let the load balancer reach "+strings.Join(slices.Compact(byGroup), ", ")+", which tasks get as a further group", "")
+		reached := found + " let the load balancer reach " + strings.Join(slices.Compact(byGroup), ", ")
+		if len(groupPorts) > 0 {
+			slices.Sort(groupPorts)
+			l.add(Note, subject, reached+" on port "+strings.Join(slices.Compact(groupPorts), ", ")+", which tasks get as a further group", "let services listen there")
+		} else {
+			l.add(OK, subject, reached+", which tasks get as a further group", "")
+		}
 	case len(closed) > 0:
 		l.add(Wrong, subject, found+" let the load balancer reach no task in "+strings.Join(closed, ", "),
 			"add a rule for egress to one of them: TCP, all ports, to %s. Cutover changes no security group that is not its own", strings.Join(closed, " and to "))
