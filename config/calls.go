@@ -167,7 +167,7 @@ func checkCalls(d Deployment, s Settings, plan migration.Plan, refuse func(strin
 			}
 		}
 	}
-	if s.Domain != "" && !d.callsThrough("") && (s.front() == "" || s.CertificateARN == "") {
+	if s.Domain != "" && s.HostedZoneID == "" && s.ListenerARN == "" && !d.callsThrough("") && (s.front() == "" || s.CertificateARN == "") {
 		refuse("domain: no service calls another one through the first load balancer: remove the setting, or name the call in Calls")
 	}
 	checkGroupRules(d, refuse)
@@ -217,6 +217,10 @@ func checkBalanced(d Deployment, s Settings, callee Service, refuse func(string,
 	advice += fmt.Sprintf("let Discovery of %q begin with another way", callee.Name)
 	if s.CertificateARN != "" && host != s.Domain {
 		refuse("%q: %s has a certificate, which is not for the name that AWS gives it: %s", callee.Name, at, advice)
+		return
+	}
+	if s.ListenerARN != "" && s.Domain == "" {
+		refuse("%q: %s exists already, and its name is not known here: %s", callee.Name, at, advice)
 		return
 	}
 	asked := migration.Match{Hosts: []string{host}}

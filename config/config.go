@@ -28,9 +28,11 @@ type Deployment struct {
 	// KeepRest says that the monolith keeps what no service claims. [Load] takes it from the setting
 	// rest. Default: those requests are dropped once all services are switched.
 	KeepRest bool `json:"keepRest,omitempty"`
-	// Existing is the ARN of the target group of a monolith that exists already: nothing of it is deployed. [Load] takes it from the
-	// setting monolithTargetGroupArn. Default: the monolith is a service of the deployment.
+	// Existing is the ARN of the target group of a monolith that exists already: nothing of it is deployed. [Load] takes it from
+	// the setting monolithTargetGroupArn. Default: the monolith is a service of the deployment.
 	Existing string `json:"existing,omitempty"`
+	// Priorities is where the listener's rules are beside a monolith that exists. [Load] takes it from the setting rulePriorities.
+	Priorities migration.Window `json:"priorities,omitzero"`
 	// Requests are the paths that a rehearsal requests, as in a request line, with the query if need
 	// be. Every one must be answered in all phases. Default: the beginning of each path pattern of the
 	// services, up to its first wildcard.
@@ -42,8 +44,11 @@ type Deployment struct {
 	EventRoutes string `json:"eventRoutes,omitempty"`
 }
 
-// All lists the monolith and then the microservices.
+// All lists what is deployed: the monolith, unless it exists already, and then the microservices.
 func (d Deployment) All() []Service {
+	if d.Existing != "" {
+		return slices.Clone(d.Services)
+	}
 	return append([]Service{d.Monolith}, d.Services...)
 }
 
@@ -62,7 +67,7 @@ func (d Deployment) Pair(name string) (Service, Compute) {
 
 // Migration is what the migration needs to know of the deployment.
 func (d Deployment) Migration() migration.Migration {
-	m := migration.Migration{Monolith: d.Monolith.migration(), KeepRest: d.KeepRest}
+	m := migration.Migration{Monolith: d.Monolith.migration(), KeepRest: d.KeepRest, Existing: d.Existing != "", Priorities: d.Priorities}
 	for _, service := range d.Services {
 		one := service.migration()
 		one.Root = service.Name == d.RootService
@@ -302,8 +307,29 @@ type Settings struct {
 	// NATGateways is the number of NAT gateways, 1 to Zones. Default: 1; Zones in prod.
 	NATGateways int
 	// VPCID is an existing VPC to deploy into. Synthesis looks the VPC up, which needs credentials
-	// once. Default: a new VPC.
+	// once, unless SubnetIDs are given. Default: a new VPC.
 	VPCID string
+	// SubnetIDs are private subnets of the VPC, for tasks and databases. Default: all private subnets that are found.
+	SubnetIDs []string
+	// ListenerARN is an existing listener of an Application Load Balancer, which gets the rules. Nothing else of it changes.
+	// Default: a new load balancer.
+	ListenerARN string
+	// MonolithTargetGroupARN is the target group of a monolith that exists, behind that listener. Default: the monolith of the list
+	// is deployed.
+	MonolithTargetGroupARN string
+	// Priorities is where the rules may be on that listener (context key rulePriorities).
+	Priorities migration.Window
+	// LoadBalancerSecurityGroupIDs are those of the listener's load balancer: tasks admit them.
+	LoadBalancerSecurityGroupIDs []string
+	// TaskSecurityGroupIDs are further security groups of all tasks. Default: none.
+	TaskSecurityGroupIDs []string
+	// ClusterName is an existing ECS cluster, and CapacityProvider the one of its instances, for services on EC2. Default: a new
+	// cluster.
+	ClusterName, CapacityProvider string
+	// HostedZoneID is the hosted zone of Domain in Route 53, in which the deployment makes the record. Default: no record is made.
+	HostedZoneID string
+	// AccessLogsBucket is an existing bucket that keeps the access logs. Default: a new bucket.
+	AccessLogsBucket string
 	// CertificateARN is the ACM certificate of the HTTPS listener. With a certificate, the load
 	// balancer answers on port 443 and redirects from port 80, and tells browsers to use HTTPS for a
 	// year (Strict-Transport-Security). Default: HTTP only.
@@ -409,6 +435,9 @@ func Load(d Deployment, context map[string]any, getenv func(string) string) (Dep
 	full := d
 	full.Monolith, full.Services = d.Monolith.withDefaults(), nil
 	full.RootService, full.KeepRest = r.text("rootService"), r.oneOf("rest", "drop", "monolith") == "monolith"
+	if full = r.beside(full); full.Existing != "" {
+		r.nameAlone(d.Monolith)
+	}
 	events := r.onOff("events")
 	for _, s := range append(slices.Clone(d.Services), d.WithEvents...) {
 		full.Services = append(full.Services, s.withDefaults())

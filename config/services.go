@@ -70,22 +70,26 @@ func checkServices(d Deployment, s Settings) []error {
 	listed := map[string]bool{}
 	mistaken := false
 	orders := orders{}
+	if d.Existing != "" {
+		checkBeside(d, s, refuse)
+	}
 	for i, service := range d.All() {
+		isMonolith := i == 0 && d.Existing == ""
 		if listed[service.Name] {
 			refuse("service %q: listed twice: give each service its own name", service.Name)
 		}
 		listed[service.Name] = true
 		balancer := plan.Balancers[0]
-		if i > 0 {
+		if !isMonolith {
 			balancer = plan.At(service.LoadBalancer)
 		}
 		checkName(service.Name, s.Name(balancer.GroupName(service.Name)), refuse)
-		checkRoutes(service, i == 0, refuse)
+		checkRoutes(service, isMonolith, refuse)
 		before := len(problems)
 		checkTask(service, refuse)
 		checkWays(service, refuse)
 		mistaken = mistaken || len(problems) > before
-		if i > 0 {
+		if !isMonolith {
 			orders.check(service, refuse)
 		}
 	}
@@ -109,10 +113,14 @@ func checkServices(d Deployment, s Settings) []error {
 	checkEvents(d, s, refuse)
 	checkBrokers(d, refuse)
 	for _, b := range plan.Balancers {
-		checkQuotas(d, s, b, refuse)
+		if d.Existing == "" {
+			checkQuotas(d, s, b, refuse)
+		}
 	}
 	if !mistaken { // otherwise the sums are wrong too
-		checkCapacity(d, s, refuse)
+		if s.ClusterName == "" {
+			checkCapacity(d, s, refuse)
+		}
 		checkTargets(d, plan, refuse)
 	}
 	return problems
@@ -236,7 +244,10 @@ func checkBalancers(d Deployment, s Settings, plan migration.Plan, refuse func(s
 // to another compute has its tasks twice: see [migration.EC2].
 func checkTargets(d Deployment, plan migration.Plan, refuse func(string, ...any)) {
 	for _, b := range plan.Balancers {
-		tasks := d.Monolith.peak() * len(d.Monolith.Pairs())
+		tasks := 0
+		if d.Existing == "" {
+			tasks = d.Monolith.peak() * len(d.Monolith.Pairs())
+		}
 		for _, service := range d.Services {
 			if service.LoadBalancer == b.Name {
 				tasks += service.peak() * len(service.Pairs())

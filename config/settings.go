@@ -78,10 +78,12 @@ func (r *reader) settings(d Deployment, getenv func(string) string) Settings {
 	s.DataProtection = r.onOff("dataProtection")
 
 	s.Position = r.position(&d)
-	if d.KeepRest && s.Phase >= migration.Retired {
+	if d.Existing != "" && s.Phase >= migration.Retired {
+		r.refuse("phase: the monolith %s exists already and is not deployed from here: it cannot be %s; stop it where it is deployed", d.Monolith.Name, s.Phase)
+	} else if d.KeepRest && s.Phase >= migration.Retired {
 		r.refuse("rest: the monolith keeps what no service claims, and cannot be %s: set rest to drop, or the phase to switched", s.Phase)
 	}
-	if d.KeepRest && d.RootService != "" {
+	if d.KeepRest && d.RootService != "" && d.Existing == "" {
 		r.refuse("rootService: %q gets no request: with rest=monolith the monolith answers the root paths: remove rootService", d.RootService)
 	}
 
@@ -97,6 +99,7 @@ func (r *reader) settings(d Deployment, getenv func(string) string) Settings {
 	}
 
 	r.instances(&s)
+	r.existing(d, &s)
 	r.network(&s)
 
 	if !slices.Contains(retentionDays, s.LogRetentionDays) {
@@ -204,8 +207,8 @@ func (r *reader) network(s *Settings) {
 				r.refuse("%s: has no effect on the existing VPC %s: remove %s or vpcId", key, s.VPCID, key)
 			}
 		}
-		if s.Account == "" || s.Region == "" {
-			r.refuse("vpcId: %s cannot be looked up without an account and region: run this through the cdk command with AWS credentials", s.VPCID)
+		if s.LooksUp() && (s.Account == "" || s.Region == "") {
+			r.refuse("vpcId: %s cannot be looked up without an account and region: run this through the cdk command with AWS credentials, or set subnetIds", s.VPCID)
 		}
 	}
 	if s.Domain != "" && (!domainFormat.MatchString(s.Domain) || len(s.Domain) > 253) {

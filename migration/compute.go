@@ -61,8 +61,13 @@ func (s Service) Pairs() []string {
 	return pairs
 }
 
-// All lists the monolith and the services.
-func (m Migration) All() []Service { return append([]Service{m.Monolith}, m.Services...) }
+// All lists what is deployed: the monolith, unless it exists already, and the services.
+func (m Migration) All() []Service {
+	if m.Existing {
+		return slices.Clone(m.Services)
+	}
+	return append([]Service{m.Monolith}, m.Services...)
+}
 
 // Service returns the monolith or a service by its name, and whether there is one.
 func (m Migration) Service(name string) (Service, bool) {

@@ -8,6 +8,7 @@
 package migration
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -22,7 +23,21 @@ type Migration struct {
 	// KeepRest says that the monolith keeps what no service claims. It is then never retired. If
 	// false, those requests are dropped once every service is switched.
 	KeepRest bool
+	// Existing says that the monolith is there already, behind a listener with rules of others. Then the migration has the
+	// services alone, and keeps the rest: see [Beside]. Priorities is where its rules may be.
+	Existing   bool
+	Priorities Window
 }
+
+// Window are the priorities of listener rules from First to Last.
+type Window struct{ First, Last int }
+
+// MaxOrder is the highest [Route.Order] that has its rules in the window. The rules for testers are in its first half, before
+// those of the routes.
+func (w Window) MaxOrder() int { return min((w.Last-w.First+1)/2, MaxOrder) }
+
+// String is the window as it is written: "1000-1999".
+func (w Window) String() string { return fmt.Sprintf("%d-%d", w.First, w.Last) }
 
 // Service is what the migration needs to know of one service.
 type Service struct {
@@ -181,7 +196,7 @@ func (b Balancer) GroupName(group string) string {
 // Plan computes a position. It checks nothing: the config package has done so.
 func (m Migration) Plan(at Position) Plan {
 	p := Plan{Tasks: map[string]Tasks{}}
-	if at.Phase != Removed {
+	if at.Phase != Removed && !m.Existing {
 		p.Tasks[m.Monolith.Name] = m.Monolith.asMonolith(at.Phase, m.KeepRest)
 	}
 	behind := map[string][]Service{"": nil}
@@ -199,6 +214,10 @@ func (m Migration) Plan(at Position) Plan {
 // balancer computes a position at one load balancer.
 func (m Migration) balancer(name string, services []Service, at Position) Balancer {
 	b := Balancer{Name: name}
+	if m.Existing {
+		m.beside(&b, services, at)
+		return b
+	}
 	over := at.Phase >= Switched && !m.KeepRest // the monolith gets nothing any more
 	if at.Phase != Removed {
 		b.Groups = append(b.Groups, m.Monolith.Name)
@@ -234,14 +253,7 @@ func (m Migration) balancer(name string, services []Service, at Position) Balanc
 			Match: m.Monolith.Routes[0].Match, Targets: []Target{{m.Monolith.Name, 1}},
 		})
 	}
-	slices.SortFunc(b.Rules, func(x, y Rule) int { return x.Priority - y.Priority })
-	for i, rule := range b.Rules {
-		for _, before := range b.Rules[:i] {
-			if rule.ID == "Shift" && before.ID == "Shift" && before.Meets(rule.Match) {
-				b.Rules[i].After = append(b.Rules[i].After, before.Priority)
-			}
-		}
-	}
+	b.inOrder("Shift")
 	return b
 }
 
@@ -277,6 +289,62 @@ func (m Migration) rules(s Service, r Route, at Position, services []Service) (r
 		add("Service", serviceWindow, r.Match, Target{s.Name, 1})
 	}
 	return rules
+}
+
+// beside adds the rules and target groups of the services to a load balancer with a monolith that exists.
+func (m Migration) beside(b *Balancer, services []Service, at Position) {
+	b.Default = []Target{{m.Monolith.Name, 1}} // the rules of others say what happens to the rest
+	for _, s := range services {
+		b.Groups = append(b.Groups, s.Name)
+		for _, r := range s.Routes {
+			place := at.Place(s.Name, r.Name)
+			add := func(id string, priority int, match Match, targets []Target) {
+				b.Rules = append(b.Rules, Rule{ID: id, Service: s.Name, Route: r.Name, Priority: priority + r.Order - 1, Match: match, Targets: targets})
+			}
+			if len(r.Testers) > 0 && place.Shifted {
+				add("Testers", m.Priorities.First, r.ForTesters(), []Target{{s.Name, 1}})
+			}
+			match := r.Match
+			targets, parked := Beside(s.Name, m.Monolith.Name, place, r.comesBefore(services))
+			if parked {
+				match = Parked(s.Name)
+			}
+			add("Service", m.Priorities.First+m.Priorities.MaxOrder(), match, targets)
+		}
+	}
+	b.inOrder("Service")
+}
+
+// Beside is the one rule of a route beside a monolith that exists, with a listener of its own: who answers, and whether the rule is
+// [Parked]. A move changes the rule, and never creates or deletes it. In monolith and in parallel it is parked. If a route behind it
+// takes some of the same requests, it holds them back for the monolith instead.
+func Beside(service, monolith string, place Place, comesBefore bool) (targets []Target, parked bool) {
+	switch {
+	case place.Phase == Switched:
+		return []Target{{service, 1}}, false
+	case place.Shifted:
+		return []Target{{service, place.Percent}, {monolith, 100 - place.Percent}}, false
+	case comesBefore:
+		return []Target{{service, 0}, {monolith, 100}}, false
+	}
+	return []Target{{service, 1}}, true
+}
+
+// Parked is what the rule of a service takes that has no traffic: the requests to SERVICE.parked.invalid, a host that no client has
+// a reason to name (https://www.rfc-editor.org/rfc/rfc2606). So all requests go on as if there were no rule, and the service's
+// target group stays attached, as [Target] says.
+func Parked(service string) Match { return Match{Hosts: []string{service + ".parked.invalid"}} }
+
+// inOrder sorts the rules. Those of an id wait for earlier ones that take some of the same requests.
+func (b *Balancer) inOrder(id string) {
+	slices.SortFunc(b.Rules, func(x, y Rule) int { return x.Priority - y.Priority })
+	for i, rule := range b.Rules {
+		for _, before := range b.Rules[:i] {
+			if rule.ID == id && before.ID == id && before.Meets(rule.Match) {
+				b.Rules[i].After = append(b.Rules[i].After, before.Priority)
+			}
+		}
+	}
 }
 
 // comesBefore reports whether the route takes requests from another one with a higher order.

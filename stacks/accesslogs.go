@@ -14,12 +14,17 @@ import (
 // (https://docs.aws.amazon.com/elasticloadbalancing/latest/application/enable-access-logging.html).
 const logDelivery = "logdelivery.elasticloadbalancing.amazonaws.com"
 
-// keepAccessLogs makes the load balancer write a line for every request to a bucket of its own.
+// keepAccessLogs makes the load balancer write a line for every request to a bucket of its own, or to one that exists.
 //
 // The construct's LogAccessLogs needs to know the region, for in older regions it
 // admits an AWS account instead of the service. AWS recommends the service, which
 // works in all regions. So this template fits every region.
 func keepAccessLogs(stack awscdk.Stack, s config.Settings, balancer elb.ApplicationLoadBalancer) {
+	if s.AccessLogsBucket != "" {
+		balancer.SetAttribute(jsii.String("access_logs.s3.enabled"), jsii.String("true"))
+		balancer.SetAttribute(jsii.String("access_logs.s3.bucket"), jsii.String(s.AccessLogsBucket))
+		return
+	}
 	bucket := newLogBucket(stack, s, awss3.ObjectOwnership_BUCKET_OWNER_ENFORCED)
 	suppress(bucket, suppression{rule: "AwsSolutions-S1", reason: "The bucket holds access logs, which only the log delivery writes: logs of that writing would call for logs in turn"})
 

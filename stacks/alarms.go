@@ -10,7 +10,6 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatch"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatchactions"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsecs"
-	elb "github.com/aws/aws-cdk-go/awscdk/v2/awselasticloadbalancingv2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsrds"
@@ -41,15 +40,14 @@ func newAlarms(at *Routing, s config.Settings, d config.Deployment, first *Alarm
 	}
 	// The load balancer's 503 are left out. After the switch they answer paths that no
 	// service has. Before the switch the services' own alarms tell of them.
-	metrics := at.Balancer.Metrics()
 	a.add(at.Stack, "LoadBalancerErrors", &awscloudwatch.AlarmProps{
 		AlarmName:        jsii.String(alarmName(s, "load-balancer-errors", at.Name)),
 		AlarmDescription: jsii.String("The load balancer answers with 5xx other than 503 by itself: 10 times or more in 5 minutes"),
 		Metric: awscloudwatch.NewMathExpression(&awscloudwatch.MathExpressionProps{
 			Expression: jsii.String("FILL(all, 0) - FILL(unavailable, 0)"),
 			UsingMetrics: &map[string]awscloudwatch.IMetric{
-				"all":         metrics.HttpCodeElb(elb.HttpCodeElb_ELB_5XX_COUNT, nil),
-				"unavailable": metrics.HttpCodeElb(elb.HttpCodeElb_ELB_503_COUNT, nil),
+				"all":         at.ownAnswers("5XX"),
+				"unavailable": at.ownAnswers("503"),
 			},
 			Label:  jsii.String("5xx other than 503"),
 			Period: awscdk.Duration_Minutes(jsii.Number(5)),
@@ -352,6 +350,14 @@ func (a *Alarms) compare(stack awscdk.Stack, s config.Settings, p *pair, at *Rou
 	return alarms
 }
 
+// ownAnswers counts the answers of the load balancer itself, with a code.
+func (r *Routing) ownAnswers(code string) awscloudwatch.Metric {
+	return awscloudwatch.NewMetric(&awscloudwatch.MetricProps{
+		Namespace: jsii.String("AWS/ApplicationELB"), MetricName: jsii.String("HTTPCode_ELB_" + code + "_Count"),
+		DimensionsMap: &map[string]*string{"LoadBalancer": r.fullName}, Statistic: jsii.String("Sum"),
+	})
+}
+
 // metric is a metric of a service's target group. The construct's own metrics would take the load
 // balancer's name out of the listener's ARN, which fails for a value of another stack.
 func (r *Routing) metric(service, name, statistic string, period time.Duration) awscloudwatch.Metric {
@@ -359,8 +365,8 @@ func (r *Routing) metric(service, name, statistic string, period time.Duration) 
 		Namespace:  jsii.String("AWS/ApplicationELB"),
 		MetricName: jsii.String(name),
 		DimensionsMap: &map[string]*string{
-			"LoadBalancer": r.Balancer.LoadBalancerFullName(),
-			"TargetGroup":  r.TargetGroups[service].TargetGroupFullName(),
+			"LoadBalancer": r.fullName,
+			"TargetGroup":  r.fullNameOf(service),
 		},
 		Statistic: jsii.String(statistic),
 		Period:    awscdk.Duration_Minutes(jsii.Number(period.Minutes())),

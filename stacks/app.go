@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 	"github.com/aws/jsii-runtime-go"
 
 	"cutover/config"
+	"cutover/internal/assembly"
 	"cutover/internal/build"
 	"cutover/internal/cdk"
 	"cutover/internal/dockerfile"
@@ -145,7 +147,27 @@ func synth(d config.Deployment, values map[string]any, outdir string, compile fu
 	if err := waitForRepositories(dir, d, settings); err != nil {
 		return err
 	}
+	if settings.ListenerARN != "" {
+		if err := copyExisting(dir); err != nil {
+			return err
+		}
+	}
 	return listing.Write(".", dir, d)
+}
+
+// copyExisting copies what `cutover adopt` wrote of the load balancer that exists, for who reads the assembly. It may be missing.
+func copyExisting(dir string) error {
+	text, err := os.ReadFile(assembly.ExistingFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, assembly.ExistingFile), text, 0o644)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot copy what exists into the assembly: %w", err)
+	}
+	return nil
 }
 
 // waitForRepositories makes the images of the services wait for the stack of their

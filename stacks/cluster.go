@@ -16,35 +16,47 @@ import (
 
 // Cluster is where tasks run: an ECS cluster and the EC2 instances behind it.
 type Cluster struct {
+	// Stack is nil if the cluster exists already.
 	Stack   awscdk.Stack
-	Cluster awsecs.Cluster
-	// CapacityProvider is nil if no service is on EC2.
-	CapacityProvider awsecs.AsgCapacityProvider
+	Cluster awsecs.ICluster
+	// CapacityProvider is the name of that of the instances; nil if no service is on EC2.
+	CapacityProvider *string
 }
 
-// NewCluster adds the cluster's stack.
+// NewCluster adds the cluster's stack, or imports a cluster that exists.
 func NewCluster(scope constructs.Construct, d config.Deployment, s config.Settings, network *Network) *Cluster {
+	if s.ClusterName != "" {
+		c := &Cluster{Cluster: awsecs.Cluster_FromClusterAttributes(network.Stack, jsii.String("Cluster"), &awsecs.ClusterAttributes{
+			ClusterName: jsii.String(s.ClusterName), Vpc: network.VPC, HasEc2Capacity: jsii.Bool(s.CapacityProvider != ""),
+		})}
+		if s.CapacityProvider != "" {
+			c.CapacityProvider = jsii.String(s.CapacityProvider)
+		}
+		return c
+	}
 	c := &Cluster{Stack: newStack(scope, s, clusterStack, "ECS cluster on EC2 instances", nil)}
-	c.Cluster = awsecs.NewCluster(c.Stack, jsii.String("Cluster"), &awsecs.ClusterProps{
+	cluster := awsecs.NewCluster(c.Stack, jsii.String("Cluster"), &awsecs.ClusterProps{
 		ClusterName:         jsii.String(s.Env),
 		Vpc:                 network.VPC,
 		ContainerInsightsV2: awsecs.ContainerInsights_ENABLED,
 	})
 	if d.On(migration.Fargate) {
-		c.Cluster.EnableFargateCapacityProviders()
+		cluster.EnableFargateCapacityProviders()
 	}
-	output(c.Stack, "ClusterName", "The ECS cluster", c.Cluster.ClusterName())
+	c.Cluster = cluster
+	output(c.Stack, "ClusterName", "The ECS cluster", cluster.ClusterName())
 	if !d.On(migration.EC2) {
 		return c
 	}
-	c.CapacityProvider = awsecs.NewAsgCapacityProvider(c.Stack, jsii.String("CapacityProvider"), &awsecs.AsgCapacityProviderProps{
+	provider := awsecs.NewAsgCapacityProvider(c.Stack, jsii.String("CapacityProvider"), &awsecs.AsgCapacityProviderProps{
 		AutoScalingGroup:                   newInstances(c, d, s, network),
 		EnableManagedScaling:               jsii.Bool(true),
 		EnableManagedTerminationProtection: jsii.Bool(true),
 		EnableManagedDraining:              jsii.Bool(true),
 		TargetCapacityPercent:              jsii.Number(100),
 	})
-	c.Cluster.AddAsgCapacityProvider(c.CapacityProvider, nil)
+	cluster.AddAsgCapacityProvider(provider, nil)
+	c.CapacityProvider = provider.CapacityProviderName()
 	return c
 }
 

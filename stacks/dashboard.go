@@ -82,10 +82,10 @@ func NewWatch(scope constructs.Construct, d config.Deployment, s config.Settings
 // If there are several load balancers, the user chooses one, and the dashboard shows
 // its services, which are at most 99. It shows the use of the cluster for all services.
 func newDashboard(stack awscdk.Stack, d config.Deployment, s config.Settings, routings []*Routing, ui *UI) {
-	g := graphs{minute: awscdk.Duration_Minutes(jsii.Number(1)), cluster: s.Env, balancer: chosenBalancer}
+	g := graphs{minute: awscdk.Duration_Minutes(jsii.Number(1)), cluster: clusterOf(s), balancer: chosenBalancer}
 	var variables []awscloudwatch.IVariable
 	if len(routings) == 1 {
-		g.balancer = *routings[0].Balancer.LoadBalancerFullName()
+		g.balancer = *routings[0].fullName
 	} else {
 		variables = append(variables, balancerVariable(routings))
 	}
@@ -151,7 +151,7 @@ func newDashboard(stack awscdk.Stack, d config.Deployment, s config.Settings, ro
 func balancerVariable(routings []*Routing) awscloudwatch.IVariable {
 	var values []*awscloudwatch.VariableValue
 	for _, routing := range routings {
-		values = append(values, &awscloudwatch.VariableValue{Label: jsii.String(routing.title()), Value: routing.Balancer.LoadBalancerFullName()})
+		values = append(values, &awscloudwatch.VariableValue{Label: jsii.String(routing.title()), Value: routing.fullName})
 	}
 	return awscloudwatch.NewDashboardVariable(&awscloudwatch.DashboardVariableOptions{
 		Id:           jsii.String("balancer"),
@@ -160,7 +160,7 @@ func balancerVariable(routings []*Routing) awscloudwatch.IVariable {
 		Value:        jsii.String(chosenBalancer),
 		InputType:    awscloudwatch.VariableInputType_SELECT,
 		Values:       awscloudwatch.Values_FromValues(values...),
-		DefaultValue: awscloudwatch.DefaultValue_Value(*routings[0].Balancer.LoadBalancerFullName()),
+		DefaultValue: awscloudwatch.DefaultValue_Value(*routings[0].fullName),
 		Visible:      jsii.Bool(true),
 	})
 }
@@ -291,7 +291,7 @@ func (g graphs) balancerErrors(routings []*Routing) []awscloudwatch.IMetric {
 			if len(routings) > 1 {
 				label = routing.title() + " " + code
 			}
-			found = append(found, g.metric("AWS/ApplicationELB", "HTTPCode_ELB_"+code+"_Count", "Sum", label, "LoadBalancer", routing.Balancer.LoadBalancerFullName()))
+			found = append(found, g.metric("AWS/ApplicationELB", "HTTPCode_ELB_"+code+"_Count", "Sum", label, "LoadBalancer", routing.fullName))
 		}
 	}
 	return found

@@ -104,7 +104,7 @@ func (a *Alarms) watchWorker(stack awscdk.Stack, s config.Settings, p *pair, ser
 	a.add(stack, p.id+"NoTask", &awscloudwatch.AlarmProps{
 		AlarmName: jsii.String(alarmName(s, "no-task-of-"+p.Name, "")), AlarmDescription: jsii.String(p.Name + " has no running task, for 5 minutes"),
 		Metric: namedMetric("ECS/ContainerInsights", "RunningTaskCount", "Maximum", p.Name, time.Minute,
-			map[string]string{"ClusterName": s.Env, "ServiceName": p.Name}),
+			map[string]string{"ClusterName": clusterOf(s), "ServiceName": p.Name}),
 		Threshold: jsii.Number(1), EvaluationPeriods: jsii.Number(5),
 		ComparisonOperator: awscloudwatch.ComparisonOperator_LESS_THAN_THRESHOLD, TreatMissingData: awscloudwatch.TreatMissingData_BREACHING,
 	}).Node().AddDependency(service)

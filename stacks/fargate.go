@@ -44,7 +44,7 @@ func newFargateService(stack awscdk.Stack, s config.Settings, p *pair, compute c
 		DesiredCount:                count,
 		CapacityProviderStrategies:  spot(compute.SpotPercent),
 		VpcSubnets:                  &awsec2.SubnetSelection{SubnetType: awsec2.SubnetType_PRIVATE_WITH_EGRESS},
-		SecurityGroups:              &[]awsec2.ISecurityGroup{p.Alike.groups[p.Name]},
+		SecurityGroups:              p.securityGroups(),
 		AssignPublicIp:              jsii.Bool(false),
 		MinHealthyPercent:           jsii.Number(100),
 		MaxHealthyPercent:           jsii.Number(200),
@@ -100,19 +100,29 @@ func (p *pair) newTaskSecurityGroup(stack awscdk.Stack, s config.Settings) {
 	p.Alike.groups[p.Name] = group
 }
 
+// securityGroups are those of the pair's tasks: their own, and those of all tasks.
+func (p *pair) securityGroups() *[]awsec2.ISecurityGroup {
+	all := append([]awsec2.ISecurityGroup{p.Alike.groups[p.Name]}, p.Alike.network.TaskSecurityGroups...)
+	return &all
+}
+
 // admitRequests lets the load balancer, and callers in bridge mode, reach the tasks.
 func (p *pair) admitRequests(stack awscdk.Stack, group awsec2.SecurityGroup) {
-	balancer := p.Alike.network.LoadBalancerSecurityGroup
 	port := awsec2.Port_Tcp(jsii.Number(p.Service.Port))
-	group.AddIngressRule(balancer, port, jsii.String("Load balancer"), nil)
-	awsec2.NewCfnSecurityGroupEgress(stack, p.construct("FromLoadBalancer"), &awsec2.CfnSecurityGroupEgressProps{
-		GroupId:                    balancer.SecurityGroupId(),
-		IpProtocol:                 jsii.String("tcp"),
-		FromPort:                   jsii.Number(p.Service.Port),
-		ToPort:                     jsii.Number(p.Service.Port),
-		DestinationSecurityGroupId: group.SecurityGroupId(),
-		Description:                jsii.String("Tasks of " + p.Service.Name),
-	})
+	for _, balancer := range p.Alike.network.Balancers {
+		group.AddIngressRule(balancer, port, jsii.String("Load balancer"), nil)
+	}
+	// The group of a load balancer that exists stays as it is.
+	if balancer := p.Alike.network.LoadBalancerSecurityGroup; balancer != nil {
+		awsec2.NewCfnSecurityGroupEgress(stack, p.construct("FromLoadBalancer"), &awsec2.CfnSecurityGroupEgressProps{
+			GroupId:                    balancer.SecurityGroupId(),
+			IpProtocol:                 jsii.String("tcp"),
+			FromPort:                   jsii.Number(p.Service.Port),
+			ToPort:                     jsii.Number(p.Service.Port),
+			DestinationSecurityGroupId: group.SecurityGroupId(),
+			Description:                jsii.String("Tasks of " + p.Service.Name),
+		})
+	}
 	if p.Deployment.CalledFromInstances(p.Service) {
 		group.AddIngressRule(p.Alike.network.InstanceSecurityGroup, port, jsii.String("Callers in bridge mode"), nil)
 	}

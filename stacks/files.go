@@ -36,7 +36,9 @@ func NewFiles(scope constructs.Construct, s config.Settings, d config.Deployment
 		Description:      jsii.String("File system: NFS from the instances"),
 		AllowAllOutbound: jsii.Bool(false),
 	})
-	group.AddIngressRule(network.InstanceSecurityGroup, awsec2.Port_Tcp(jsii.Number(nfsPort)), jsii.String("Instances"), nil)
+	if network.InstanceSecurityGroup != nil {
+		group.AddIngressRule(network.InstanceSecurityGroup, awsec2.Port_Tcp(jsii.Number(nfsPort)), jsii.String("Instances"), nil)
+	}
 	f.group = group
 	f.FileSystem = awsefs.NewFileSystem(f.Stack, jsii.String("FileSystem"), &awsefs.FileSystemProps{
 		Vpc: network.VPC,

@@ -1,6 +1,8 @@
 package stacks
 
 import (
+	"cmp"
+
 	"cutover/config"
 )
 
@@ -38,6 +40,9 @@ func stackName(s config.Settings, part string) string {
 func routingOf(balancer string) string {
 	return routingStack + config.Pascal(balancer)
 }
+
+// clusterOf is the name of the ECS cluster.
+func clusterOf(s config.Settings) string { return cmp.Or(s.ClusterName, s.Env) }
 
 // functionStack is the stack of a service's function.
 func functionStack(service string) string { return config.Pascal(service) + "Function" }

@@ -7,6 +7,7 @@ import (
 	"github.com/aws/jsii-runtime-go"
 
 	"cutover/config"
+	"cutover/migration"
 )
 
 // The instance picks the ports of containers in bridge mode from the ephemeral range
@@ -16,11 +17,16 @@ const firstEphemeralPort, lastEphemeralPort = 32768, 65535
 
 // Network is where everything runs: the VPC, and who may talk to whom in it.
 type Network struct {
+	// Stack has what is imported, too. With a load balancer that exists, it is that of the routing.
 	Stack awscdk.Stack
 	VPC   awsec2.IVpc
-	// LoadBalancerSecurityGroup lets the internet reach the load balancer.
+	// LoadBalancerSecurityGroup lets the internet reach the load balancer; nil if the load balancer exists already.
 	LoadBalancerSecurityGroup awsec2.SecurityGroup
-	// InstanceSecurityGroup lets the load balancer reach the containers.
+	// Balancers are the security groups of the load balancers, whose requests tasks admit.
+	Balancers []awsec2.IPeer
+	// TaskSecurityGroups are further ones of all tasks.
+	TaskSecurityGroups []awsec2.ISecurityGroup
+	// InstanceSecurityGroup lets the load balancer reach the containers; nil if the instances are of a cluster that exists.
 	InstanceSecurityGroup awsec2.SecurityGroup
 	// VPCLinkSecurityGroup is that of API Gateway's VPC link; nil if there is none.
 	VPCLinkSecurityGroup awsec2.SecurityGroup
@@ -29,24 +35,67 @@ type Network struct {
 // NewNetwork adds the network's stack. Only the load balancer's ports are open to the
 // internet. Only the containers' ports are open to the load balancer.
 func NewNetwork(scope constructs.Construct, d config.Deployment, s config.Settings) *Network {
-	n := &Network{Stack: newStack(scope, s, networkStack, "VPC, and who may talk to whom in it", nil)}
-	if s.VPCID == "" {
-		n.VPC = newVPC(n.Stack, d, s)
+	n := &Network{}
+	if s.ListenerARN == "" {
+		n.Stack = newStack(scope, s, networkStack, "VPC, and who may talk to whom in it", nil)
 	} else {
-		n.VPC = awsec2.Vpc_FromLookup(n.Stack, jsii.String("Vpc"), &awsec2.VpcLookupOptions{VpcId: jsii.String(s.VPCID)})
+		n.Stack = newRoutingStack(scope, s, "")
 	}
+	switch {
+	case s.VPCID == "":
+		n.VPC = newVPC(n.Stack, d, s)
+	case s.LooksUp():
+		n.VPC = awsec2.Vpc_FromLookup(n.Stack, jsii.String("Vpc"), &awsec2.VpcLookupOptions{VpcId: jsii.String(s.VPCID)})
+	default:
+		n.VPC = awsec2.Vpc_FromVpcAttributes(n.Stack, jsii.String("Vpc"), &awsec2.VpcAttributes{
+			VpcId: jsii.String(s.VPCID), AvailabilityZones: zones(len(s.SubnetIDs)), PrivateSubnetIds: jsii.Strings(s.SubnetIDs...),
+		})
+		for _, subnet := range *n.VPC.PrivateSubnets() {
+			awscdk.Annotations_Of(subnet).AcknowledgeWarning(jsii.String("@aws-cdk/aws-ec2:noSubnetRouteTableId"), jsii.String("Nothing here changes routes"))
+		}
+	}
+	for _, id := range s.TaskSecurityGroupIDs {
+		n.TaskSecurityGroups = append(n.TaskSecurityGroups, importGroup(n.Stack, id))
+	}
+	for _, id := range s.LoadBalancerSecurityGroupIDs {
+		n.Balancers = append(n.Balancers, awsec2.Peer_SecurityGroupId(jsii.String(id), nil))
+	}
+	if s.ListenerARN == "" {
+		n.LoadBalancerSecurityGroup = awsec2.NewSecurityGroup(n.Stack, jsii.String("LoadBalancerSecurityGroup"), &awsec2.SecurityGroupProps{
+			Vpc:              n.VPC,
+			Description:      jsii.String("Load balancer: HTTP from anywhere, to the containers only"),
+			AllowAllOutbound: jsii.Bool(false),
+		})
+		n.Balancers = []awsec2.IPeer{n.LoadBalancerSecurityGroup}
+	}
+	if s.ClusterName == "" && (s.ListenerARN == "" || d.On(migration.EC2)) {
+		n.InstanceSecurityGroup = awsec2.NewSecurityGroup(n.Stack, jsii.String("InstanceSecurityGroup"), &awsec2.SecurityGroupProps{
+			Vpc:              n.VPC,
+			Description:      jsii.String("Instances: containers from the load balancer, to anywhere"),
+			AllowAllOutbound: jsii.Bool(true),
+		})
+	}
+	if s.ListenerARN == "" {
+		n.admitClients(s)
+	}
+	if n.InstanceSecurityGroup == nil {
+		return n
+	}
+	containers := awsec2.Port_TcpRange(jsii.Number(firstEphemeralPort), jsii.Number(lastEphemeralPort))
+	if s.ListenerARN == "" {
+		n.LoadBalancerSecurityGroup.AddEgressRule(n.InstanceSecurityGroup, containers, jsii.String("Containers"), nil)
+	}
+	for _, group := range n.Balancers {
+		n.InstanceSecurityGroup.AddIngressRule(group, containers, jsii.String("Load balancer"), nil)
+	}
+	if d.CallsBetweenInstances() {
+		n.InstanceSecurityGroup.AddIngressRule(n.InstanceSecurityGroup, containers, jsii.String("Containers in bridge mode that call each other"), nil)
+	}
+	return n
+}
 
-	n.LoadBalancerSecurityGroup = awsec2.NewSecurityGroup(n.Stack, jsii.String("LoadBalancerSecurityGroup"), &awsec2.SecurityGroupProps{
-		Vpc:              n.VPC,
-		Description:      jsii.String("Load balancer: HTTP from anywhere, to the containers only"),
-		AllowAllOutbound: jsii.Bool(false),
-	})
-	n.InstanceSecurityGroup = awsec2.NewSecurityGroup(n.Stack, jsii.String("InstanceSecurityGroup"), &awsec2.SecurityGroupProps{
-		Vpc:              n.VPC,
-		Description:      jsii.String("Instances: containers from the load balancer, to anywhere"),
-		AllowAllOutbound: jsii.Bool(true),
-	})
-
+// admitClients lets clients, or what is before the load balancer, reach it.
+func (n *Network) admitClients(s config.Settings) {
 	ports := []float64{80}
 	if s.CertificateARN != "" {
 		ports = append(ports, 443)
@@ -80,23 +129,25 @@ func NewNetwork(scope constructs.Construct, d config.Deployment, s config.Settin
 		admit(n.VPCLinkSecurityGroup, last, "API Gateway")
 		n.VPCLinkSecurityGroup.AddEgressRule(n.LoadBalancerSecurityGroup, awsec2.Port_Tcp(jsii.Number(last[0])), jsii.String("Load balancer"), nil)
 	}
-	containers := awsec2.Port_TcpRange(jsii.Number(firstEphemeralPort), jsii.Number(lastEphemeralPort))
-	n.LoadBalancerSecurityGroup.AddEgressRule(n.InstanceSecurityGroup, containers, jsii.String("Containers"), nil)
-	n.InstanceSecurityGroup.AddIngressRule(n.LoadBalancerSecurityGroup, containers, jsii.String("Load balancer"), nil)
-	if d.CallsBetweenInstances() {
-		n.InstanceSecurityGroup.AddIngressRule(n.InstanceSecurityGroup, containers, jsii.String("Containers in bridge mode that call each other"), nil)
+}
+
+// importGroup imports a security group that stays as it is.
+func importGroup(stack awscdk.Stack, id string) awsec2.ISecurityGroup {
+	return awsec2.SecurityGroup_FromSecurityGroupId(stack, jsii.String(id), jsii.String(id), &awsec2.SecurityGroupImportOptions{Mutable: jsii.Bool(false)})
+}
+
+// zones are the first zones of the region that is deployed to. The deployment picks them. So the template is the same for every
+// region, and synthesis needs no AWS.
+func zones(n int) *[]*string {
+	all := make([]*string, n)
+	for i := range all {
+		all[i] = awscdk.Fn_Select(jsii.Number(i), awscdk.Fn_GetAzs(nil))
 	}
-	return n
+	return &all
 }
 
 // newVPC makes a VPC with a public and a private subnet in every zone.
 func newVPC(scope constructs.Construct, d config.Deployment, s config.Settings) awsec2.IVpc {
-	// The deployment picks the zones. So the template is the same for every region, and
-	// synthesis needs no AWS.
-	zones := make([]*string, s.Zones)
-	for i := range zones {
-		zones[i] = awscdk.Fn_Select(jsii.Number(i), awscdk.Fn_GetAzs(nil))
-	}
 	// Image layers come from S3. Through the gateway endpoint they cost nothing and
 	// need no NAT gateway. The same holds for the records in DynamoDB.
 	endpoints := map[string]*awsec2.GatewayVpcEndpointOptions{"S3": {Service: awsec2.GatewayVpcEndpointAwsService_S3()}}
@@ -104,7 +155,7 @@ func newVPC(scope constructs.Construct, d config.Deployment, s config.Settings) 
 		endpoints["DynamoDB"] = &awsec2.GatewayVpcEndpointOptions{Service: awsec2.GatewayVpcEndpointAwsService_DYNAMODB()}
 	}
 	vpc := awsec2.NewVpc(scope, jsii.String("Vpc"), &awsec2.VpcProps{
-		AvailabilityZones: &zones,
+		AvailabilityZones: zones(s.Zones),
 		NatGateways:       jsii.Number(s.NATGateways),
 		SubnetConfiguration: &[]*awsec2.SubnetConfiguration{
 			{Name: jsii.String("Public"), SubnetType: awsec2.SubnetType_PUBLIC, CidrMask: jsii.Number(24), MapPublicIpOnLaunch: jsii.Bool(false)},

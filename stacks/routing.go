@@ -3,10 +3,12 @@ package stacks
 import (
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
 	elb "github.com/aws/aws-cdk-go/awscdk/v2/awselasticloadbalancingv2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsroute53"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssecretsmanager"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsssm"
 	"github.com/aws/constructs-go/constructs/v10"
@@ -21,37 +23,42 @@ import (
 type Routing struct {
 	Stack awscdk.Stack
 	// Name of the load balancer; empty for the first one.
-	Name     string
+	Name string
+	// Balancer is nil if the load balancer exists already.
 	Balancer elb.ApplicationLoadBalancer
-	// TargetGroups has a group for each service, by its name, and one for dropped traffic.
-	TargetGroups map[string]elb.ApplicationTargetGroup
+	// TargetGroups has a group for each service, by its name, and one for dropped traffic. That of a monolith that exists is
+	// imported.
+	TargetGroups map[string]elb.IApplicationTargetGroup
 	// Alarms is nil if there are none.
 	Alarms *Alarms
 	// OriginSecret is what CloudFront alone knows; nil if CloudFront does not ask the load balancer, or asks it in the VPC.
 	OriginSecret awssecretsmanager.Secret
 
 	asksOrigin bool // each rule asks for the secret
+	// fullName is how metrics name the load balancer, and dnsName how AWS does; dnsName is nil if the load balancer exists already.
+	fullName, dnsName *string
 }
 
 // NewRouting adds the stack of one load balancer and renders its plan as it is. The first load
 // balancer's alarms have the topic of all alarms; they are nil for the first itself.
 func NewRouting(scope constructs.Construct, s config.Settings, d config.Deployment, plan migration.Balancer, network *Network, functions map[string]*Function, first *Alarms) *Routing {
-	of := ""
-	if plan.Name != "" {
-		of = " " + plan.Name
-	}
 	r := &Routing{
-		Stack:        newStack(scope, s, routingOf(plan.Name), "Where a request goes: load balancer"+of+", listeners, rules, target groups", nil),
 		Name:         plan.Name,
 		asksOrigin:   s.AsksOrigin(),
-		TargetGroups: map[string]elb.ApplicationTargetGroup{},
+		TargetGroups: map[string]elb.IApplicationTargetGroup{},
+	}
+	if s.ListenerARN == "" {
+		r.Stack = newRoutingStack(scope, s, plan.Name)
+	} else {
+		r.Stack = network.Stack
 	}
 	times := durations{}
 	for _, of := range plan.Groups {
 		service, compute := d.Pair(of) // without targets, the defaults
 		if f := functions[of]; f != nil {
-			r.TargetGroups[of] = f.target(r.Stack, config.Pascal(of), s.Name(plan.GroupName(of)))
-			tagService(r.TargetGroups[of], service.Name)
+			group := f.target(r.Stack, config.Pascal(of), s.Name(plan.GroupName(of)))
+			tagService(group, service.Name)
+			r.TargetGroups[of] = group
 			continue
 		}
 		targetType := elb.TargetType_INSTANCE
@@ -81,23 +88,12 @@ func NewRouting(scope constructs.Construct, s config.Settings, d config.Deployme
 		r.TargetGroups[of] = group
 	}
 
-	subnets := awsec2.SubnetType_PUBLIC
-	if s.Internal {
-		subnets = awsec2.SubnetType_PRIVATE_WITH_EGRESS
+	if s.ListenerARN != "" {
+		r.addToExisting(s, d, plan)
+		return r
 	}
-	balancer := elb.NewApplicationLoadBalancer(r.Stack, jsii.String("LoadBalancer"), &elb.ApplicationLoadBalancerProps{
-		Vpc:                     network.VPC,
-		InternetFacing:          jsii.Bool(!s.Internal),
-		SecurityGroup:           network.LoadBalancerSecurityGroup,
-		VpcSubnets:              &awsec2.SubnetSelection{SubnetType: subnets},
-		DeletionProtection:      jsii.Bool(s.DeletionProtection),
-		DropInvalidHeaderFields: jsii.Bool(true),
-		DesyncMitigationMode:    elb.DesyncMitigationMode_DEFENSIVE,
-		// Services keep an idle connection open for 75 s. With a longer time, the load
-		// balancer would write to closed connections.
-		IdleTimeout: awscdk.Duration_Seconds(jsii.Number(60)),
-	})
-	r.Balancer = balancer
+	balancer := newLoadBalancer(r.Stack, s, network)
+	r.Balancer, r.fullName, r.dnsName = balancer, balancer.LoadBalancerFullName(), balancer.LoadBalancerDnsName()
 	if plan.Name == "" && s.Domain != "" {
 		// Only the setting knows that the domain leads to this load balancer. A local run has to know it, too:
 		// otherwise its tasks would call the domain on AWS.
@@ -121,17 +117,14 @@ func NewRouting(scope constructs.Construct, s config.Settings, d config.Deployme
 		})
 	}
 	listener := r.listen(s, balancer, action)
-	rules := map[int]elb.ApplicationListenerRule{}
-	for _, rule := range plan.Rules {
-		rules[rule.Priority] = r.addRule(listener, rule)
-		for _, before := range rule.After {
-			rules[rule.Priority].Node().AddDependency(rules[before])
-		}
-	}
+	r.addRules(listener, plan)
 	if r.asksOrigin {
 		elb.NewApplicationListenerRule(r.Stack, jsii.String("OriginRule"), &elb.ApplicationListenerRuleProps{
 			Listener: listener, Priority: jsii.Number(migration.LastPriority), Conditions: r.conditions(migration.Match{}), Action: r.weighted(plan.Default),
 		})
+	}
+	if s.HostedZoneID != "" && plan.Name == "" {
+		nameInZone(r.Stack, s, balancer)
 	}
 	url := awscdk.Fn_Join(jsii.String(""), &[]*string{jsii.String(s.Scheme()), balancer.LoadBalancerDnsName()})
 	output(r.Stack, "Url", "Where the API answers", url)
@@ -142,6 +135,88 @@ func NewRouting(scope constructs.Construct, s config.Settings, d config.Deployme
 		})
 	}
 	return r
+}
+
+// newRoutingStack adds the stack of a load balancer.
+func newRoutingStack(scope constructs.Construct, s config.Settings, balancer string) awscdk.Stack {
+	of := ""
+	if balancer != "" {
+		of = " " + balancer
+	}
+	return newStack(scope, s, routingOf(balancer), "Where a request goes: load balancer"+of+", listeners, rules, target groups", nil)
+}
+
+func newLoadBalancer(stack awscdk.Stack, s config.Settings, network *Network) elb.ApplicationLoadBalancer {
+	subnets := awsec2.SubnetType_PUBLIC
+	if s.Internal {
+		subnets = awsec2.SubnetType_PRIVATE_WITH_EGRESS
+	}
+	return elb.NewApplicationLoadBalancer(stack, jsii.String("LoadBalancer"), &elb.ApplicationLoadBalancerProps{
+		Vpc:                     network.VPC,
+		InternetFacing:          jsii.Bool(!s.Internal),
+		SecurityGroup:           network.LoadBalancerSecurityGroup,
+		VpcSubnets:              &awsec2.SubnetSelection{SubnetType: subnets},
+		DeletionProtection:      jsii.Bool(s.DeletionProtection),
+		DropInvalidHeaderFields: jsii.Bool(true),
+		DesyncMitigationMode:    elb.DesyncMitigationMode_DEFENSIVE,
+		// Services keep an idle connection open for 75 s. With a longer time, the load
+		// balancer would write to closed connections.
+		IdleTimeout: awscdk.Duration_Seconds(jsii.Number(60)),
+	})
+}
+
+// addToExisting adds the rules to a listener that exists. Nothing else of its load balancer, and nothing of the monolith behind it,
+// is in the template.
+func (r *Routing) addToExisting(s config.Settings, d config.Deployment, plan migration.Balancer) {
+	// The listener's ARN has the load balancer's name for metrics: …:listener/app/shop/0123456789abcdef/….
+	parts := strings.Split(s.ListenerARN, "/")
+	r.fullName = jsii.String(strings.Join(parts[1:len(parts)-1], "/"))
+	monolith := elb.ApplicationTargetGroup_FromTargetGroupAttributes(r.Stack, jsii.String("ExistingMonolith"), &elb.TargetGroupAttributes{
+		TargetGroupArn: jsii.String(s.MonolithTargetGroupARN),
+	})
+	r.TargetGroups[d.Monolith.Name] = monolith
+	if s.Alarms {
+		r.Alarms = newAlarms(r, s, d, nil)
+	}
+	listener := elb.ApplicationListener_FromApplicationListenerAttributes(r.Stack, jsii.String("ExistingListener"), &elb.ApplicationListenerAttributes{
+		ListenerArn: jsii.String(s.ListenerARN), SecurityGroup: importGroup(r.Stack, s.LoadBalancerSecurityGroupIDs[0]),
+	})
+	r.addRules(listener, plan)
+	awscdk.Annotations_Of(monolith).AcknowledgeWarning(jsii.String("@aws-cdk/aws-elbv2:albTargetGroupCannotRegisterListener"),
+		jsii.String("The load balancer reaches the monolith already"))
+	if s.Domain != "" {
+		output(r.Stack, "Url", "Where the API answers", jsii.String(s.Scheme()+s.Domain))
+	}
+}
+
+// nameInZone gives the load balancer its name in DNS.
+func nameInZone(stack awscdk.Stack, s config.Settings, balancer elb.ApplicationLoadBalancer) {
+	awsroute53.NewCfnRecordSet(stack, jsii.String("DnsRecord"), &awsroute53.CfnRecordSetProps{
+		HostedZoneId: jsii.String(s.HostedZoneID), Name: jsii.String(s.Domain), Type: jsii.String("A"),
+		AliasTarget: &awsroute53.CfnRecordSet_AliasTargetProperty{
+			DnsName: balancer.LoadBalancerDnsName(), HostedZoneId: balancer.LoadBalancerCanonicalHostedZoneId(),
+		},
+	})
+}
+
+// addRules renders the rules of the plan.
+func (r *Routing) addRules(listener elb.IApplicationListener, plan migration.Balancer) {
+	rules := map[int]elb.ApplicationListenerRule{}
+	for _, rule := range plan.Rules {
+		rules[rule.Priority] = r.addRule(listener, rule)
+		for _, before := range rule.After {
+			rules[rule.Priority].Node().AddDependency(rules[before])
+		}
+	}
+}
+
+// fullNameOf is how metrics name the target group of a pair.
+func (r *Routing) fullNameOf(pair string) *string {
+	if group, ours := r.TargetGroups[pair].(elb.ApplicationTargetGroup); ours {
+		return group.TargetGroupFullName()
+	}
+	_, name, _ := strings.Cut(*r.TargetGroups[pair].TargetGroupArn(), ":targetgroup/")
+	return jsii.String("targetgroup/" + name)
 }
 
 // title is the load balancer's name for people.
@@ -190,7 +265,7 @@ func (r *Routing) listen(s config.Settings, balancer elb.ApplicationLoadBalancer
 	return listener
 }
 
-func (r *Routing) addRule(listener elb.ApplicationListener, rule migration.Rule) elb.ApplicationListenerRule {
+func (r *Routing) addRule(listener elb.IApplicationListener, rule migration.Rule) elb.ApplicationListenerRule {
 	props := &elb.ApplicationListenerRuleProps{
 		Listener:   listener,
 		Priority:   jsii.Number(rule.Priority),

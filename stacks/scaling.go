@@ -33,7 +33,7 @@ func scale(stack awscdk.Stack, p *pair, service awsecs.BaseService) {
 		// several may not have this setting. The construct's own method would cut the load
 		// balancer's name out of its listener's ARN, as in the alarms.
 		at := p.Routings[0]
-		label = fmt.Sprintf("%s/%s", *at.Balancer.LoadBalancerFullName(), *at.TargetGroups[p.Name].TargetGroupFullName())
+		label = fmt.Sprintf("%s/%s", *at.fullName, *at.fullNameOf(p.Name))
 		// In every phase, so that the load balancer's stack has the same outputs in all of them.
 		output(stack, p.id+"RequestsLabel", "What autoscaling counts the requests of", jsii.String(label))
 	}

@@ -113,7 +113,7 @@ func newAlike(scope constructs.Construct, s config.Settings, network *Network, c
 	}
 	if cluster.CapacityProvider != nil {
 		a.capacity = &[]*awsecs.CapacityProviderStrategy{{
-			CapacityProvider: cluster.CapacityProvider.CapacityProviderName(),
+			CapacityProvider: cluster.CapacityProvider,
 			Weight:           jsii.Number(1),
 		}}
 	}
@@ -308,7 +308,7 @@ func newEC2Service(stack awscdk.Stack, s config.Settings, p *pair, definition aw
 	}
 	if p.AwsVPC() {
 		props.VpcSubnets = &awsec2.SubnetSelection{SubnetType: awsec2.SubnetType_PRIVATE_WITH_EGRESS}
-		props.SecurityGroups = &[]awsec2.ISecurityGroup{p.Alike.groups[p.Name]}
+		props.SecurityGroups = p.securityGroups()
 		props.ServiceConnectConfiguration = p.serviceConnect(s)
 	}
 	service := awsecs.NewEc2Service(stack, p.construct("Service"), props)

@@ -48,7 +48,7 @@ func add(scope constructs.Construct, d config.Deployment, s config.Settings, ima
 	}
 	network := NewNetwork(scope, d, s)
 	cluster := NewCluster(scope, d, s, network)
-	if len(m.ComputeLocks(m.State(s.Position))) > 0 {
+	if cluster.Stack != nil && len(m.ComputeLocks(m.State(s.Position))) > 0 {
 		on.afterGates(cluster.Stack) // instances go with the last service on EC2
 	}
 	plan := m.Plan(s.Position)
@@ -79,7 +79,7 @@ func add(scope constructs.Construct, d config.Deployment, s config.Settings, ima
 	}
 	on.alike = newAlike(scope, s, network, cluster)
 	for _, routing := range on.routings {
-		on.alike.balancers[routing.Name] = routing.Balancer.LoadBalancerDnsName()
+		on.alike.balancers[routing.Name] = routing.dnsName
 	}
 	on.discovery = NewDiscovery(scope, d, s, network)
 	on.afterGates(on.discovery.connect)
@@ -233,7 +233,7 @@ func newStack(scope constructs.Construct, s config.Settings, part, description s
 		Synthesizer:           synthesizer,
 		TerminationProtection: jsii.Bool(s.DeletionProtection),
 	}
-	if s.VPCID != "" {
+	if s.LooksUp() {
 		props.Env = &awscdk.Environment{Account: jsii.String(s.Account), Region: jsii.String(s.Region)}
 	}
 	return awscdk.NewStack(scope, name, props)

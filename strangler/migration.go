@@ -102,23 +102,19 @@ func NewMigration(scope constructs.Construct, id *string, props *MigrationProps)
 	for i, s := range services {
 		m.places[*s.Name] = s.place
 		rule := &elb.ApplicationListenerRuleProps{Listener: props.Listener, Priority: s.Priority, Conditions: s.Conditions}
-		alone := func() { rule.TargetGroups = &[]elb.IApplicationTargetGroup{s.TargetGroup} }
-		divide := func(percent int) {
-			rule.Action = elb.ListenerAction_WeightedForward(&[]*elb.WeightedTargetGroup{
-				{TargetGroup: s.TargetGroup, Weight: jsii.Number(percent)},
-				{TargetGroup: monolith, Weight: jsii.Number(100 - percent)},
-			}, nil)
+		targets, parked := migration.Beside(*s.Name, monolithName, s.place, s.takesFrom(services[i+1:]))
+		if parked {
+			rule.Conditions = &[]elb.ListenerCondition{elb.ListenerCondition_HostHeaders(jsii.Strings(migration.Parked(*s.Name).Hosts...))}
 		}
-		switch {
-		case s.place.Phase == migration.Switched:
-			alone()
-		case s.place.Shifted:
-			divide(s.place.Percent)
-		case s.takesFrom(services[i+1:]):
-			divide(0)
-		default:
-			rule.Conditions = &[]elb.ListenerCondition{elb.ListenerCondition_HostHeaders(jsii.Strings(*s.Name + ".parked.invalid"))}
-			alone()
+		if len(targets) == 1 {
+			rule.TargetGroups = &[]elb.IApplicationTargetGroup{s.TargetGroup}
+		} else {
+			groups := map[string]elb.IApplicationTargetGroup{*s.Name: s.TargetGroup, monolithName: monolith}
+			var weighted []*elb.WeightedTargetGroup
+			for _, target := range targets {
+				weighted = append(weighted, &elb.WeightedTargetGroup{TargetGroup: groups[target.Group], Weight: jsii.Number(target.Weight)})
+			}
+			rule.Action = elb.ListenerAction_WeightedForward(&weighted, nil)
 		}
 		rules[i] = elb.NewApplicationListenerRule(m, s.Name, rule)
 		for j, before := range services[:i] {
@@ -131,6 +127,9 @@ func NewMigration(scope constructs.Construct, id *string, props *MigrationProps)
 		jsii.String("The load balancer reaches the monolith already"))
 	return m
 }
+
+// monolithName is no name of a service.
+const monolithName = ""
 
 // takesFrom reports whether one of the services behind this one takes some of its requests, too.
 func (s moving) takesFrom(behind []moving) bool {

@@ -219,7 +219,7 @@ func (o *rehearse) run(cmd *cobra.Command, g *global) error {
 	return conclude(report.Verdict, o.strict)
 }
 
-// judgement ends a rehearsal with the exit code of its verdict.
+// judgement ends a command with the exit code of its verdict.
 type judgement struct {
 	code int
 	error
