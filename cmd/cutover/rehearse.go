@@ -24,6 +24,7 @@ import (
 	"cutover/internal/local/provider"
 	"cutover/internal/model"
 	"cutover/internal/rehearsal"
+	"cutover/internal/step"
 	"cutover/internal/words"
 	"cutover/migration"
 )
@@ -194,13 +195,13 @@ func (o *rehearse) run(cmd *cobra.Command, g *global) error {
 	if err := o.checkFlags(); err != nil {
 		return err
 	}
-	if err := o.settle(cmd); err != nil {
-		return err
-	}
 	if o.app == "" {
 		if err := o.how.checkExisting(cmd.Context(), g, o.context); err != nil {
 			return err
 		}
+	}
+	if err := o.settle(cmd); err != nil {
+		return err
 	}
 	report, page, err := o.report(cmd.Context(), g, v.progress(o.asJSON))
 	if err != nil {
@@ -528,11 +529,7 @@ func walkerOf(assembly string) (*walker, error) {
 	if err != nil {
 		return nil, err
 	}
-	settings := map[string]any{"rest": "drop", "rootService": list.RootService}
-	if list.KeepRest {
-		settings["rest"] = "monolith"
-	}
-	return newWalker(list.Deployment, settings)
+	return newWalker(list.Deployment, step.Listed(list.Deployment))
 }
 
 // stopsOf returns the stops of names. Only the names of phases have a position.

@@ -17,7 +17,9 @@ import (
 // program is one that runs already: it answers with its name and what it was asked for.
 func program(t *testing.T, name string, start func(http.Handler) *httptest.Server) *url.URL {
 	t.Helper()
-	server := start(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprintf(w, "%s %s %s ", name, r.Method, r.RequestURI) }))
+	server := start(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, "%s %s %s ", name, r.Method, r.RequestURI)
+	}))
 	t.Cleanup(server.Close)
 	u, err := alb.ParseTarget(server.URL)
 	if err != nil {

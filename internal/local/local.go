@@ -85,7 +85,9 @@ type Options struct {
 }
 
 // StandIns are what stands for target groups that exist already.
-func (o Options) StandIns() alb.StandIns { return alb.StandIns{Targets: o.Targets, Commands: o.Replaced} }
+func (o Options) StandIns() alb.StandIns {
+	return alb.StandIns{Targets: o.Targets, Commands: o.Replaced}
+}
 
 // Event is something that happened.
 type Event = provider.Event

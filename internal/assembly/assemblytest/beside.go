@@ -78,7 +78,7 @@ func Beside(t testing.TB, dir string) {
 				"properties": {"templateFile": "dev-Orders.template.json"}}}}`,
 			"dev-Orders.template.json": fill.Replace(template),
 			assembly.ExistingFile:      fill.Replace(existing),
-			"deployment.json": fill.Replace(`{"version": 2, "sources": {}, "monolith": {"name": "storefront", "tasks": 1}, "keepRest": true, "existing": "SHOP",
+			"deployment.json": fill.Replace(`{"version": 2, "sources": {}, "monolith": {"name": "storefront", "tasks": 1}, "keepRest": true, "existing": "SHOP", "priorities": {"First": 1000, "Last": 1999},
 				"services": [{"name": "orders", "order": 500, "paths": ["/api/orders*"], "tasks": 1}], "requests": ["/api/orders", "/api/orders/1", "/home"]}`),
 		}
 		at := filepath.Join(dir, position)
