@@ -18,6 +18,26 @@ import (
 type phaseRules struct {
 	*model.Model
 	table *rules.Table // nil if it cannot be evaluated: the deployment refuses the assembly then, and says why
+	// existing and monolith are the ARN and the key of the target group of a monolith that exists already, and name is the monolith's.
+	// Empty without one.
+	existing, monolith, name string
+}
+
+// of is the name by which people know who answers for a target group that exists already.
+func (r *phaseRules) of(group *model.TargetGroup) string {
+	if r.monolith != "" && group.Key() == r.monolith {
+		return r.name
+	}
+	return group.Name
+}
+
+// standing is the target group that exists already for which somebody answers, by the name; nil if there is none.
+func (r *phaseRules) standing(name string) *model.TargetGroup {
+	i := slices.IndexFunc(r.TargetGroups, func(g *model.TargetGroup) bool { return g.Existing() && r.of(g) == name })
+	if i < 0 {
+		return nil
+	}
+	return r.TargetGroups[i]
 }
 
 // readRules reads the assembly of each phase.
@@ -29,6 +49,13 @@ func readRules(assemblies map[string]string) (map[string]*phaseRules, error) {
 			return nil, err
 		}
 		r := &phaseRules{Model: model.Read(a)}
+		list, err := existingList(a)
+		if err != nil {
+			return nil, err
+		}
+		if group := a.Described(list.Existing); group != nil {
+			r.existing, r.monolith, r.name = list.Existing, group.String(), list.Monolith.Name
+		}
 		if r.table, err = rules.Build(r.Model); err != nil {
 			r.table = nil
 		} else {
@@ -67,10 +94,12 @@ const (
 	upgrades  = "it sends clients to HTTPS"
 	unreached = "no rule sends requests to it"
 	ending    = "by design its requests are dropped at the end of the migration"
+	parked    = "it is parked until its service takes traffic"
+	foreign   = "it exists already, and the migration does not change it"
 )
 
-// peopled are the keys of the target groups that have anybody to answer: a service, an instance, or a target of the
-// template.
+// peopled are the keys of the target groups that have anybody to answer: a service, an instance, a target of the
+// template, or whoever does so already.
 func (r *phaseRules) peopled() map[string]bool {
 	groups := map[string]bool{}
 	for _, s := range r.Services {
@@ -86,7 +115,7 @@ func (r *phaseRules) peopled() map[string]bool {
 		}
 	}
 	for _, group := range r.TargetGroups {
-		if len(group.Targets) > 0 || group.TargetType != "instance" && group.TargetType != "ip" {
+		if len(group.Targets) > 0 || group.Existing() || group.TargetType != "instance" && group.TargetType != "ip" {
 			groups[group.Key()] = true
 		}
 	}
@@ -122,6 +151,10 @@ func (r *phaseRules) parts(peopled map[string]bool, ends bool) (all []rehearsal.
 			switch redirect := rule.Action.Redirect; {
 			case listener.Hidden(rule):
 				part.Idle = hidden
+			case rule.Existing():
+				part.Idle = foreign
+			case rule.Parked():
+				part.Idle = parked
 			case part.Dropped:
 				part.Idle = dropped
 			case redirect != nil && listener.Protocol == "HTTP" && redirect.Protocol == "HTTPS":
@@ -143,7 +176,7 @@ func (r *phaseRules) parts(peopled map[string]bool, ends bool) (all []rehearsal.
 				}
 			}
 			for _, to := range rule.Action.Forward {
-				if to.Weight > 0 && part.Idle != hidden {
+				if to.Weight > 0 && !slices.Contains([]string{hidden, foreign, parked}, part.Idle) {
 					byGroup[to.TargetGroup] = append(byGroup[to.TargetGroup], part.Name)
 				}
 			}
@@ -152,6 +185,8 @@ func (r *phaseRules) parts(peopled map[string]bool, ends bool) (all []rehearsal.
 	for _, group := range r.table.TargetGroups {
 		part := rehearsal.Part{Kind: rehearsal.GroupPart, Name: group.Name, Rules: byGroup[group]}
 		switch {
+		case len(part.Rules) == 0 && group.Existing():
+			part.Idle = foreign
 		case len(part.Rules) == 0:
 			part.Idle = unreached
 		case !peopled[group.Key()]:
@@ -243,7 +278,7 @@ func (r *phaseRules) serviceOf(group *model.TargetGroup) string {
 			}
 		}
 	}
-	return group.Name
+	return r.of(group)
 }
 
 // unanswered finds what somebody answers in the first phase of a walk and nobody in a later one, of all that a workload

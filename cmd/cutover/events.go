@@ -125,6 +125,11 @@ func (s *stage) Fault(ctx context.Context, kind, service string) (clear func(con
 	if kind == poison {
 		return s.watching.Poison(ctx, service)
 	}
+	for group, monolith := range s.monolith {
+		if monolith == service {
+			service = group
+		}
+	}
 	return s.Runner.Fault(ctx, kind, service)
 }
 

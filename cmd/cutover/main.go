@@ -4,6 +4,7 @@
 // It also
 //   - rehearses the migration under load
 //   - reviews a branch, and estimates what a deployment costs and waits for
+//   - looks at a load balancer that was there before, and puts the deployment behind it
 //   - moves the migration a phase on or back
 //   - judges a canary
 package main
@@ -96,7 +97,7 @@ to the next phase, and judges a canary.`,
 		SilenceErrors: true,
 	}
 	root.PersistentFlags().StringVar(&g.state, "state", defaultState, "directory of the local deployment")
-	root.AddCommand(upCommand(g), serveCommand(g), deployCommand(g), statusCommand(g), routesCommand(g), logsCommand(g), runCommand(g), eventsCommand(g), replayCommand(g), databaseCommand(), downCommand(g), rehearseCommand(g), phaseCommand(g), watchCommand(g), reviewCommand(g), costCommand(g), criticalPathCommand(g), diagramCommand(g))
+	root.AddCommand(upCommand(g), serveCommand(g), deployCommand(g), statusCommand(g), routesCommand(g), logsCommand(g), runCommand(g), eventsCommand(g), replayCommand(g), databaseCommand(), downCommand(g), rehearseCommand(g), adoptCommand(g), phaseCommand(g), watchCommand(g), reviewCommand(g), costCommand(g), criticalPathCommand(g), diagramCommand(g))
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return inWords(err) })
 	return root

@@ -24,6 +24,7 @@ import (
 	"cutover/internal/local/provider"
 	"cutover/internal/model"
 	"cutover/internal/rehearsal"
+	"cutover/internal/step"
 	"cutover/internal/words"
 	"cutover/migration"
 )
@@ -194,6 +195,11 @@ func (o *rehearse) run(cmd *cobra.Command, g *global) error {
 	if err := o.checkFlags(); err != nil {
 		return err
 	}
+	if o.app == "" {
+		if err := o.how.checkExisting(cmd.Context(), g, o.context); err != nil {
+			return err
+		}
+	}
 	if err := o.settle(cmd); err != nil {
 		return err
 	}
@@ -214,7 +220,7 @@ func (o *rehearse) run(cmd *cobra.Command, g *global) error {
 	return conclude(report.Verdict, o.strict)
 }
 
-// judgement ends a rehearsal with the exit code of its verdict.
+// judgement ends a command with the exit code of its verdict.
 type judgement struct {
 	code int
 	error
@@ -248,7 +254,10 @@ func (o *rehearse) report(ctx context.Context, g *global, progress func(rehearsa
 		return nil, "", err
 	}
 	stage := &stage{}
-	options.Events = func(e local.Event) { rehearsed.Event(event(e, rehearsed.Workers)) }
+	options.Events = func(e local.Event) {
+		e.Subject = stage.named(e.Subject)
+		rehearsed.Event(event(e, rehearsed.Workers))
+	}
 	options.Exchanges = func(e alb.Exchange) { rehearsed.Observe(stage.record(e)) }
 	options.FreePorts = true // the other deployment may have the usual ports
 	if err := local.MakeDir(g.state); err != nil {
@@ -299,6 +308,10 @@ func (o *rehearse) report(ctx context.Context, g *global, progress func(rehearsa
 	if err = checkReach(rehearsed, phases); err != nil {
 		return nil, "", err
 	}
+	if err = o.checkStandIns(options, rehearsed.Faults, phases); err != nil {
+		return nil, "", err
+	}
+	stage.monolith = monoliths(phases)
 	stage.provisioned, stage.kept = provisioned(phases), kept(phases)
 	stage.limited = limitedPairs(cmp.Or(o.walker, &walker{}).m, phases)
 	rehearsed.Parts, stage.groups = parts(phases, o.walker != nil && !o.walker.m.KeepRest), groupNames(phases)
@@ -435,7 +448,7 @@ func (o *rehearse) settle(cmd *cobra.Command) error {
 	}
 	list, unlisted := listing.Read("cdk.out")
 	moving := unlisted == nil && len(list.Migration().Moving()) > 0
-	if !changes && !moving && !o.computed && at.Places == nil && settings["rest"] == nil && len(given) == 0 { // no list is needed
+	if !changes && !moving && !o.computed && at.Places == nil && settings["rest"] == nil && settings[monolithTargetGroup] == nil && len(given) == 0 { // no list is needed
 		if len(o.walk) == 0 {
 			o.walk, o.unlisted = rehearsal.DefaultWalk(), unlisted != nil
 		}
@@ -516,11 +529,7 @@ func walkerOf(assembly string) (*walker, error) {
 	if err != nil {
 		return nil, err
 	}
-	settings := map[string]any{"rest": "drop", "rootService": list.RootService}
-	if list.KeepRest {
-		settings["rest"] = "monolith"
-	}
-	return newWalker(list.Deployment, settings)
+	return newWalker(list.Deployment, step.Listed(list.Deployment))
 }
 
 // stopsOf returns the stops of names. Only the names of phases have a position.
@@ -629,6 +638,16 @@ func checkServices(dir string, faults []rehearsal.Fault) error {
 	for _, service := range m.Services {
 		names = append(names, service.Name)
 	}
+	for _, group := range m.TargetGroups {
+		if group.Existing() {
+			names = append(names, group.Name)
+		}
+	}
+	if list, err := existingList(a); err != nil {
+		return err
+	} else if list.Existing != "" {
+		names = append(names, list.Monolith.Name)
+	}
 	functions = append(functions, polled(m)...)
 	return checkFaults(faults, append(names, polled(m)...), functions)
 }
@@ -690,7 +709,7 @@ func checkReach(r *rehearsal.Rehearsal, phases map[string]*phaseRules) error {
 			return fmt.Errorf("--fault %s: there is no service %q in the walk %s: its workers are %s", fault, fault.Service, strings.Join(r.Walk, " → "), cmp.Or(strings.Join(r.Workers, ", "), "none"))
 		}
 		if in := phases[fault.Phase]; in != nil {
-			tasked := slices.ContainsFunc(in.Services, func(s *model.Service) bool { return s.Name == fault.Service && s.Tasks() > 0 })
+			tasked := in.standing(fault.Service) != nil || slices.ContainsFunc(in.Services, func(s *model.Service) bool { return s.Name == fault.Service && s.Tasks() > 0 })
 			if !tasked && !slices.Contains(append(functionsOf(in.Model), polled(in.Model)...), fault.Service) {
 				return fmt.Errorf("--fault %s: %s has no task in %s", fault, fault.Service, fault.Phase)
 			}
@@ -704,12 +723,33 @@ func checkReach(r *rehearsal.Rehearsal, phases map[string]*phaseRules) error {
 	return nil
 }
 
+// checkStandIns says for which target groups that exist already nothing stands in the walk. It refuses a fault of a program that
+// runs already.
+func (o *rehearse) checkStandIns(options local.Options, faults []rehearsal.Fault, phases map[string]*phaseRules) error {
+	standIns := options.StandIns()
+	for _, stop := range o.stops {
+		r := phases[stop.name]
+		if err := standIns.Check(r.Model, r.existing); err != nil {
+			return fmt.Errorf("%s cannot be run here:\n%w", stop.name, err)
+		}
+		for _, fault := range faults {
+			if group := r.standing(fault.Service); group != nil && options.Targets[group.Name] != nil {
+				return fmt.Errorf("--fault %s: %v stands for %s, and is not started here, so nothing here harms it: start it with --run %s=COMMAND in place of --target", fault, options.Targets[group.Name], fault.Service, group.Name)
+			}
+		}
+	}
+	return nil
+}
+
 // answers says whether a service may answer a route, by the rules of any listener.
 func (r *phaseRules) answers(service string, routes []*rehearsal.Request) bool {
 	if r.table == nil {
 		return true
 	}
 	var groups []*model.TargetGroup
+	if group := r.standing(service); group != nil {
+		groups = append(groups, group)
+	}
 	for _, s := range r.Services {
 		for _, balancer := range s.LoadBalancers {
 			if s.Name == service {

@@ -108,6 +108,11 @@ func (o *reviewing) run(cmd *cobra.Command, g *global) error {
 	if _, err := o.rehearse.how.options(g); err != nil {
 		return err
 	}
+	if o.rehearsal && o.app == "" {
+		if err := o.rehearse.how.checkExisting(cmd.Context(), g, nil); err != nil {
+			return err
+		}
+	}
 	o.rehearse.walk, o.rehearse.out = rehearsal.DefaultWalk(), filepath.Join(o.out, "rehearsal")
 	if _, err := o.rehearse.check(nil); err != nil {
 		return err
@@ -608,7 +613,7 @@ func (o *reviewing) commandOf(ctx context.Context, base, head *side) (string, er
 
 // phasesOf returns the phases in which two sides are compared. Synthesis takes time, and an older
 // base does not know removed. So removed is there only if it is near. A monolith that keeps the
-// rest is never retired.
+// rest, or exists already, is never retired.
 func phasesOf(sides ...*side) []migration.Phase {
 	last := migration.Retired
 	for _, s := range sides {
@@ -617,7 +622,7 @@ func phasesOf(sides ...*side) []migration.Phase {
 		}
 	}
 	for _, s := range sides {
-		if s.context["rest"] == "monolith" {
+		if s.context["rest"] == "monolith" || s.context[monolithTargetGroup] != nil {
 			last = migration.Switched
 		}
 	}

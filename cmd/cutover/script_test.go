@@ -20,6 +20,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -28,6 +29,7 @@ import (
 
 	"cutover/config"
 	"cutover/deployment"
+	"cutover/internal/assembly/assemblytest"
 	"cutover/internal/listing"
 	"cutover/internal/local"
 )
@@ -83,13 +85,34 @@ var packages = func() string {
 	return dir
 }()
 
+// running are programs that run already, as section does: by URL, one that stays, and one that ends after a number of requests.
+func running(t *testing.T, ends int64) (url string) {
+	t.Helper()
+	var asked atomic.Int64
+	server := httptest.NewUnstartedServer(nil)
+	server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if ends > 0 && asked.Add(1) >= ends {
+			server.Listener.Close()
+			panic(http.ErrAbortHandler)
+		}
+		fmt.Fprintf(w, "shop %s %s", r.Method, r.RequestURI)
+	})
+	server.Start()
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
 // The scripts in testdata call the command as a user does. Each has the assembly
-// of the shop (internal/local/testdata) in the directory shop. The list of services
+// of the shop (internal/local/testdata) in the directory shop, and in the directory beside
+// those of a service beside a monolith that exists already. The list of services
 // in cdk.out is that of the forum, and newer than its sources.
 func TestScripts(t *testing.T) {
 	if testing.Short() {
 		t.Skip("slow: it waits for health checks")
 	}
+	beside := t.TempDir()
+	assemblytest.Beside(t, beside)
+	stays, ends := running(t, 0), running(t, 200)
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
 		Setup: func(env *testscript.Env) error {
@@ -99,6 +122,8 @@ func TestScripts(t *testing.T) {
 			env.Defer(server.Close)
 			env.Values["aws"] = aws
 			env.Setenv("AWS_ENDPOINT_URL", server.URL)
+			env.Setenv("RUNNING", stays)
+			env.Setenv("ENDING", ends)
 			out := filepath.Join(env.WorkDir, "cdk.out")
 			if err := errors.Join(
 				os.Mkdir(out, 0o755),
@@ -110,6 +135,7 @@ func TestScripts(t *testing.T) {
 			return errors.Join(
 				listing.Write(env.WorkDir, out, deployment.Forum),
 				os.CopyFS(filepath.Join(env.WorkDir, "shop"), os.DirFS("../../internal/local/testdata/shop")),
+				os.CopyFS(filepath.Join(env.WorkDir, "beside"), os.DirFS(beside)),
 				os.Symlink(packages, filepath.Join(env.WorkDir, "node_modules")))
 		},
 		Condition: func(name string) (bool, error) {

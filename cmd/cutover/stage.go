@@ -35,6 +35,8 @@ type stage struct {
 
 	names  sync.Map          // of the rules that decided about requests
 	groups map[string]string // names of the target groups, by key
+	// monolith has the name of a monolith that exists already, by that of its target group. Nil without one.
+	monolith map[string]string
 	// warnings are those of all phases, each once.
 	warnings []string
 	// functions are those of all phases, as they were last.
@@ -159,6 +161,20 @@ func provisioned(phases map[string]*phaseRules) map[string]func(int) cost.Cents 
 	return prices
 }
 
+// named is the name of the monolith if it exists already and a name is that of its target group; otherwise the name itself.
+func (s *stage) named(name string) string { return cmp.Or(s.monolith[name], name) }
+
+// monoliths has the name of a monolith that exists already, by that of its target group.
+func monoliths(phases map[string]*phaseRules) map[string]string {
+	names := map[string]string{}
+	for _, r := range phases {
+		if r.monolith != "" {
+			names[r.standing(r.name).Name] = r.name
+		}
+	}
+	return names
+}
+
 // look takes down how functions are. One whose phase is over is gone later.
 func (s *stage) look() {
 	for _, f := range s.Status().Functions {
@@ -255,7 +271,7 @@ func (s *stage) Gaps() []string {
 func (s *stage) gaps() []string { return slices.Concat(s.warnings, s.kept, s.large.told(), s.cold()) }
 
 func (s *stage) record(e alb.Exchange) rehearsal.Record {
-	record := rehearsal.Record{TraceID: traceOf(e), Service: s.ServiceName(e.Group), Target: e.Target, Status: e.Status, TargetStatus: e.TargetStatus}
+	record := rehearsal.Record{TraceID: traceOf(e), Service: s.named(s.ServiceName(e.Group)), Target: e.Target, Status: e.Status, TargetStatus: e.TargetStatus}
 	record.Idle = errors.Is(e.Err, alb.ErrIdle)
 	if service, is := s.limited[record.Service]; is {
 		s.large.note(service, e)

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,6 +21,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"cutover/internal/local"
+	"cutover/internal/local/alb"
 	"cutover/internal/local/ecs"
 	"cutover/internal/local/ecs/docker"
 	"cutover/internal/local/ecs/process"
@@ -37,6 +39,7 @@ type runner struct {
 	driver  string
 	ports   []string
 	run     []string
+	targets []string
 	without []string
 	values  []string
 	secrets []string
@@ -46,7 +49,8 @@ type runner struct {
 func (r *runner) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&r.driver, "driver", "process", "how containers run: process or docker")
 	cmd.Flags().StringArrayVar(&r.ports, "port", nil, "local port of a listener, `LISTENER=LOCAL`; further load balancers get the ports after LOCAL (default 80=8080, 443=8443). For API Gateway, apigateway=LOCAL (default the first free port from 8081 on), and for CloudFront cloudfront=LOCAL (from 8090 on)")
-	cmd.Flags().StringArrayVar(&r.run, "run", nil, "start a command instead of a container, `CONTAINER=COMMAND`; it listens on $HOST:$PORT, and for a further port 81 of the container on $PORT_81. Or instead of a function, FUNCTION=COMMAND: it speaks the Runtime API of Lambda")
+	cmd.Flags().StringArrayVar(&r.run, "run", nil, "start a command instead of a container, `CONTAINER=COMMAND`; it listens on $HOST:$PORT, and for a further port 81 of the container on $PORT_81. Or instead of a function, FUNCTION=COMMAND: it speaks the Runtime API of Lambda. Or for a target group that exists already, GROUP=COMMAND")
+	cmd.Flags().StringArrayVar(&r.targets, "target", nil, "let a program that runs already stand for a target group that exists already, `GROUP=URL`, as in shop=http://127.0.0.1:9000")
 	cmd.Flags().StringArrayVar(&r.without, "without", nil, "leave a `CONTAINER` out of its task, such as a sidecar that has nothing to do here")
 	cmd.Flags().StringArrayVar(&r.secrets, "secret", nil, "value of a secret, `NAME=VALUE`, by the variable's name or as CONTAINER.NAME. Others on this machine may see the command: better write the line into "+secretsFile+" in the directory of --state")
 	cmd.Flags().StringArrayVar(&r.values, "value", nil, "value of a resource that nothing here stands for, or of its attribute, `STACK/ID[.ATTRIBUTE]=VALUE`, for the containers' environment")
@@ -63,6 +67,9 @@ func (r *runner) args() []string {
 	for _, run := range r.run {
 		args = append(args, "--run", run)
 	}
+	for _, target := range r.targets {
+		args = append(args, "--target", target)
+	}
 	for _, name := range r.without {
 		args = append(args, "--without", name)
 	}
@@ -73,7 +80,7 @@ func (r *runner) args() []string {
 }
 
 func (r *runner) options(g *global) (local.Options, error) {
-	options := local.Options{Dir: g.state, Ports: map[int]int{}, Values: map[string]string{}, Without: r.without, SecretsFile: g.secretsFile(), ScalingPeriod: r.period}
+	options := local.Options{Dir: g.state, Ports: map[int]int{}, Targets: map[string]*url.URL{}, Values: map[string]string{}, Without: r.without, SecretsFile: g.secretsFile(), ScalingPeriod: r.period}
 	if r.period <= 0 {
 		return options, fmt.Errorf("--scaling-period %v is too short: give a duration above 0, as in 5s", r.period)
 	}
@@ -95,6 +102,21 @@ func (r *runner) options(g *global) (local.Options, error) {
 		}
 		commands[name] = command
 		options.Replaced = append(options.Replaced, name)
+	}
+	for _, pair := range r.targets {
+		group, text, ok := strings.Cut(pair, "=")
+		if !ok || group == "" || text == "" {
+			return options, fmt.Errorf("--target %q is not GROUP=URL, as in --target shop=http://127.0.0.1:9000", pair)
+		}
+		if options.Targets[group] != nil {
+			return options, fmt.Errorf("--target %s is there twice: one program stands for a target group", group)
+		}
+		if commands[group] != "" {
+			return options, fmt.Errorf("--target and --run are both about %s: give one of them", group)
+		}
+		if options.Targets[group], err = alb.ParseTarget(text); err != nil {
+			return options, fmt.Errorf("--target %s: %w", pair, err)
+		}
 	}
 	for _, pair := range r.values {
 		ref, value, ok := strings.Cut(pair, "=")
@@ -190,8 +212,16 @@ func up(ctx context.Context, g *global, from source, how runner, detach bool, v 
 	if _, err := client.Status(ctx); err == nil {
 		return fmt.Errorf("%w in %s: update it with `%s deploy`, or stop it with `%[3]s down`", local.ErrRunning, g.state, v.program)
 	}
+	if len(from.context) > 0 {
+		if err := how.checkExisting(ctx, g, from.context); err != nil {
+			return err
+		}
+	}
 	a, err := from.read(ctx, g) // report a damaged assembly before anything starts
 	if err != nil {
+		return err
+	}
+	if err := how.checkAssembly(ctx, g, a); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)

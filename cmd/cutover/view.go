@@ -188,10 +188,10 @@ func eventLine(e local.Event) string {
 	return plain.Visible(fmt.Sprintf("%s  %-10s %s%s  %s", e.Time.Format("15:04:05.000"), e.Kind, e.Subject, task, text))
 }
 
-// short returns the first eight characters of a task's id, which tell tasks apart, and the key of a Lambda
-// function as it is.
+// short returns the first eight characters of a task's id, which tell tasks apart. The key of a Lambda function and an address
+// stay as they are.
 func short(id string) string {
-	if strings.Contains(id, "/") {
+	if strings.ContainsAny(id, "/:") {
 		return id
 	}
 	return id[:min(8, len(id))]
@@ -436,13 +436,36 @@ func (v *view) eventSources(s local.Status) string {
 	return "\n" + v.table(rows)
 }
 
+// existing returns the table of target groups that exist already, and of what stands for their targets. It is empty if there are
+// none.
+func (v *view) existing(s local.Status) string {
+	rows := [][]string{{"EXISTS ALREADY", "STANDS FOR IT", "TARGET"}}
+	for _, group := range s.Groups {
+		if !group.Existing {
+			continue
+		}
+		first := group.Name
+		for _, target := range group.Targets {
+			rows = append(rows, []string{first, target.Address, string(target.State)})
+			first = ""
+		}
+		if len(group.Targets) == 0 {
+			rows = append(rows, []string{group.Name, "nothing", ""})
+		}
+	}
+	if len(rows) == 1 {
+		return ""
+	}
+	return "\n" + v.table(rows)
+}
+
 func (v *view) status(s local.Status, room int) string {
 	notes := v.warnings(s) + v.passedOver(s) + v.notRun(s)
-	text := v.distributions(s) + v.apis(s) + v.listeners(s, false) + v.places(s) + v.computes(s) + v.services(s, 0) + v.functions(s) + v.eventSources(s) + v.messaging(s) + v.stores(s) + v.names(s) + v.scaling(s) + v.schedules(s) + notes
+	text := v.distributions(s) + v.apis(s) + v.listeners(s, false) + v.places(s) + v.computes(s) + v.services(s, 0) + v.existing(s) + v.functions(s) + v.eventSources(s) + v.messaging(s) + v.stores(s) + v.names(s) + v.scaling(s) + v.schedules(s) + notes
 	if room == 0 || strings.Count(text, "\n") <= room {
 		return text
 	}
-	notes = v.functions(s) + v.eventSources(s) + v.messaging(s) + v.stores(s) + v.schedules(s) + notes
+	notes = v.existing(s) + v.functions(s) + v.eventSources(s) + v.messaging(s) + v.stores(s) + v.schedules(s) + notes
 	above := v.distributions(s) + v.apis(s) + v.listeners(s, true) + v.places(s) + v.computes(s)
 	return above + v.services(s, max(3, room-strings.Count(above+notes, "\n"))) + notes
 }
@@ -696,6 +719,10 @@ func (v *view) route(r alb.Route) string {
 			if target.Description != "" {
 				fmt.Fprintf(&b, ": %s", plain.Line(target.Description))
 			}
+			continue
+		}
+		if target.ID == target.Address { // of what runs already
+			fmt.Fprintf(&b, "\n  target %s is %s", target.Address, v.state(string(target.State)))
 			continue
 		}
 		fmt.Fprintf(&b, "\n  target %s at %s is %s", short(target.ID), target.Address, v.state(string(target.State)))

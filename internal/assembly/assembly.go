@@ -24,7 +24,11 @@ type Assembly struct {
 	Dir string
 	// Stacks are in dependency order, otherwise as in the manifests. Stacks of stages are included.
 	Stacks []*Stack
+	// Existing describes what exists already, as [ExistingFile] has it. Nobody deploys it, so it is none of Stacks. Nil without
+	// such a file.
+	Existing *Stack
 
+	arns    map[string]*Resource // those of Existing
 	exports map[string][]*Output
 	// unnamed says which exports have a name that only a deployment can tell.
 	unnamed []string
@@ -48,11 +52,7 @@ func (a *Assembly) Stack(name string) *Stack {
 func (a *Assembly) Resources(resourceType string) []*Resource {
 	var all []*Resource
 	for _, s := range a.Stacks {
-		for _, r := range s.Resources {
-			if r.Type == resourceType {
-				all = append(all, r)
-			}
-		}
+		all = append(all, s.Of(resourceType)...)
 	}
 	return all
 }
@@ -65,6 +65,8 @@ type Stack struct {
 	DependsOn       []*Stack
 	// TerminationProtection says that CloudFormation refuses to delete the stack. Default false.
 	TerminationProtection bool
+	// Existing says that the stack is [Assembly.Existing]. Default false.
+	Existing bool
 
 	// Template is the whole template as decoded by encoding/json, whatever the format of its file.
 	Template map[string]any
@@ -93,6 +95,16 @@ func (s *Stack) Macros() error {
 		errs = append(errs, fmt.Errorf("%s: the macro %s changes the template when it is deployed", s.Name, macro))
 	}
 	return Join(errs...)
+}
+
+// Of returns the resources of a type, by logical id.
+func (s *Stack) Of(resourceType string) (all []*Resource) {
+	for _, r := range s.Resources {
+		if r.Type == resourceType {
+			all = append(all, r)
+		}
+	}
+	return all
 }
 
 // Resource returns the resource with that logical id, nil if there is none.

@@ -26,6 +26,8 @@ const maxNesting = 8
 //
 // Nested stacks (AWS::CloudFormation::Stack) are not followed: their templates are mere files.
 //
+// If the directory has an [ExistingFile], an ARN that the templates write out refers to the resource that the file has for it.
+//
 // Every malformed part is an error that names the file and the part. Nothing else is returned then.
 func Read(dir string, parameters ...string) (*Assembly, error) {
 	a := &Assembly{Dir: dir}
@@ -47,6 +49,9 @@ func Read(dir string, parameters ...string) (*Assembly, error) {
 		return nil, fmt.Errorf("%s: stack %q depends on itself through its dependencies", filepath.Join(dir, "manifest.json"), circle[0].Name)
 	}
 	a.Stacks = sorted
+	if err := a.readExisting(); err != nil {
+		return nil, err
+	}
 	if err := a.give(parameters); err != nil {
 		return nil, fmt.Errorf("%s: %w", dir, err)
 	}

@@ -16,8 +16,8 @@ import (
 var stackName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]{0,127}$`)
 
 // Templates returns the templates of CloudFormation that a path names: itself if it is a file, or the files of a
-// directory that end in .json, .yaml, .yml or .template. There are none in a cloud assembly, which has a manifest, and in a directory
-// in which no file has Resources.
+// directory that end in .json, .yaml, .yml or .template, but for [ExistingFile]. There are none in a cloud assembly, which has a
+// manifest, and in a directory in which no file has Resources.
 //
 // Each template is a stack with the name of the file up to the first dot, and leaves account and region to the deployment.
 // Each must have Resources: parameter files have to be elsewhere.
@@ -38,7 +38,7 @@ func Templates(path string) ([]string, error) {
 	}
 	var files []string
 	for _, entry := range entries {
-		if slices.Contains([]string{".json", ".yaml", ".yml", ".template"}, filepath.Ext(entry.Name())) && !entry.IsDir() {
+		if slices.Contains([]string{".json", ".yaml", ".yml", ".template"}, filepath.Ext(entry.Name())) && !entry.IsDir() && entry.Name() != ExistingFile {
 			files = append(files, filepath.Join(path, entry.Name()))
 		}
 	}

@@ -35,6 +35,17 @@ func (v Value) resolve() any {
 	return resolved
 }
 
+// named is like resolve. A text that is the ARN of what exists already refers to its resource.
+func (v Value) named() any {
+	value := v.resolve()
+	if text, ok := value.(string); ok && v.reader.assembly != nil {
+		if existing := v.reader.assembly.arns[text]; existing != nil {
+			return Ref{Resource: existing}
+		}
+	}
+	return value
+}
+
 // Refuse says why the value cannot be used, unless it or a value around it is refused already.
 func (v Value) Refuse(format string, args ...any) {
 	if v.resolve() != (unusable{}) {
@@ -161,7 +172,7 @@ func (v Value) Text(absent string) string {
 
 // Mixed is like [Value.Text]. Of a text that depends on the deployment it returns the parts.
 func (v Value) Mixed() (text string, parts Text) {
-	switch value := v.resolve().(type) {
+	switch value := v.named().(type) {
 	case Ref, Piece:
 		return "", Text{value}
 	case Text:
@@ -232,15 +243,19 @@ func (v Value) Bool(absent bool) bool {
 // Resource returns the resource of a type by Ref or an attribute; nil if absent, or a problem.
 func (v Value) Resource(resourceType string, attributes ...string) *Resource {
 	found := v.Elsewhere(resourceType, attributes...)
-	if value := v.resolve(); found == nil && value != nil {
-		v.mismatch(value, "a resource of the assembly of type "+resourceType)
+	if value := v.named(); found == nil && value != nil {
+		if arn, ok := value.(string); ok && balancing.MatchString(arn) {
+			v.Refuse("no template has %s: run `cutover adopt`, which describes what exists already in %s", arn, ExistingFile)
+		} else {
+			v.mismatch(value, "a resource of the assembly of type "+resourceType)
+		}
 	}
 	return found
 }
 
 // Elsewhere is like [Value.Resource], but refuses nothing. The value may be outside the assembly.
 func (v Value) Elsewhere(resourceType string, attributes ...string) *Resource {
-	ref, _ := v.resolve().(Ref)
+	ref, _ := v.named().(Ref)
 	if ref.Resource == nil || ref.Resource.Type != resourceType || ref.Attribute != "" && !slices.Contains(attributes, ref.Attribute) {
 		return nil
 	}
@@ -261,7 +276,7 @@ func (v Value) Keyed() string {
 
 // Identity returns what the value names: a string as it is, a resource as "stack/logical id".
 func (v Value) Identity(absent string) string {
-	if ref, ok := v.resolve().(Ref); ok {
+	if ref, ok := v.named().(Ref); ok {
 		return ref.Resource.String()
 	}
 	return v.Text(absent)

@@ -22,19 +22,30 @@ const (
 	maxServiceGroups = 5   // of an ECS service: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/register-multiple-targetgroups.html
 )
 
-// Refused says what AWS refuses to create: a line for each resource, with its place.
+// Refused says what AWS refuses to create: a line for each resource, with its place. What exists already is not created.
 func Refused(m *model.Model) error {
 	var errs []error
 	all, forwarded := listeners(m), attached(m)
 	for i, l := range all {
-		errs = append(errs, listenerErrors(l, all[:i]))
+		if !l.Existing() {
+			errs = append(errs, listenerErrors(l, all[:i]))
+		}
 	}
 	var balancers, targetGroups []*model.Base
 	for _, lb := range m.LoadBalancers {
-		errs, balancers = append(errs, balancerErrors(m, lb, len(forwarded[lb.Key()]))), append(balancers, &lb.Base)
+		if !lb.Existing() {
+			errs = append(errs, balancerErrors(m, lb))
+		}
+		if groups := len(forwarded[lb.Key()]); lb.Application() && groups > maxGroups {
+			errs = append(errs, lb.Resource.Errorf("", "AWS refuses %d target groups: a load balancer can have %d", groups, maxGroups))
+		}
+		balancers = append(balancers, &lb.Base)
 	}
 	for _, g := range m.TargetGroups {
-		errs, targetGroups = append(errs, nameError(&g.Base, "target group"), missing(m, g)), append(targetGroups, &g.Base)
+		if !g.Existing() {
+			errs = append(errs, nameError(&g.Base, "target group"), missing(m, g))
+		}
+		targetGroups = append(targetGroups, &g.Base)
 	}
 	errs = append(errs, groupErrors(m, forwarded))
 	errs = append(errs, duplicates(balancers, "load balancer", "Name")...)
@@ -102,7 +113,7 @@ func listenerErrors(l *model.Listener, before []*model.Listener) error {
 // balancerErrors: an Application Load Balancer has subnets in two zones or more, named once
 // ("CreateLoadBalancer",
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateLoadBalancer.html).
-func balancerErrors(m *model.Model, lb *model.LoadBalancer, groups int) error {
+func balancerErrors(m *model.Model, lb *model.LoadBalancer) error {
 	errs := []error{nameError(&lb.Base, "load balancer")}
 	if name, _ := lb.Resource.Properties["Name"].(string); strings.HasPrefix(name, "internal-") {
 		errs = append(errs, lb.Errorf("Name", `AWS refuses %q: the name of a load balancer cannot begin with "internal-"`, name))
@@ -121,9 +132,6 @@ func balancerErrors(m *model.Model, lb *model.LoadBalancer, groups int) error {
 	}
 	if lb.Application() && len(lb.Subnets) == 1 {
 		errs = append(errs, lb.Errorf("Subnets", "AWS refuses one subnet: an Application Load Balancer needs subnets in two zones or more"))
-	}
-	if lb.Application() && groups > maxGroups {
-		errs = append(errs, lb.Resource.Errorf("", "AWS refuses %d target groups: a load balancer can have %d", groups, maxGroups))
 	}
 	return assembly.Join(errs...)
 }

@@ -5,6 +5,7 @@ import sys
 from moto.awslambda.models import LambdaFunction, LayerVersion
 from moto.awslambda.models import LambdaStorage as Functions
 from moto.ecs.models import EC2ContainerServiceBackend as ECS
+from moto.elbv2.models import FakeListener, FakeTargetGroup
 from moto.iam.access_control import PermissionResult
 from moto.s3.models import FakeBucket
 from moto.server import main
@@ -48,6 +49,31 @@ def list_without_deleted(self, cluster_str, *args, **kwargs):
 
 ECS.update_service = update_with_connect
 ECS.list_services = list_without_deleted
+
+new_listener, new_group = FakeListener.__init__, FakeTargetGroup.__init__
+
+
+def listener_by_protocol(self, *args, **kwargs):
+    # A listener without TLS has no policy for it.
+    new_listener(self, *args, **kwargs)
+    if self.protocol not in ("HTTPS", "TLS"):
+        self.ssl_policy = None
+
+
+class Once(list):
+    def append(self, item):
+        if item not in self:
+            super().append(item)
+
+
+def group_with_balancers_once(self, *args, **kwargs):
+    # However many rules of a load balancer forward to the group.
+    new_group(self, *args, **kwargs)
+    self.load_balancer_arns = Once()
+
+
+FakeListener.__init__ = listener_by_protocol
+FakeTargetGroup.__init__ = group_with_balancers_once
 
 publish = Functions.publish_version
 

@@ -21,7 +21,7 @@ type stack struct {
 	plans plans // that the stack reached last
 }
 
-// Deploy deploys an assembly as CloudFormation would:
+// Deploy deploys an assembly as CloudFormation would, after what exists already:
 //   - A stack comes after the stacks that it depends on. Other stacks are deployed side by side.
 //   - In a stack, creations and changes come first and deletions last.
 //   - Only what changed is touched.
@@ -105,8 +105,13 @@ func (p plans) clean(ctx context.Context, stack string) error {
 	return nil
 }
 
-// updateStacks deploys every stack after the stacks that it depends on.
+// updateStacks deploys what exists already, and every stack after the stacks that it depends on.
 func (r *Runner) updateStacks(ctx context.Context, a *assembly.Assembly, next plans) error {
+	if a.Existing != nil {
+		if err := r.updateStack(ctx, a.Existing.Name, next); err != nil {
+			return fmt.Errorf("%s: %w", a.Existing.Name, err)
+		}
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	done := map[string]chan struct{}{}
@@ -192,7 +197,7 @@ func (r *Runner) removeStacks(ctx context.Context, a *assembly.Assembly, next pl
 	stacks := slices.Clone(r.stacks)
 	r.mu.Unlock()
 	for _, gone := range slices.Backward(stacks) {
-		if a.Stack(gone.name) != nil {
+		if a.Stack(gone.name) != nil || a.Existing != nil && a.Existing.Name == gone.name {
 			continue
 		}
 		if err := next.clean(ctx, gone.name); err != nil {

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -56,9 +57,12 @@ type Options struct {
 	APIPort int
 	// DistributionPort is where the first distribution of CloudFront answers. See [cloudfront.Options].
 	DistributionPort int
-	// Replaced names containers that the driver replaces by a command. The first assembly must have
-	// them. Default: none.
+	// Replaced names containers that the driver replaces by a command, and target groups that exist already, for which it
+	// starts one. The first assembly must have them. Default: none.
 	Replaced []string
+	// Targets are programs that run already and stand for target groups that exist already, by the group's name. See
+	// [alb.StandIns].
+	Targets map[string]*url.URL
 	// Values are what containers get for resources that no provider stands for: by
 	// "stack/logical id", or "stack/logical id.attribute". Default: none.
 	Values map[string]string
@@ -78,6 +82,11 @@ type Options struct {
 	Exchanges func(alb.Exchange)
 
 	kinds []func(*Runner) provider.Provider // default: kinds
+}
+
+// StandIns are what stands for target groups that exist already.
+func (o Options) StandIns() alb.StandIns {
+	return alb.StandIns{Targets: o.Targets, Commands: o.Replaced}
 }
 
 // Event is something that happened.
@@ -212,7 +221,7 @@ func (r *Runner) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.balancers = alb.NewProvider(balancer, alb.Ports{Local: r.options.Ports, Free: r.options.FreePorts}, r.tell)
+	r.balancers = alb.NewProvider(balancer, alb.Ports{Local: r.options.Ports, Free: r.options.FreePorts}, r.options.StandIns(), r.tell)
 	r.names = discovery.New(r.tell)
 	r.services = ecs.NewProvider(ecs.New(ecs.Options{
 		Driver: driver, Balancer: balancer, Discovery: r.names, Access: r.access, ScalingPeriod: r.options.ScalingPeriod, Requests: r.traffic.requestsTaken, Messages: client.New(r.access.UserVariables).Visible, Events: r.tell, Logs: r.log,

@@ -31,6 +31,9 @@ func (r *Runner) snapshot(dir string, parameters []string) (*assembly.Assembly, 
 		err = copyAssembly(dir, copied, last)
 	} else {
 		err = copyTemplates(templates, copied)
+		if existing := filepath.Join(dir, assembly.ExistingFile); err == nil && exists(existing) {
+			err = copyFile(existing, filepath.Join(copied, assembly.ExistingFile))
+		}
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("cannot copy the assembly: %w", err), os.RemoveAll(copied))
@@ -90,6 +93,11 @@ func copyTemplates(templates []string, to string) error {
 		}
 	}
 	return nil
+}
+
+func exists(file string) bool {
+	_, err := os.Stat(file)
+	return err == nil
 }
 
 // copyFile copies a regular file. It follows a link: a build system may link the files of an

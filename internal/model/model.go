@@ -13,7 +13,7 @@
 //   - The others ask for the problems of the properties that they use.
 //
 // A resource whose condition does not hold is not in the model. Lists are in the order of the
-// stacks, and of the logical ids within each. The name of a resource is its logical id if
+// stacks, and of the logical ids within each. Resources that exist already come first, see [Base.Existing]. The name of a resource is its logical id if
 // CloudFormation makes up the name.
 package model
 
@@ -196,6 +196,9 @@ func (b *Base) Key() string {
 	return b.Resource.String()
 }
 
+// Existing says that the resource exists already, and that nobody deploys it. See [assembly.Assembly.Existing].
+func (b *Base) Existing() bool { return b.Resource != nil && b.Resource.Stack.Existing }
+
 // Errorf returns an [*assembly.Error] about a property, like "DesiredCount".
 func (b *Base) Errorf(property, format string, args ...any) error {
 	return b.Resource.Errorf("Properties."+property, format, args...)
@@ -297,7 +300,11 @@ func all[T any, P interface {
 	base() *Base
 }](m *Model, resourceType string, read func(P, assembly.Value)) []P {
 	var values []P
-	for _, resource := range m.Assembly.Resources(resourceType) {
+	resources := m.Assembly.Resources(resourceType)
+	if existing := m.Assembly.Existing; existing != nil {
+		resources = slices.Concat(existing.Of(resourceType), resources)
+	}
+	for _, resource := range resources {
 		exists, err := resource.Exists(m.Assembly)
 		if err == nil && !exists {
 			continue

@@ -123,6 +123,17 @@ func (t *Table) Fronted(m *model.Model) *Table {
 	return fronted
 }
 
+// parked is the end of a host that nobody has. A rule for such hosts keeps its target groups at the load balancer before they take
+// traffic. https://www.rfc-editor.org/rfc/rfc6761#section-6.4
+const parked = ".parked.invalid"
+
+// Parked says that the rule waits for its turn: no request has its host.
+func (rule *Rule) Parked() bool {
+	return slices.ContainsFunc(rule.Conditions, func(c model.Condition) bool {
+		return c.Field == model.HostHeader && !slices.ContainsFunc(c.Values, func(host string) bool { return !strings.HasSuffix(host, parked) })
+	})
+}
+
 func compileRule(m *model.Rule) *Rule {
 	rule := &Rule{Rule: m}
 	for _, c := range m.Conditions {

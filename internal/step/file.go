@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -23,6 +24,7 @@ type File struct {
 	Text []byte
 
 	path    string
+	context int      // the offset of the context
 	members []member // of the context, in their order
 }
 
@@ -58,6 +60,7 @@ func parse(path string, text []byte) (*File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
+	f.context = context.value
 	if f.members, err = members(text, context.value); err != nil {
 		return nil, fmt.Errorf("%s: context: %w", path, err)
 	}
@@ -347,6 +350,38 @@ func editObject(text []byte, offset int, changes []change) (splices []splice, er
 	return splices, nil
 }
 
+// Setting is a context key with its value.
+type Setting struct{ Key, Value string }
+
+// Set returns the file with other settings. One that is there keeps its place. One that is new has a line of
+// its own before the phase. Every other byte stays the same.
+func (f *File) Set(settings []Setting) (*File, error) {
+	at, err := only(f.members, "phase")
+	if err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(f.members, func(m member) bool { return m.name == "phase" })
+	from := f.context + 1
+	if i > 0 {
+		from = f.members[i-1].end
+	}
+	gap := cmp.Or(strings.TrimPrefix(strings.TrimLeft(string(f.Text[from:at.key]), " "), ","), " ")
+	var splices []splice
+	added := ""
+	for _, s := range settings {
+		if !slices.ContainsFunc(f.members, func(m member) bool { return m.name == s.Key }) {
+			added += quote(s.Key) + ": " + quote(s.Value) + "," + gap
+			continue
+		}
+		m, err := only(f.members, s.Key)
+		if err != nil {
+			return nil, err
+		}
+		splices = append(splices, splice{m.value, m.end, quote(s.Value)})
+	}
+	return f.splice(append(splices, splice{at.key, at.key, added}))
+}
+
 func quote(text string) string {
 	quoted, _ := json.Marshal(text) // never fails for a string
 	return string(quoted)
@@ -362,8 +397,13 @@ func (f *File) Write() error {
 	if err != nil {
 		return err
 	}
+	return Replace(path, f.Text, info.Mode().Perm())
+}
+
+// Replace writes a file at once. A reader sees the old or the new text.
+func Replace(path string, text []byte, mode fs.FileMode) error {
 	made := path + ".new"
-	err = errors.Join(os.WriteFile(made, f.Text, 0o600), os.Chmod(made, info.Mode().Perm()))
+	err := errors.Join(os.WriteFile(made, text, 0o600), os.Chmod(made, mode))
 	if err == nil {
 		err = os.Rename(made, path)
 	}

@@ -37,13 +37,47 @@ func ReadContext(d config.Deployment, context map[string]any, env string) (App, 
 		context["env"] = env
 	}
 	// Reservations do not matter to a step. With the least allowed, tasks fit on any instances.
-	d.Monolith = least(d.Monolith)
+	if beside(context) {
+		d.Monolith = config.Service{Name: d.Monolith.Name}
+	} else {
+		d.Monolith = least(d.Monolith)
+	}
 	d.Services = slices.Clone(d.Services)
 	for i := range d.Services {
 		d.Services[i] = least(d.Services[i])
 	}
 	d, settings, err := config.Load(d, context, func(string) string { return "" })
 	return App{d, d.Migration(), settings.Env, settings.Position, settings.Internal}, err
+}
+
+// beside says whether a context has a monolith that exists already. What only a deployment checks about the network around it has
+// any value then.
+func beside(context map[string]any) bool {
+	if group, _ := context["monolithTargetGroupArn"].(string); group == "" {
+		return false
+	}
+	for _, key := range []string{"clusterName", "capacityProvider", "taskSecurityGroupIds"} {
+		delete(context, key)
+	}
+	context["vpcId"], context["subnetIds"], context["loadBalancerSecurityGroupIds"] = "vpc-00000000", "subnet-00000000,subnet-00000001", "sg-00000000"
+	return true
+}
+
+// Listed are the settings with which a list of services is loaded again as it is, but for the position. What only a deployment
+// needs may be missing, or have any value.
+func Listed(d config.Deployment) map[string]any {
+	settings := map[string]any{"rest": "drop"}
+	if d.RootService != "" {
+		settings["rootService"] = d.RootService
+	}
+	if d.KeepRest {
+		settings["rest"] = "monolith"
+	}
+	if account, _, existing := strings.Cut(d.Existing, ":targetgroup/"); existing {
+		settings["monolithTargetGroupArn"], settings["rulePriorities"] = d.Existing, d.Priorities.String()
+		settings["listenerArn"] = account + ":listener/app/listed/0000000000000000/0000000000000000"
+	}
+	return settings
 }
 
 func least(s config.Service) config.Service {

@@ -161,7 +161,7 @@ func (d *drawing) read(a *assembly.Assembly) error {
 	}
 	for _, group := range table.TargetGroups {
 		n := d.add(group.Resource.Stack.Name, group.Key(), group.Name, "{{", "}}")
-		if others := d.targets(m, group); !others && !deployable.Served(m, group) {
+		if others := d.targets(m, group); !others && !deployable.Served(m, group) && !group.Existing() {
 			n.facts = append(n.facts, fact{d.layer, "no targets: 503", 0})
 		}
 	}

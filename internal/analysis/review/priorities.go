@@ -72,7 +72,7 @@ func clashesOf(pair Pair) (found []Clash) {
 			was[rule.Key()] = rule
 		}
 	}
-	after := slices.DeleteFunc(model.Read(pair.After).Rules, func(r *model.Rule) bool { return r.Listener == nil })
+	after := slices.DeleteFunc(model.Read(pair.After).Rules, func(r *model.Rule) bool { return r.Listener == nil || r.Existing() })
 	for _, rule := range after {
 		is[rule.Key()] = rule.Priority
 	}

@@ -27,16 +27,16 @@ func (e *Engine) createChangeSet(ctx context.Context, f url.Values) (any, error)
 	name, setName, typ := f.Get("StackName"), f.Get("ChangeSetName"), f.Get("ChangeSetType")
 	s := e.find(name)
 	switch {
-	case typ == "CREATE" && s == nil:
+	case (typ == "CREATE" || typ == "IMPORT") && s == nil:
 		s = &stack{name: name, created: time.Now(), resources: map[string]*resource{}, id: e.arn("stack", name)}
 		s.log(nil, "REVIEW_IN_PROGRESS", "User Initiated")
 		e.stacks = append(e.stacks, s)
 	case typ == "CREATE" && s.status != "REVIEW_IN_PROGRESS":
 		return nil, &Error{Code: "AlreadyExistsException", Message: "Stack [" + name + "] already exists"}
-	case typ == "CREATE":
+	case typ == "CREATE", typ == "IMPORT" && s.status == "REVIEW_IN_PROGRESS":
 	case s == nil:
 		return nil, validation("Stack [%s] does not exist", name)
-	case !slices.Contains([]string{"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE"}, s.status):
+	case !slices.Contains([]string{"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "IMPORT_COMPLETE", "IMPORT_ROLLBACK_COMPLETE"}, s.status):
 		return nil, validation("Stack:%s is in %s state and can not be updated.", s.id, s.status)
 	}
 	for _, c := range e.changeSets {
@@ -53,6 +53,9 @@ func (e *Engine) createChangeSet(ctx context.Context, f url.Values) (any, error)
 		CreationTime: aws.Time(time.Now()), Status: types.ChangeSetStatusCreateComplete, ExecutionStatus: types.ExecutionStatusAvailable,
 	}}
 	c.Changes, err = e.changes(ctx, s, r)
+	if err == nil && typ == "IMPORT" {
+		err = importsAlone(s, r, c.Changes)
+	}
 	if err == nil && typ == "UPDATE" && len(c.Changes) == 0 && encode(r.template["Outputs"]) == encode(s.template["Outputs"]) && reflect.DeepEqual(r.tags, s.tags) {
 		err = errors.New("The submitted information didn't contain changes. Submit different information to create a change set.")
 	}
@@ -80,6 +83,10 @@ func (e *Engine) changes(ctx context.Context, s *stack, r request) ([]types.Chan
 	for _, logical := range order {
 		now, before := definition(r.template, logical), definition(s.template, logical)
 		was := s.resources[logical]
+		if id, ok := r.imported[logical]; ok {
+			add(types.ChangeActionImport, logical, str(now, "Type")).PhysicalResourceId = &id
+			continue
+		}
 		if was == nil {
 			add(types.ChangeActionAdd, logical, str(now, "Type"))
 			continue

@@ -111,13 +111,22 @@ func taggable(kind string, properties ...string) *handler {
 	}
 }
 
+// allEgress is the rule for egress of a new security group, in the form of the API.
+var allEgress = props{"IpProtocol": "-1", "IpRanges": []any{props{"CidrIp": "0.0.0.0/0"}}}
+
 func securityGroupRule(direction string) *handler {
 	return &handler{
 		ref:   "Id",
 		limit: 40,
 		shape: func(name string) string { return "sgr-" + name },
 		create: func(c *call, p props) string {
-			permissions(c, "Authorize", direction, str(p, "GroupId"), []any{p})
+			group := str(p, "GroupId")
+			if declared := c.properties("AWS::EC2::SecurityGroup", group); direction == "Egress" && declared != nil && declared["SecurityGroupEgress"] == nil {
+				// The rule that a new group has goes with the first other one
+				// (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-resource-ec2-security-group-egress.html).
+				c.drop("ec2", "RevokeSecurityGroupEgress", props{"GroupId": group, "IpPermissions": []any{allEgress}})
+			}
+			permissions(c, "Authorize", direction, group, []any{p})
 			return c.id
 		},
 		delete: func(c *call, p props) { permissions(c, "Revoke", direction, str(p, "GroupId"), []any{p}) },

@@ -21,11 +21,7 @@ var balancing = map[string]*handler{
 		create: func(c *call, p props) string {
 			n := c.do(elb, "CreateLoadBalancer", with(
 				pick(p, "Scheme", "SecurityGroups", "Subnets", "SubnetMappings", "Type", "IpAddressType", "Tags"), props{"Name": c.id}))
-			arn := n.first("LoadBalancerArn")
-			_, full, _ := strings.Cut(arn, "loadbalancer/")
-			c.attrs = props{"DNSName": n.first("DNSName"), "LoadBalancerName": c.id, "LoadBalancerFullName": full,
-				"CanonicalHostedZoneID": n.first("CanonicalHostedZoneId")}
-			return arn
+			return describedBalancer(c, n)
 		},
 		update: func(c *call, old, p props) {
 			for _, name := range []string{"SecurityGroups", "Subnets"} {
@@ -35,6 +31,7 @@ var balancing = map[string]*handler{
 			}
 		},
 		configure: attributes("LoadBalancer"),
+		find:      func(c *call) { describedBalancer(c, described(c, "LoadBalancer")) },
 		delete:    deleted(elb, "DeleteLoadBalancer", "LoadBalancerArn"),
 	},
 	"AWS::ElasticLoadBalancingV2::TargetGroup": {
@@ -43,10 +40,7 @@ var balancing = map[string]*handler{
 		limit: 32,
 		create: func(c *call, p props) string {
 			params := pick(p, append([]string{"Port", "Protocol", "ProtocolVersion", "TargetType", "VpcId", "IpAddressType", "Tags"}, healthCheck...)...)
-			arn := c.do(elb, "CreateTargetGroup", with(params, props{"Name": c.id})).first("TargetGroupArn")
-			_, full, _ := strings.Cut(arn, ":targetgroup/")
-			c.attrs = props{"TargetGroupName": c.id, "TargetGroupFullName": "targetgroup/" + full}
-			return arn
+			return describedGroup(c, c.do(elb, "CreateTargetGroup", with(params, props{"Name": c.id})))
 		},
 		update: func(c *call, _, p props) {
 			c.do(elb, "ModifyTargetGroup", with(pick(p, healthCheck...), props{"TargetGroupArn": c.id}))
@@ -55,6 +49,7 @@ var balancing = map[string]*handler{
 			attributes("TargetGroup")(c, old, p)
 			functionsOf(c, old, p)
 		},
+		find:   func(c *call) { describedGroup(c, described(c, "TargetGroup")) },
 		delete: deleted(elb, "DeleteTargetGroup", "TargetGroupArn"),
 	},
 	"AWS::ElasticLoadBalancingV2::Listener": {
@@ -64,6 +59,7 @@ var balancing = map[string]*handler{
 			c.do(elb, "ModifyListener", with(pick(p, listening...), props{"ListenerArn": c.id}))
 		},
 		configure: attributes("Listener"),
+		find:      func(c *call) { described(c, "Listener") },
 		delete:    deleted(elb, "DeleteListener", "ListenerArn"),
 	},
 	"AWS::ElasticLoadBalancingV2::ListenerRule": {
@@ -78,8 +74,39 @@ var balancing = map[string]*handler{
 			}
 			c.do(elb, "ModifyRule", with(pick(p, "Conditions", "Actions"), props{"RuleArn": c.id}))
 		},
+		find: func(c *call) {
+			c.attrs["IsDefault"] = false
+			described(c, "Rule")
+		},
 		delete: deleted(elb, "DeleteRule", "RuleArn"),
 	},
+}
+
+// described is the answer about one load balancer, target group, listener or rule, with the physical id as its ARN. It fails if
+// there is none.
+func described(c *call, kind string) *node {
+	n := c.do(elb, "Describe"+kind+"s", props{kind + "Arns": []any{c.id}})
+	if n.first(kind+"Arn") != c.id {
+		c.refuse(kind+"NotFound", "One or more %ss not found", strings.ToLower(kind))
+	}
+	return n
+}
+
+// describedBalancer keeps the attributes of a load balancer, and returns its ARN.
+func describedBalancer(c *call, n *node) string {
+	arn := n.first("LoadBalancerArn")
+	_, full, _ := strings.Cut(arn, "loadbalancer/")
+	c.attrs = props{"DNSName": n.first("DNSName"), "LoadBalancerName": n.first("LoadBalancerName"), "LoadBalancerFullName": full,
+		"CanonicalHostedZoneID": n.first("CanonicalHostedZoneId")}
+	return arn
+}
+
+// describedGroup keeps the attributes of a target group, and returns its ARN.
+func describedGroup(c *call, n *node) string {
+	arn := n.first("TargetGroupArn")
+	_, full, _ := strings.Cut(arn, ":targetgroup/")
+	c.attrs = props{"TargetGroupName": n.first("TargetGroupName"), "TargetGroupFullName": "targetgroup/" + full}
+	return arn
 }
 
 // attributes returns a configure that sets the list of attributes of a load balancer, target group or listener.

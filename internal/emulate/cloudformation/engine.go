@@ -2,7 +2,7 @@
 // templates, and provisions their resources through the APIs of the other services.
 //
 // It has the parts that a deployment by the CDK CLI depends on: change sets per stack, updates in place or by replacement,
-// creations and updates before deletions, rollback, parameters (previous values, defaults, SSM parameters), Rules,
+// creations and updates before deletions, imports of what exists, rollback, parameters (previous values, defaults, SSM parameters), Rules,
 // exports, and Fn::GetStackOutput. An operation ends before its request is answered, so the CLI finds the result at its
 // first look.
 //
@@ -97,6 +97,7 @@ var operations = map[string]operation{
 	"DescribeStackResources":      ofStack(describeStackResources),
 	"ListStackResources":          ofStack(listStackResources),
 	"GetTemplate":                 ofStack(getTemplate),
+	"GetTemplateSummary":          (*Engine).getTemplateSummary,
 	"UpdateTerminationProtection": ofStack(updateTerminationProtection),
 }
 

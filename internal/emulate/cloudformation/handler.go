@@ -38,6 +38,9 @@ type handler struct {
 	put func(c *call, p props) string
 	// configure does what create and update leave open. It runs after either; after create there are no old properties.
 	configure func(c *call, old, p props)
+	// find reads the attributes of a resource that exists, and fails if there is none with that physical id. Only types with it can
+	// be imported.
+	find func(c *call)
 	// delete removes the resource. It is no failure if the resource is gone.
 	delete func(c *call, p props)
 }
@@ -111,6 +114,8 @@ type call struct {
 	account string
 	id      string // physical id; of a resource to be created: its name, given or generated
 	attrs   props  // attributes that the function finds out
+	// properties are those of a resource of any stack, by its type and physical id. Nil if no stack has it.
+	properties func(typ, id string) props
 	// snapshot says that what is deleted leaves a snapshot behind, if its service has any.
 	snapshot bool
 	err      error // of the first operation that failed

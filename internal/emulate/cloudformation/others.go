@@ -17,6 +17,7 @@ var others = map[string]*handler{
 			return c.id
 		},
 		update: func(c *call, _, p props) { c.do("ssm", "PutParameter", parameterInput(c, p, true)) },
+		find:   func(c *call) { c.do("ssm", "GetParameter", props{"Name": c.id}) },
 		delete: deleted("ssm", "DeleteParameter", "Name"),
 	},
 	"AWS::ECR::Repository": {

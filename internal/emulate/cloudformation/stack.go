@@ -69,6 +69,7 @@ type request struct {
 	resolved map[string]any    // what Ref of a parameter gives
 	tags     []types.Tag
 	role     string
+	imported map[string]string // physical ids of the resources to import, by logical id
 }
 
 // request reads a request to create or update a stack.
@@ -100,7 +101,10 @@ func (e *Engine) request(ctx context.Context, f url.Values, old *stack) (r reque
 			return r, err
 		}
 	}
-	return r, nil
+	if f.Get("ChangeSetType") == "IMPORT" {
+		r.imported, err = e.toImport(f, r)
+	}
+	return r, err
 }
 
 // parameter works out the value of one of the template's parameters: as given, as deployed, or the default.

@@ -31,11 +31,13 @@ func (e *Engine) deleteStack(ctx context.Context, f url.Values) (any, error) {
 // dependencies first, and then the deletions. A failure rolls everything back.
 func (e *Engine) apply(ctx context.Context, s *stack, r request) {
 	verb, undone := "UPDATE", "UPDATE_ROLLBACK"
-	if s.status == "REVIEW_IN_PROGRESS" {
+	if r.imported != nil {
+		verb, undone = "IMPORT", "IMPORT_ROLLBACK"
+	} else if s.status == "REVIEW_IN_PROGRESS" {
 		verb, undone = "CREATE", "ROLLBACK"
 	}
 	s.log(nil, verb+"_IN_PROGRESS", "User Initiated")
-	t := &transaction{engine: e, ctx: ctx, stack: s, now: maps.Clone(s.resources)}
+	t := &transaction{engine: e, ctx: ctx, stack: s, now: maps.Clone(s.resources), imported: r.imported}
 	outputs, imports, err := t.run(r)
 	if err != nil {
 		s.log(nil, undone+"_IN_PROGRESS", err.Error())
@@ -66,11 +68,31 @@ type transaction struct {
 	now    map[string]*resource // as it stands
 	order  []string
 	undo   []func() error
+	// imported are the physical ids of the resources to import, by logical id.
+	imported map[string]string
 }
 
 // call prepares the run of a handler's function for a resource with that physical id, or the name of a new one.
 func (t *transaction) call(id string) *call {
-	return &call{client: t.engine.client, ctx: t.ctx, account: t.engine.options.Account, id: id, attrs: props{}}
+	return &call{client: t.engine.client, ctx: t.ctx, account: t.engine.options.Account, id: id, attrs: props{}, properties: t.properties}
+}
+
+// properties are those of a resource of this stack, as it stands, or of another one.
+func (t *transaction) properties(typ, id string) props {
+	all := []map[string]*resource{t.now}
+	for _, s := range t.engine.stacks {
+		if !s.deleted() {
+			all = append(all, s.resources)
+		}
+	}
+	for _, resources := range all {
+		for _, r := range resources {
+			if r.typ == typ && r.physical == id {
+				return r.props
+			}
+		}
+	}
+	return nil
 }
 
 func (t *transaction) run(r request) (outputs []types.Output, imports []string, err error) {
@@ -141,6 +163,9 @@ func (e *Engine) exportsUnchanged(s *stack, outputs []types.Output) error {
 // provision creates or updates one resource, or leaves it alone if its properties are as they were.
 func (t *transaction) provision(next *resource) error {
 	old := t.now[next.logical]
+	if id, ok := t.imported[next.logical]; ok {
+		return t.importOne(next, id)
+	}
 	if old == nil {
 		return t.create(next, "CREATE")
 	}

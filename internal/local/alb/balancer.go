@@ -87,7 +87,7 @@ func (b *Balancer) Configure(table *rules.Table) error {
 	}
 	inUse := map[string]bool{} // has all groups
 	for _, g := range table.TargetGroups {
-		inUse[g.Key()] = false
+		inUse[g.Key()] = g.Existing() // by others, whatever the table says
 	}
 	for _, route := range table.Listeners {
 		for _, rule := range route.Rules {

@@ -31,7 +31,7 @@ func TestDoor(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			p := NewProvider(balancer, Ports{Free: true}, nil)
+			p := NewProvider(balancer, Ports{Free: true}, StandIns{}, nil)
 			test.template.action = fixed("200", "text/plain", "by another name")
 			test.template.rules = []object{{
 				"Conditions": []any{object{"Field": "host-header", "Values": []any{"api.example.com"}}, object{"Field": "query-string", "QueryStringConfig": object{"Values": []any{object{"Key": "a", "Value": "b"}}}}},

@@ -286,7 +286,7 @@ func TestProviderOfFlows(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := NewProvider(balancer, Ports{Free: true}, func(e provider.Event) { t.Errorf("told %v", e) })
+	p := NewProvider(balancer, Ports{Free: true}, StandIns{}, func(e provider.Event) { t.Errorf("told %v", e) })
 	defer func() {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
@@ -368,7 +368,7 @@ func TestFlowsHonoured(t *testing.T) {
 		}
 	}
 	m := model.Read(read(t, network("UDP", "", `"TargetGroupAttributes": [{"Key": "proxy_protocol_v2.enabled", "Value": "true"}],`)))
-	p := NewProvider(&Balancer{}, Ports{Free: true}, nil)
+	p := NewProvider(&Balancer{}, Ports{Free: true}, StandIns{}, nil)
 	if next := p.Plan(m, nil).(*plan); next.err == nil || len(next.table.Listeners) != 0 {
 		t.Errorf("of UDP there is %v, %v", next.table.Listeners, next.err)
 	}

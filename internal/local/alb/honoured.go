@@ -44,6 +44,9 @@ func Read(m *model.Model) (*rules.Table, error) {
 		if !g.Runs() {
 			continue
 		}
+		if g.Existing() {
+			g = here(g, nil)
+		}
 		for i, target := range g.Targets {
 			what := "tasks of ECS services"
 			if g.TargetType == "lambda" {

@@ -34,7 +34,7 @@ func TestKinds(t *testing.T) {
 			t.Fatal(err)
 		}
 		m := model.Read(read(t, `{"Resources": {`+test.resources+`}}`))
-		next := NewProvider(balancer, Ports{Free: true}, func(provider.Event) {}).Plan(m, nil).(*plan)
+		next := NewProvider(balancer, Ports{Free: true}, StandIns{}, func(provider.Event) {}).Plan(m, nil).(*plan)
 		if got := fmt.Sprint(next.resources.Keys()); got != test.want {
 			t.Errorf("%s\nis planned as %s, want %s", test.resources, got, test.want)
 		}

@@ -611,7 +611,7 @@ func TestFunctionsThatDoNotRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	const want = "S/A/Properties.Targets[0]: S/Live does not answer here: no Lambda functions run"
-	plan := NewProvider(balancer, Ports{Free: true}, func(provider.Event) {}).Plan(model.Read(read(t, onFunction().json(t))), nil)
+	plan := NewProvider(balancer, Ports{Free: true}, StandIns{}, func(provider.Event) {}).Plan(model.Read(read(t, onFunction().json(t))), nil)
 	if err := plan.Check(); err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("the plan is refused with %v", err)
 	}

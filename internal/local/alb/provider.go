@@ -22,8 +22,9 @@ import (
 // Provider is the provider of load balancers, listeners, rules and target groups.
 type Provider struct {
 	*Balancer
-	ports Ports
-	tell  func(provider.Event)
+	ports    Ports
+	standIns StandIns
+	tell     func(provider.Event)
 
 	configuring sync.Mutex // held while the balancer is configured
 	running     atomic.Pointer[configuration]
@@ -53,9 +54,9 @@ func (p Ports) local(port int) int {
 }
 
 // NewProvider returns a provider that configures a balancer. Tell is called when a listener takes
-// no more connections.
-func NewProvider(balancer *Balancer, ports Ports, tell func(provider.Event)) *Provider {
-	p := &Provider{Balancer: balancer, ports: ports, tell: tell}
+// no more connections, and when what stands for a target group is not healthy.
+func NewProvider(balancer *Balancer, ports Ports, standIns StandIns, tell func(provider.Event)) *Provider {
+	p := &Provider{Balancer: balancer, ports: ports, standIns: standIns, tell: tell}
 	p.running.Store(configure(nil))
 	return p
 }
@@ -118,10 +119,13 @@ func (p *Provider) Plan(m *model.Model, _ provider.Text) provider.Plan {
 	if err == nil {
 		add(resources, m.LoadBalancers, runs(m))
 		add(resources, m.TargetGroups, (*model.TargetGroup).Runs)
+		for _, g := range existing(m) {
+			resources[g.Key()] = here(g, p.standIns.Targets[g.Name])
+		}
 		add(resources, m.Listeners, (*model.Listener).Runs)
 		add(resources, m.Rules, func(*model.Rule) bool { return true })
 	}
-	return &plan{Provider: p, configuration: configure(resources), err: err}
+	return &plan{Provider: p, configuration: configure(resources), model: m, err: err}
 }
 
 func add[T interface{ Key() string }](resources provider.Resources[any], some []T, runs func(T) bool) {
@@ -136,7 +140,8 @@ func add[T interface{ Key() string }](resources provider.Resources[any], some []
 type plan struct {
 	*Provider
 	*configuration
-	err error // of reading
+	model *model.Model
+	err   error // of reading
 
 	provider.Sockets // for listeners without one
 }
@@ -146,7 +151,7 @@ func (p *plan) Check() error {
 	if p.err != nil {
 		return p.err
 	}
-	if err := errors.Join(p.mistaken(), p.listen()); err != nil {
+	if err := errors.Join(p.mistaken(), p.standing(), p.listen()); err != nil {
 		return errors.Join(err, p.Close())
 	}
 	return nil
@@ -214,7 +219,7 @@ func (p *plan) listen() error {
 
 // Update implements [provider.Plan]. It refuses a rule if another rule of the listener still has
 // the same priority.
-func (p *plan) Update(_ context.Context, stack string) error {
+func (p *plan) Update(ctx context.Context, stack string) error {
 	next := p.resources.Of(stack)
 	err := p.reconfigure(func(now provider.Resources[any]) (provider.Resources[any], error) {
 		return now.Updated(stack, next), conflicts(now, next)
@@ -229,7 +234,7 @@ func (p *plan) Update(_ context.Context, stack string) error {
 			}
 		}
 	}
-	return nil
+	return p.register(ctx, next)
 }
 
 // Clean implements [provider.Plan].

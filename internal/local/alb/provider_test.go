@@ -19,7 +19,7 @@ func TestProvider(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := NewProvider(balancer, Ports{Free: true}, func(e provider.Event) { t.Errorf("told %v", e) })
+	p := NewProvider(balancer, Ports{Free: true}, StandIns{}, func(e provider.Event) { t.Errorf("told %v", e) })
 	defer p.Stop(t.Context())
 	m := model.Read(read(t, template{}.json(t)))
 	next := p.Plan(m, nil).(*plan)

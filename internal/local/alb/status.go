@@ -39,9 +39,11 @@ type RuleStatus struct {
 
 // GroupStatus is a target group and its targets.
 type GroupStatus struct {
-	Key     string         `json:"key"`
-	Name    string         `json:"name"`
-	Targets []TargetStatus `json:"targets"`
+	Key  string `json:"key"`
+	Name string `json:"name"`
+	// Existing says that the group exists already, and that its targets stand for those on AWS. Default false.
+	Existing bool           `json:"existing,omitempty"`
+	Targets  []TargetStatus `json:"targets"`
 }
 
 // Status implements [provider.Provider], with a [Status].
@@ -61,7 +63,7 @@ func (p *Provider) Status() any {
 	}
 	for _, group := range table.TargetGroups {
 		targets := append([]TargetStatus{}, p.Targets(group.Key())...)
-		status.Groups = append(status.Groups, GroupStatus{group.Key(), group.Name, targets})
+		status.Groups = append(status.Groups, GroupStatus{group.Key(), group.Name, group.Existing(), targets})
 	}
 	return status
 }

@@ -104,7 +104,7 @@ func deploy(t *testing.T, backend http.Handler, changes ...func(templates)) *dep
 	}
 	d := &deployment{T: t, access: access.New(), told: make(chan provider.Event, 100)}
 	tell := func(e provider.Event) { d.told <- e }
-	d.balancers = alb.NewProvider(balancer, alb.Ports{Free: true}, tell)
+	d.balancers = alb.NewProvider(balancer, alb.Ports{Free: true}, alb.StandIns{}, tell)
 	d.Provider = New(Options{Dir: t.TempDir(), Free: true, Balancers: d.balancers, Functions: noFunctions{}, Access: d.access, Events: tell})
 	d.update(changes...)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

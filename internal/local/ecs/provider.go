@@ -91,6 +91,9 @@ func (p *Provider) Plan(m *model.Model, text provider.Text) provider.Plan {
 		for _, service := range m.Services {
 			next.services[service.Key()] = here(service)
 		}
+		for _, service := range p.standIns(m) {
+			next.services[service.Key()] = service
+		}
 	}
 	return next
 }
@@ -151,6 +154,15 @@ func (p *plan) mistaken() error {
 	slices.Sort(names)
 	names = slices.Compact(names)
 	var errs []error
+	var groups []string
+	for _, group := range p.model.TargetGroups {
+		if !group.Existing() {
+			continue
+		}
+		if groups = append(groups, group.Name); slices.Contains(names, group.Name) && slices.Contains(p.given.Replaced, group.Name) {
+			errs = append(errs, fmt.Errorf("%q is the name of a container and of a target group that exists already, and a command can stand for one of them: give another name to the container", group.Name))
+		}
+	}
 	refuse := func(given, names []string, what string) {
 		for _, name := range given {
 			if !slices.Contains(names, name) && !p.begun.Load() {
@@ -161,9 +173,12 @@ func (p *plan) mistaken() error {
 	all, what := names, "container %q to run a command in place of"
 	if functions := p.model.FunctionNames(); len(functions) > 0 {
 		all, what = slices.Concat(names, functions), "container or function %q to run a command in place of"
-		slices.Sort(all)
-		all = slices.Compact(all)
 	}
+	if len(groups) > 0 {
+		all, what = slices.Concat(all, groups), "container, function or target group that exists already %q to run a command in place of"
+	}
+	slices.Sort(all)
+	all = slices.Compact(all)
 	refuse(p.given.Replaced, all, what)
 	refuse(p.given.Without, names, "container %q to leave out")
 	return errors.Join(errs...)

@@ -18,12 +18,16 @@ import (
 // Derive adds a request for each path pattern of each listener rule, and one for a rule without path patterns. The
 // first table is that of the first phase: answerers says how many may answer by a rule of that one. If there are several,
 // bodies are not compared: nobody has said that they answer alike.
-// A request is left out if it does not come to its rule, because an earlier rule takes it or an address is asked for.
+// A request is left out if it does not come to its rule, because an earlier rule takes it or an address is asked for. A parked
+// rule has none.
 func (b *Builder) Derive(tables []*rules.Table, answerers func(*rules.Rule) int) {
 	once := map[string]bool{}
 	for _, table := range tables {
 		for _, listener := range table.Listeners {
 			for _, rule := range listener.Rules {
+				if rule.Parked() {
+					continue
+				}
 				for _, candidates := range derived(matchOf(rule)) {
 					i := slices.IndexFunc(candidates, func(r rehearsal.Request) bool { return decide(table, r) == rule })
 					if i < 0 || once[candidates[i].Key()] {
