@@ -30,7 +30,10 @@ type Migration struct {
 }
 
 // Window are the priorities of listener rules from First to Last.
-type Window struct{ First, Last int }
+type Window struct {
+	First int `json:"first"`
+	Last  int `json:"last"`
+}
 
 // MaxOrder is the highest [Route.Order] that has its rules in the window. The rules for testers are in its first half, before
 // those of the routes.

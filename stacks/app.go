@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -16,7 +15,6 @@ import (
 	"github.com/aws/jsii-runtime-go"
 
 	"cutover/config"
-	"cutover/internal/assembly"
 	"cutover/internal/build"
 	"cutover/internal/cdk"
 	"cutover/internal/dockerfile"
@@ -113,7 +111,7 @@ func checkDockerfiles(services []config.Service) error {
 // its first stack.
 func synth(d config.Deployment, values map[string]any, outdir string, compile func([]config.Service, string) (map[string]string, error), prepare func(awscdk.App)) (err error) {
 	d, settings, err := config.Load(d, values, os.Getenv)
-	if err := errors.Join(err, checkDockerfiles(d.All())); err != nil {
+	if err := errors.Join(err, checkDockerfiles(d.All()), checkExisting(settings)); err != nil {
 		return err
 	}
 	// Compiling goes on beside CDK's start, until the first image is needed.
@@ -148,26 +146,11 @@ func synth(d config.Deployment, values map[string]any, outdir string, compile fu
 		return err
 	}
 	if settings.ListenerARN != "" {
-		if err := copyExisting(dir); err != nil {
+		if err := writeExisting(dir, settings); err != nil {
 			return err
 		}
 	}
 	return listing.Write(".", dir, d)
-}
-
-// copyExisting copies what `cutover adopt` wrote of the load balancer that exists, for who reads the assembly. It may be missing.
-func copyExisting(dir string) error {
-	text, err := os.ReadFile(assembly.ExistingFile)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err == nil {
-		err = os.WriteFile(filepath.Join(dir, assembly.ExistingFile), text, 0o644)
-	}
-	if err != nil {
-		return fmt.Errorf("cannot copy what exists into the assembly: %w", err)
-	}
-	return nil
 }
 
 // waitForRepositories makes the images of the services wait for the stack of their

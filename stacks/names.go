@@ -41,6 +41,9 @@ func routingOf(balancer string) string {
 	return routingStack + config.Pascal(balancer)
 }
 
+// domainMetadata is the key of a load balancer's metadata with the name by which clients reach it.
+const domainMetadata = "cutover:domain"
+
 // clusterOf is the name of the ECS cluster.
 func clusterOf(s config.Settings) string { return cmp.Or(s.ClusterName, s.Env) }
 

@@ -97,7 +97,7 @@ func NewRouting(scope constructs.Construct, s config.Settings, d config.Deployme
 	if plan.Name == "" && s.Domain != "" {
 		// Only the setting knows that the domain leads to this load balancer. A local run has to know it, too:
 		// otherwise its tasks would call the domain on AWS.
-		balancer.Node().DefaultChild().(awscdk.CfnResource).AddMetadata(jsii.String("cutover:domain"), s.Domain)
+		balancer.Node().DefaultChild().(awscdk.CfnResource).AddMetadata(jsii.String(domainMetadata), s.Domain)
 	}
 	if s.AccessLogs {
 		keepAccessLogs(r.Stack, s, balancer)

@@ -11,6 +11,7 @@ import (
 	"github.com/aymanbagabas/go-udiff"
 	"github.com/spf13/cobra"
 
+	"cutover/internal/assembly"
 	"cutover/internal/existing"
 	"cutover/internal/listing"
 	"cutover/internal/step"
@@ -207,9 +208,9 @@ func needs(prefix string) (*existing.Needs, error) {
 
 // compare compares what there is with what was written.
 func (a *adopt) compare() error {
-	was, err := existing.ReadFile(existing.File)
+	was, err := existing.ReadFile(assembly.ExistingFile)
 	if errors.Is(err, fs.ErrNotExist) {
-		a.drift = []string{existing.File + " is missing: write it with `cutover adopt`"}
+		a.drift = []string{assembly.ExistingFile + " is missing: write it with `cutover adopt`"}
 		return nil
 	}
 	if err != nil {
@@ -241,7 +242,7 @@ func (a *adopt) conclude(cmd *cobra.Command, v *view) error {
 			return fmt.Errorf("%s: %w", cdkFile, err)
 		}
 		// A synthesis with the settings needs the template, so the template is first.
-		if err := step.Replace(existing.File, a.report.Template.Text(), 0o644); err != nil {
+		if err := step.Replace(assembly.ExistingFile, a.report.Template.Text(), 0o644); err != nil {
 			return err
 		}
 		if err := edited.Write(); err != nil {
@@ -294,10 +295,10 @@ func (v *view) adopted(a *adopt, edited *step.File) string {
 	}
 	switch {
 	case a.check && len(a.drift) > 0:
-		fmt.Fprintf(&b, "\nWhat has changed since %s was written:\n\n- %s\n", existing.File, strings.Join(a.drift, "\n- "))
+		fmt.Fprintf(&b, "\nWhat has changed since %s was written:\n\n- %s\n", assembly.ExistingFile, strings.Join(a.drift, "\n- "))
 		b.WriteString("\nIf the changes are right, write them with `cutover adopt`, rehearse, and commit both files.\n")
 	case a.check:
-		fmt.Fprintf(&b, "\nNothing has changed since %s was written.\n", existing.File)
+		fmt.Fprintf(&b, "\nNothing has changed since %s was written.\n", assembly.ExistingFile)
 	}
 	if a.check || len(a.report.Settings) == 0 {
 		return b.String()
@@ -319,7 +320,7 @@ Written: %[1]s and %[2]s. Look at them, and commit both:
   git add %[1]s %[2]s
   npx cdk synth --quiet
   %[3]s adopt --check
-`, cdkFile, existing.File, v.program)
+`, cdkFile, assembly.ExistingFile, v.program)
 	return b.String()
 }
 

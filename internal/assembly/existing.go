@@ -14,11 +14,13 @@ import (
 // the ARN of each resource in that of the resource.
 const ExistingFile = "existing.template.json"
 
-// The name of its stack, and the keys of its metadata.
+// existingStack is the name of its stack.
+const existingStack = "existing"
+
+// ExistingMetadata is the key of the metadata with the account and the region, and ARNMetadata that of a resource with its ARN.
 const (
-	existingStack    = "existing"
-	existingMetadata = "cutover:existing"
-	arnMetadata      = "cutover:arn"
+	ExistingMetadata = "cutover:existing"
+	ARNMetadata      = "cutover:arn"
 )
 
 // balancing is the ARN of a part of Elastic Load Balancing.
@@ -53,18 +55,18 @@ func (a *Assembly) readExisting() error {
 		return fmt.Errorf("%s: %s: write it anew with `cutover adopt`", file, fmt.Sprintf(format, args...))
 	}
 	metadata, _ := stack.Template["Metadata"].(map[string]any)
-	place, ok := metadata[existingMetadata].(map[string]any)
+	place, ok := metadata[ExistingMetadata].(map[string]any)
 	if !ok {
-		return refuse("its Metadata have no %s, which says where all this exists", existingMetadata)
+		return refuse("its Metadata have no %s, which says where all this exists", ExistingMetadata)
 	}
 	stack.Account, _ = place["account"].(string)
 	stack.Region, _ = place["region"].(string)
 	a.arns = map[string]*Resource{}
 	for _, r := range stack.Resources {
-		arn, _ := r.Metadata[arnMetadata].(string)
+		arn, _ := r.Metadata[ARNMetadata].(string)
 		switch other := a.arns[arn]; {
 		case arn == "":
-			return refuse("resource %q has no %s in its Metadata", r.LogicalID, arnMetadata)
+			return refuse("resource %q has no %s in its Metadata", r.LogicalID, ARNMetadata)
 		case other != nil:
 			return refuse("resources %q and %q have one ARN, %s", other.LogicalID, r.LogicalID, arn)
 		}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"unicode"
 
+	"cutover/internal/assembly"
 	"cutover/internal/model"
 )
 
@@ -39,7 +40,7 @@ func Compare(was, is *Template) (drift []string) {
 			}
 		}
 	}
-	if a, b := was.Metadata[metaKey], is.Metadata[metaKey]; a != b {
+	if a, b := was.Metadata[assembly.ExistingMetadata], is.Metadata[assembly.ExistingMetadata]; a != b {
 		drift = append(drift, fmt.Sprintf("account: it was %s in %s, and is %s in %s", a.Account, a.Region, b.Account, b.Region))
 	}
 	return drift
@@ -48,7 +49,7 @@ func Compare(was, is *Template) (drift []string) {
 func (t *Template) byARN() map[string]*Resource {
 	by := map[string]*Resource{}
 	for _, r := range t.Resources {
-		by[r.Metadata[arnKey]] = r
+		by[r.Metadata[assembly.ARNMetadata]] = r
 	}
 	return by
 }
@@ -112,7 +113,7 @@ func (t *Template) resolve(value any) any {
 	switch value := value.(type) {
 	case map[string]any:
 		if r := t.at(value); r != nil {
-			return r.Metadata[arnKey]
+			return r.Metadata[assembly.ARNMetadata]
 		}
 		all := map[string]any{}
 		for key, one := range value {

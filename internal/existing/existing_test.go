@@ -185,7 +185,7 @@ func TestChecks(t *testing.T) {
                     "Type": "forward",
                     "Order": 2`, `"Actions": [{"Type": "authenticate-cognito", "Order": 1, "AuthenticateCognitoConfig": {"UserPoolArn": "x"}}, {"Type": "forward", "Order": 2`}},
 			needs: services("/api/users*"), state: Wrong,
-			want:  "rules of others | rule 300: /api/* → authenticate-cognito, shop-web 9 and legacy 1 | rules of Cutover forward without this login"},
+			want: "rules of others | rule 300: /api/* → authenticate-cognito, shop-web 9 and legacy 1 | rules of Cutover forward without this login"},
 		{name: "no window before the monolith's rule", edits: []edit{{"describe-rules-443", `"Priority": "300"`, `"Priority": "60"`}}, needs: services("/api/users*"), state: Wrong,
 			want: "priorities | no 100 that are free behind rule 10 (host admin.example.com → admin) before rule 60 (/api/* → shop-web 9 and legacy 1) | the rules of the services have to stand there: give these rules other priorities, or a smaller window with --priorities, as in --priorities 11-59"},
 
@@ -351,7 +351,7 @@ func TestOurs(t *testing.T) {
 // as the load balancer does.
 func TestTemplateIsRead(t *testing.T) {
 	report := lookAt(t, saved(t), Choice{}, nil)
-	file := filepath.Join(t.TempDir(), File)
+	file := filepath.Join(t.TempDir(), assembly.ExistingFile)
 	if err := os.WriteFile(file, report.Template.Text(), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -418,7 +418,7 @@ func TestUnreadable(t *testing.T) {
 	if _, err := Read(t.Context(), Dir(t.TempDir()), Choice{LoadBalancer: "shop"}); err == nil || !strings.Contains(err.Error(), "describe-load-balancers.json") {
 		t.Errorf("a directory without files: %v", err)
 	}
-	if _, err := ReadFile(filepath.Join(t.TempDir(), File)); !os.IsNotExist(err) {
+	if _, err := ReadFile(filepath.Join(t.TempDir(), assembly.ExistingFile)); !os.IsNotExist(err) {
 		t.Errorf("no template: %v, want %v", err, fs.ErrNotExist)
 	}
 }
@@ -426,7 +426,7 @@ func TestUnreadable(t *testing.T) {
 // TestDrift: what has changed is said, once each.
 func TestDrift(t *testing.T) {
 	was := lookAt(t, saved(t), Choice{}, nil).Template
-	file := filepath.Join(t.TempDir(), File)
+	file := filepath.Join(t.TempDir(), assembly.ExistingFile)
 	if err := os.WriteFile(file, was.Text(), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -9,16 +9,9 @@ import (
 	"strconv"
 	"strings"
 
+	"cutover/internal/assembly"
 	"cutover/internal/model"
 	"cutover/migration"
-)
-
-// File is the name of the file beside cdk.json with the template of what exists.
-const File = "existing.template.json"
-
-const (
-	arnKey  = "cutover:arn"
-	metaKey = "cutover:existing"
 )
 
 // Template describes what exists for CloudFormation, which never gets it: the load balancer, its
@@ -53,8 +46,8 @@ func ReadFile(path string) (*Template, error) {
 	if err := json.Unmarshal(text, t); err != nil {
 		return nil, fmt.Errorf("%s is damaged (%w): write it again with `cutover adopt`", path, err)
 	}
-	if _, ok := t.Metadata[metaKey]; !ok {
-		return nil, fmt.Errorf("%s is not a template of `cutover adopt`: there is no %q in its Metadata: write it again with `cutover adopt`", path, metaKey)
+	if _, ok := t.Metadata[assembly.ExistingMetadata]; !ok {
+		return nil, fmt.Errorf("%s is not a template of `cutover adopt`: there is no %q in its Metadata: write it again with `cutover adopt`", path, assembly.ExistingMetadata)
 	}
 	return t, nil
 }
@@ -140,7 +133,7 @@ func (a *Account) template(lb *LoadBalancer, ours func(Rule) bool) *Template {
 	}
 	return &Template{
 		Description: "What exists beside this deployment, as cutover adopt has found it. It is never deployed.",
-		Metadata:    map[string]Place{metaKey: {at.account, at.region}},
+		Metadata:    map[string]Place{assembly.ExistingMetadata: {at.account, at.region}},
 		Resources:   m.resources,
 	}
 }
@@ -180,7 +173,7 @@ func (m maker) add(arn, kind string, properties map[string]any) {
 	text, _ := json.Marshal(properties) // never fails for what came from JSON
 	var same map[string]any
 	json.Unmarshal(text, &same)
-	m.resources[m.ids[arn]] = &Resource{kind, same, map[string]string{arnKey: arn}}
+	m.resources[m.ids[arn]] = &Resource{kind, same, map[string]string{assembly.ARNMetadata: arn}}
 }
 
 func (m maker) loadBalancer(a *Account, lb *LoadBalancer) {

@@ -36,6 +36,18 @@
 //	  …
 //	}
 //
+// A list beside a monolith that exists has version 4, with the ARN of the monolith's target group and the window of the rules:
+//
+//	{
+//	  "version": 4,
+//	  "monolith": {"name": "shop", "tasks": 1},
+//	  …
+//	  "keepRest": true,
+//	  "existing": "arn:aws:elasticloadbalancing:…:targetgroup/shop/…",
+//	  "priorities": {"first": 100, "last": 199},
+//	  …
+//	}
+//
 // The fields of a service come from [config.Service], with defaults filled in and without what only
 // its container needs (CPU, memory, environment). The sources are the Go files that can change the
 // list.
@@ -67,11 +79,14 @@ const (
 	onePhase     = 1
 	withRoutes   = 2
 	withComputes = 3
+	withExisting = 4
 )
 
 func version(d config.Deployment) int {
 	news := func(s config.Service) bool { return len(s.Routes)+len(s.Testers) > 0 }
 	switch {
+	case d.Existing != "":
+		return withExisting
 	case slices.ContainsFunc(d.All(), func(s config.Service) bool { return s.Compute != nil }):
 		return withComputes
 	case d.KeepRest || slices.ContainsFunc(d.Services, news):
@@ -117,8 +132,8 @@ func Read(assembly string) (List, error) {
 	if err := json.Unmarshal(text, &l); err != nil {
 		return l, fmt.Errorf("list of services: %s is damaged (%w): run `npx cdk synth --quiet`", file, err)
 	}
-	if l.Version < onePhase || l.Version > withComputes {
-		return l, fmt.Errorf("list of services: %s has version %d, and this command reads versions %d to %d: run `make bin/cutover synth`", file, l.Version, onePhase, withComputes)
+	if l.Version < onePhase || l.Version > withExisting {
+		return l, fmt.Errorf("list of services: %s has version %d, and this command reads versions %d to %d: run `make bin/cutover synth`", file, l.Version, onePhase, withExisting)
 	}
 	return l, nil
 }

@@ -102,8 +102,8 @@ func TestFilesThatCannotBeRead(t *testing.T) {
 	}
 	for text, want := range map[string]string{
 		"{":              "deployment.json is damaged (unexpected end of JSON input): run `npx cdk synth --quiet`",
-		"{}":             "has version 0, and this command reads versions 1 to 3: run `make bin/cutover synth`",
-		`{"version": 4}`: "has version 4, and this command reads versions 1 to 3",
+		"{}":             "has version 0, and this command reads versions 1 to 4: run `make bin/cutover synth`",
+		`{"version": 5}`: "has version 5, and this command reads versions 1 to 4",
 	} {
 		write(t, dir, map[string]string{listing.Name: text})
 		if _, err := listing.Read(dir); err == nil || !strings.Contains(err.Error(), want) {
