@@ -155,6 +155,8 @@ func checkCalls(d Deployment, s Settings, plan migration.Plan, refuse func(strin
 				switch {
 				case name == caller.Name:
 					at("%q: a service does not call itself: remove it", name)
+				case name == d.Monolith.Name && d.Existing != "":
+					at("%q: the monolith exists already, and its address is not known here: give it in a variable of Environment", name)
 				case !known:
 					at("%q: there is no such service: %s", name, words.Choice(append([]string{d.Monolith.Name}, d.names()...)))
 				case slices.Contains(list.names[:i], name):

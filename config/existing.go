@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"reflect"
 	"regexp"
 	"slices"
@@ -28,7 +29,7 @@ const maxTaskGroups = 5
 
 // beside puts the services beside a monolith that exists, if the settings name one. The list gives it a name alone.
 func (r *reader) beside(d Deployment) Deployment {
-	if d.Existing = r.text("monolithTargetGroupArn"); d.Existing == "" {
+	if d.Existing = cmp.Or(r.text("monolithTargetGroupArn"), r.text("listenerArn")); d.Existing == "" { // existingListener refuses one without the other
 		return d
 	}
 	if r.set("rest") && !d.KeepRest {
@@ -70,6 +71,7 @@ func (r *reader) window() (w migration.Window) {
 		r.refuse("%s: it is missing: name the priorities of the listener that are free, as in \"100-199\"", key)
 	case match == nil || w.First < 1 || w.Last > migration.LastPriority || w.Last <= w.First:
 		r.refuse("%s: %q is not a window of priorities: it looks like \"100-199\", from 1 to %d", key, text, migration.LastPriority)
+		w = migration.Window{}
 	}
 	return w
 }
@@ -107,7 +109,7 @@ func (r *reader) list(key, what, example string, format *regexp.Regexp) (all []s
 
 // existing reads what exists already.
 func (r *reader) existing(d Deployment, s *Settings) {
-	s.ListenerARN, s.MonolithTargetGroupARN, s.Priorities = r.text("listenerArn"), d.Existing, d.Priorities
+	s.ListenerARN, s.MonolithTargetGroupARN, s.Priorities = r.text("listenerArn"), r.text("monolithTargetGroupArn"), d.Priorities
 	s.SubnetIDs = r.list("subnetIds", "a subnet", "subnet-0123456789abcdef0", subnetFormat)
 	s.LoadBalancerSecurityGroupIDs = r.list("loadBalancerSecurityGroupIds", "a security group", "sg-0123456789abcdef0", securityGroupFormat)
 	s.TaskSecurityGroupIDs = r.list("taskSecurityGroupIds", "a security group", "sg-0123456789abcdef0", securityGroupFormat)

@@ -45,6 +45,7 @@ func TestPlanOfPlaces(t *testing.T) {
 	kept.KeepRest = true
 	routes := migration.Migration{Monolith: api, Services: []migration.Service{writing}}
 	balancers := migration.Migration{Monolith: api, Services: []migration.Service{users, press}}
+	beside := migration.Migration{Monolith: api, Services: []migration.Service{writing, threads}, KeepRest: true, Existing: true, Priorities: migration.Window{First: 100, Last: 199}}
 	for _, test := range []struct {
 		name string
 		m    migration.Migration
@@ -190,6 +191,23 @@ at press
 default -> drop-traffic:1
 threads-press: 3 tasks
 drop-traffic-press: no service
+`},
+		{"beside a monolith that exists, parked", beside, placed(t, "threads=parallel"), `
+  154 /api/users* with method POST or PUT and header X-Team a -> users:0 api:100
+  159 any path with host users.parked.invalid -> users:1
+  169 any path with host threads.parked.invalid -> threads:1
+default -> api:1
+users: 0 tasks
+threads: 3 tasks
+`},
+		{"beside a monolith that exists", beside, placed(t, "users=10%,users/writes=parallel,threads=switched"), `
+  109 /api/users* with header Cookie *canary=1* -> users:1
+  154 /api/users* with method POST or PUT and header X-Team a -> users:0 api:100
+  159 /api/users* -> users:10 api:90
+  169 /api/threads* or /t/* -> threads:1
+default -> api:1
+users: 2 tasks
+threads: 3 tasks
 `},
 	} {
 		t.Run(test.name, func(t *testing.T) {

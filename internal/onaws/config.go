@@ -7,19 +7,34 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"os/exec"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/credentials/processcreds"
 )
+
+// client sends requests whose bodies can only be read. The SDK closes a body as soon as an answer begins. If the transport then looks
+// by io.WriterTo whether the body is at its end, it gets an error, and closes the connection below the answer. Endpoints that are near,
+// such as an emulated AWS, answer as fast as that.
+type client struct{ *awshttp.BuildableClient }
+
+func (c client) Do(r *http.Request) (*http.Response, error) {
+	if r.Body != nil && r.Body != http.NoBody {
+		r.Body = struct{ io.ReadCloser }{r.Body}
+	}
+	return c.BuildableClient.Do(r)
+}
 
 // Config returns the region, the endpoint and the credentials for calls of a service, as in "SSM". They come
 // from the environment variables, or from a profile through the AWS command line. The endpoint may come from
 // AWS_ENDPOINT_URL_<SERVICE>.
 func Config(ctx context.Context, getenv func(string) string, service string) (aws.Config, error) {
-	c := aws.Config{Region: cmp.Or(getenv("AWS_REGION"), getenv("AWS_DEFAULT_REGION")), RetryMaxAttempts: 2}
+	c := aws.Config{Region: cmp.Or(getenv("AWS_REGION"), getenv("AWS_DEFAULT_REGION")), RetryMaxAttempts: 2, HTTPClient: client{awshttp.NewBuildableClient()}}
 	if endpoint := cmp.Or(getenv("AWS_ENDPOINT_URL_"+service), getenv("AWS_ENDPOINT_URL")); endpoint != "" {
 		c.BaseEndpoint = aws.String(endpoint)
 	}

@@ -80,7 +80,10 @@ func TestRunLearns(t *testing.T) {
 			!strings.HasPrefix(parts[1], "header Etag is not compared, because it differs by itself, in /api/users: for example ") {
 			t.Errorf("ignored %q", parts)
 		}
-		if gone && (len(r.Losses) != 1 || !strings.HasPrefix(r.Losses[0].Samples[0].Detail, `$.generatedAt is missing, not "any number"`)) {
+		// A request that was on its way during the deployment may be a loss of the phase before.
+		if gone && (len(r.Losses) == 0 || slices.ContainsFunc(r.Losses, func(l Loss) bool {
+			return !strings.HasPrefix(l.Samples[0].Detail, `$.generatedAt is missing, not "any number"`)
+		})) {
 			t.Errorf("losses %+v", r.Losses)
 		}
 		var b strings.Builder
