@@ -135,6 +135,7 @@ func TestScripts(t *testing.T) {
 			return errors.Join(
 				listing.Write(env.WorkDir, out, deployment.Forum),
 				os.CopyFS(filepath.Join(env.WorkDir, "shop"), os.DirFS("../../internal/local/testdata/shop")),
+				os.CopyFS(filepath.Join(env.WorkDir, "account"), os.DirFS("../../internal/existing/testdata/shop")),
 				os.CopyFS(filepath.Join(env.WorkDir, "beside"), os.DirFS(beside)),
 				os.Symlink(packages, filepath.Join(env.WorkDir, "node_modules")))
 		},
