@@ -10,6 +10,7 @@ ignore (
 	./bench/peer/koa/node_modules
 	./bench/peer/node_modules
 	./build
+	./examples/adopt/existing/node_modules
 	./examples/typescript/node_modules
 	./cdk.out
 	./node_modules

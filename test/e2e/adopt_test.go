@@ -7,17 +7,23 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ecs"
+	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	"github.com/google/go-cmp/cmp"
 
 	"cutover/internal/emulate"
@@ -63,8 +69,8 @@ func TestAdopt(t *testing.T) {
 		t.Fatal(err)
 	}
 	required(t, root, "aws", "npm")
-	aws := emulated(t)
-	cli, a := newCDK(interrupted, root, aws.Env()), newAccount(interrupted, aws.Endpoint(), emulate.Region)
+	emulated := emulated(t)
+	cli, a := newCDK(interrupted, root, emulated.Env()), newAccount(interrupted, emulated.Endpoint(), emulate.Region)
 	top, step := t, stepping(t)
 
 	// The app is in the module, as its imports need it.
@@ -92,7 +98,7 @@ func TestAdopt(t *testing.T) {
 		bootstrap.dir = work
 		bootstrap.must(t, "bootstrap", fmt.Sprintf("aws://%s/%s", emulate.Account, emulate.Region))
 	})
-	var before map[string]any
+	var before map[string]string
 	step("the other team deploys their shop", func(t *testing.T) {
 		theirs.must(t, "deploy", "--require-approval", "never")
 		before = s.foreign(t)
@@ -115,7 +121,7 @@ func TestAdopt(t *testing.T) {
 			if i == 0 {
 				s.up(t, assembly(at.phase), filepath.Join(root, "examples/adopt/app/server.js"))
 				top.Cleanup(func() { s.exec(s.ours, s.program, "down") }) // if a step fails
-				local.start(t, s.url)
+				local.start(t, s.address)
 				top.Cleanup(local.stop)
 			} else {
 				s.must(t, s.ours, s.program, "deploy", "--app", assembly(at.phase))
@@ -161,7 +167,7 @@ type shop struct {
 	cdk           *cdk
 	work, ours    string // directories of all, and of our app
 	program       string // the command cutover
-	url           string // of the load balancer on this machine
+	address       string // of the load balancer on this machine
 	listenerFound string
 }
 
@@ -220,52 +226,83 @@ func (s *shop) adopted(t *testing.T, code int, says string) {
 	}
 }
 
-// document is an answer of the AWS CLI.
-func (s *shop) document(t *testing.T, args ...string) map[string]any {
+// said is an answer of the API as it is, without the id of the request. The AWS CLI takes a second for each.
+func (s *shop) said(t *testing.T, service, version, action string, params ...string) string {
 	t.Helper()
-	var answer map[string]any
-	s.aws(t, &answer, args...)
-	return answer
+	form := url.Values{"Action": {action}, "Version": {version}}
+	for i := 0; i < len(params); i += 2 {
+		form.Set(params[i], params[i+1])
+	}
+	request, err := http.NewRequestWithContext(s.ctx, http.MethodPost, s.env["AWS_ENDPOINT_URL"], strings.NewReader(form.Encode()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	request.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=test/20200101/"+emulate.Region+"/"+service+"/aws4_request, SignedHeaders=host, Signature=0")
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil || response.StatusCode != http.StatusOK {
+		t.Fatalf("%s: status %d, %v: %s", action, response.StatusCode, err, body)
+	}
+	return requestID.ReplaceAllString(string(body), "")
 }
 
-// foreign is all that the API says of what the other team has: their stack with its template, and the resources in it that have to do with requests.
-func (s *shop) foreign(t *testing.T) map[string]any {
+var requestID = regexp.MustCompile(`(?i)<requestid>[^<]*</requestid>`)
+
+// foreign is all that the API says of what the other team has: their stack with its template, and the resources in it that have
+// to do with requests.
+func (s *shop) foreign(t *testing.T) map[string]string {
 	t.Helper()
-	all := map[string]any{}
-	keep := func(args ...string) map[string]any {
-		answer := s.document(t, args...)
-		all[strings.Join(args, " ")] = answer
-		return answer
+	all := map[string]string{}
+	keep := func(service, version, action, list string, ids ...string) {
+		params := []string{list, ids[0]}
+		if strings.HasSuffix(list, ".") {
+			params = nil
+			for i, id := range ids {
+				params = append(params, fmt.Sprint(list, i+1), id)
+			}
+		}
+		all[action] = s.said(t, service, version, action, params...)
 	}
-	keep("cloudformation", "describe-stacks", "--stack-name", "Shop")
-	keep("cloudformation", "get-template", "--stack-name", "Shop")
-	resources := keep("cloudformation", "describe-stack-resources", "--stack-name", "Shop")
 	of := map[string][]string{}
-	for _, r := range resources["StackResources"].([]any) {
-		r := r.(map[string]any)
-		of[r["ResourceType"].(string)] = append(of[r["ResourceType"].(string)], r["PhysicalResourceId"].(string))
-	}
-	const balancing, network = "AWS::ElasticLoadBalancingV2::", "AWS::EC2::"
-	balancer, group := of[balancing+"LoadBalancer"][0], of[balancing+"TargetGroup"][0]
-	keep("elbv2", "describe-load-balancers", "--load-balancer-arns", balancer)
-	keep("elbv2", "describe-load-balancer-attributes", "--load-balancer-arn", balancer)
-	keep("elbv2", "describe-listeners", "--load-balancer-arn", balancer)
-	keep("elbv2", "describe-target-groups", "--target-group-arns", group)
-	keep("elbv2", "describe-target-group-attributes", "--target-group-arn", group)
-	keep("elbv2", "describe-target-health", "--target-group-arn", group)
-	keep(append([]string{"elbv2", "describe-rules", "--rule-arns"}, of[balancing+"ListenerRule"]...)...)
-	keep("ecs", "describe-services", "--cluster", "shop", "--services", "shop")
-	keep(append([]string{"ec2", "describe-security-groups", "--group-ids"}, of[network+"SecurityGroup"]...)...)
-	keep(append([]string{"ec2", "describe-subnets", "--subnet-ids"}, of[network+"Subnet"]...)...)
-	keep(append([]string{"ec2", "describe-route-tables", "--route-table-ids"}, of[network+"RouteTable"]...)...)
-	keep("ec2", "describe-vpcs", "--vpc-ids", of[network+"VPC"][0])
-	var theirs []any // however many rules of ours are beside them
-	for _, r := range s.document(t, "elbv2", "describe-rules", "--listener-arn", s.listener(t))["Rules"].([]any) {
-		if !ownRule(r.(map[string]any)["Priority"].(string)) {
-			theirs = append(theirs, r)
+	resources := s.resources(t)
+	for _, name := range slices.Sorted(maps.Keys(resources)) {
+		if f := strings.Fields(name); f[0] == "Shop" {
+			of[f[1]] = append(of[f[1]], resources[name])
+			all[name] = resources[name]
 		}
 	}
-	all["rules of others"] = theirs
+	const version, balancing = "2015-12-01", "AWS::ElasticLoadBalancingV2::"
+	balancer, group := of[balancing+"LoadBalancer"][0], of[balancing+"TargetGroup"][0]
+	for _, action := range []string{"DescribeStacks", "GetTemplate", "DescribeStackEvents"} {
+		keep("cloudformation", "2010-05-15", action, "StackName", "Shop")
+	}
+	keep("elasticloadbalancing", version, "DescribeLoadBalancers", "LoadBalancerArns.member.", balancer)
+	keep("elasticloadbalancing", version, "DescribeLoadBalancerAttributes", "LoadBalancerArn", balancer)
+	keep("elasticloadbalancing", version, "DescribeListeners", "LoadBalancerArn", balancer)
+	keep("elasticloadbalancing", version, "DescribeTargetGroups", "TargetGroupArns.member.", group)
+	keep("elasticloadbalancing", version, "DescribeTargetGroupAttributes", "TargetGroupArn", group)
+	keep("elasticloadbalancing", version, "DescribeTargetHealth", "TargetGroupArn", group)
+	keep("elasticloadbalancing", version, "DescribeRules", "RuleArns.member.", of[balancing+"ListenerRule"]...)
+	for _, one := range []struct{ action, list, kind string }{
+		{"DescribeSecurityGroups", "GroupId.", "SecurityGroup"}, {"DescribeSubnets", "SubnetId.", "Subnet"},
+		{"DescribeRouteTables", "RouteTableId.", "RouteTable"}, {"DescribeVpcs", "VpcId.", "VPC"},
+	} {
+		keep("ec2", "2016-11-15", one.action, one.list, of["AWS::EC2::"+one.kind]...)
+	}
+	services, err := s.ecs.DescribeServices(s.ctx, &ecs.DescribeServicesInput{Cluster: aws.String("shop"), Services: []string{"shop"}})
+	text, err := json.MarshalIndent(must(t, services, err).Services, "", "  ")
+	all["DescribeServices"] = string(must(t, text, err))
+	rules, err := s.elb.DescribeRules(s.ctx, &elb.DescribeRulesInput{ListenerArn: aws.String(s.listener(t))})
+	for _, r := range must(t, rules, err).Rules {
+		if !ownRule(*r.Priority) {
+			all["rules of others"] += *r.Priority + " " + *r.RuleArn + "\n"
+		}
+	}
 	return all
 }
 
@@ -284,41 +321,31 @@ func (s *shop) listener(t *testing.T) string {
 // rules are ours on the listener, as a stand has them.
 func (s *shop) rules(t *testing.T) (lines []string) {
 	t.Helper()
-	var found struct {
-		Rules []struct {
-			Priority   string
-			Conditions []struct{ PathPatternConfig, HostHeaderConfig struct{ Values []string } }
-			Actions    []struct {
-				TargetGroupArn string
-				ForwardConfig  struct {
-					TargetGroups []struct {
-						TargetGroupArn string
-						Weight         int
-					}
-				}
-			}
-		}
-	}
-	s.aws(t, &found, "elbv2", "describe-rules", "--listener-arn", s.listener(t))
-	name := func(arn string) string { return strings.Split(arn, "/")[1] }
-	for _, r := range found.Rules {
-		if !ownRule(r.Priority) {
+	out, err := s.elb.DescribeRules(s.ctx, &elb.DescribeRulesInput{ListenerArn: aws.String(s.listener(t))})
+	name := func(arn *string) string { return strings.Split(*arn, "/")[1] }
+	for _, r := range must(t, out, err).Rules {
+		if !ownRule(*r.Priority) {
 			continue
 		}
-		var words []string
+		words := []string{*r.Priority}
 		for _, c := range r.Conditions {
-			words = append(append(words, c.HostHeaderConfig.Values...), c.PathPatternConfig.Values...)
+			if c.HostHeaderConfig != nil {
+				words = append(words, c.HostHeaderConfig.Values...)
+			} else {
+				words = append(words, c.PathPatternConfig.Values...)
+			}
 		}
 		var targets []string
 		for _, action := range r.Actions {
-			for _, g := range action.ForwardConfig.TargetGroups {
-				targets = append(targets, fmt.Sprintf("%s %d", name(g.TargetGroupArn), g.Weight))
-			}
-			if len(action.ForwardConfig.TargetGroups) == 0 {
+			if action.ForwardConfig == nil {
 				targets = append(targets, name(action.TargetGroupArn))
+				continue
+			}
+			for _, g := range action.ForwardConfig.TargetGroups {
+				targets = append(targets, fmt.Sprintf("%s %d", name(g.TargetGroupArn), *g.Weight))
 			}
 		}
-		lines = append(lines, r.Priority+" "+strings.Join(words, " ")+" → "+strings.Join(targets, ", "))
+		lines = append(lines, strings.Join(words, " ")+" → "+strings.Join(targets, ", "))
 	}
 	slices.Sort(lines)
 	return lines
@@ -330,16 +357,10 @@ func (s *shop) stands(t *testing.T, want stand) {
 	if got := s.rules(t); !slices.Equal(got, want.rules) {
 		t.Errorf("rules of ours: %q, want %q", got, want.rules)
 	}
-	var found struct {
-		Services []struct {
-			ServiceName  string
-			DesiredCount int
-		}
-	}
-	s.aws(t, &found, "ecs", "describe-services", "--cluster", "shop", "--services", "orders-fargate", "catalog-fargate")
+	services, err := s.ecs.DescribeServices(s.ctx, &ecs.DescribeServicesInput{Cluster: aws.String("shop"), Services: slices.Collect(maps.Keys(want.counts))})
 	counts := map[string]int{}
-	for _, one := range found.Services {
-		counts[one.ServiceName] = one.DesiredCount
+	for _, one := range must(t, services, err).Services {
+		counts[*one.ServiceName] = int(one.DesiredCount)
 	}
 	if diff := cmp.Diff(want.counts, counts); diff != "" {
 		t.Errorf("tasks (-want +got):\n%s", diff)
@@ -360,7 +381,7 @@ func (s *shop) up(t *testing.T, assembly, program string) {
 	}
 	_, port, _ := net.SplitHostPort(l.Addr().String())
 	l.Close()
-	s.url = "http://localhost:" + port
+	s.address = "http://localhost:" + port
 	s.must(t, s.ours, slices.Concat([]string{s.program, "up", "--detach", "--app", assembly, "--port", "80=" + port}, s.run(program))...)
 }
 
@@ -390,13 +411,13 @@ type requests struct {
 }
 
 // start sends requests to a load balancer until the end.
-func (r *requests) start(t *testing.T, url string) {
+func (r *requests) start(t *testing.T, address string) {
 	ctx, stop := context.WithCancel(interrupted)
 	r.stop, r.done = stop, make(chan struct{})
 	paths := []string{"/api/orders", "/api/orders/1", "/api/catalog", "/api/customers", "/teapot", "/none"}
 	first := map[string]string{}
 	for _, path := range paths {
-		answer, err := ask(ctx, url+path)
+		answer, err := ask(ctx, address+path)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -408,7 +429,7 @@ func (r *requests) start(t *testing.T, url string) {
 		defer close(r.done)
 		for i := 0; ; i++ {
 			path := paths[i%len(paths)]
-			answer, err := ask(ctx, url+path)
+			answer, err := ask(ctx, address+path)
 			if ctx.Err() != nil {
 				return
 			}
@@ -426,8 +447,8 @@ func (r *requests) start(t *testing.T, url string) {
 }
 
 // ask returns the status and the body of an answer.
-func ask(ctx context.Context, url string) (string, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+func ask(ctx context.Context, address string) (string, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return "", err
 	}

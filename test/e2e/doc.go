@@ -4,8 +4,8 @@
 // are written out here: nothing comes from the app's own constants. The CLI builds and pushes images, and the test pulls
 // them from the registry and runs them. Beside that, a second test moves single services, a third one moves services from
 // EC2 to Fargate and back, and one of them on to Lambda. A fourth one puts API Gateway and CloudFront before the load
-// balancer. A fifth one deploys the services with events, changes them, and switches them off and on. A sixth one runs the
-// tutorial.
+// balancer. A fifth one deploys the services with events, changes them, and switches them off and on. A sixth one puts
+// services beside a shop that another app has deployed, and looks that nothing of it changes. A seventh one runs the tutorial.
 //
 // Run it with
 //

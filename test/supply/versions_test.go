@@ -26,7 +26,7 @@ func TestVersionsArePinned(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, dir := range []string{"", "bench/peer/", "bench/peer/express/", "bench/peer/koa/", "examples/typescript/"} {
+	for _, dir := range []string{"", "bench/peer/", "bench/peer/express/", "bench/peer/koa/", "examples/adopt/existing/", "examples/typescript/"} {
 		var manifest struct {
 			Dependencies, DevDependencies map[string]string
 		}
@@ -66,7 +66,7 @@ func TestVersionsArePinned(t *testing.T) {
 		t.Fatal(err)
 	}
 	// A test compares the JavaScript twin's templates with the app's.
-	for _, dir := range []string{"bench/peer", "examples/typescript"} {
+	for _, dir := range []string{"bench/peer", "examples/adopt/existing", "examples/typescript"} {
 		var app struct{ Dependencies map[string]string }
 		read(dir+"/package.json", &app)
 		for name, path := range map[string]string{"aws-cdk-lib": "github.com/aws/aws-cdk-go/awscdk/v2", "constructs": "github.com/aws/constructs-go/constructs/v10"} {
