@@ -3,6 +3,7 @@ package stacks_test
 import (
 	"fmt"
 	"maps"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -10,7 +11,9 @@ import (
 	"testing"
 
 	"cutover/config"
+	"cutover/internal/assembly"
 	"cutover/internal/golden"
+	"cutover/stacks"
 )
 
 // besideShop are two services that move out of a shop that exists. Orders is on Fargate, catalog on instances of the shop's cluster.
@@ -120,4 +123,56 @@ func trimmed(ids map[string]string) map[string]string {
 		all[id[:len(id)-8]] = value
 	}
 	return all
+}
+
+// The settings are compared with what `cutover adopt` wrote, before anything is synthesized.
+func TestSettingsFitWhatExists(t *testing.T) {
+	template := `{
+  "Metadata": {"cutover:existing": {"account": "123456789012", "region": "eu-central-1"}},
+  "Resources": {
+    "LoadBalancer": {"Type": "AWS::ElasticLoadBalancingV2::LoadBalancer", "Metadata": {"cutover:arn": "arn:lb"}},
+    "Listener": {"Type": "AWS::ElasticLoadBalancingV2::Listener", "Properties": {"LoadBalancerArn": {"Ref": "LoadBalancer"}}, "Metadata": {"cutover:arn": "` + existingListener + `"}},
+    "Other": {"Type": "AWS::ElasticLoadBalancingV2::Listener", "Properties": {"LoadBalancerArn": {"Ref": "LoadBalancer"}}, "Metadata": {"cutover:arn": "arn:other"}},
+    "Group": {"Type": "AWS::ElasticLoadBalancingV2::TargetGroup", "Properties": {"VpcId": "vpc-0a1b2c3d"}, "Metadata": {"cutover:arn": "` + existingGroup + `"}},
+    "Rule": {"Type": "AWS::ElasticLoadBalancingV2::ListenerRule", "Properties": {"ListenerArn": {"Ref": "Listener"}, "Priority": 99}, "Metadata": {"cutover:arn": "arn:rule"}},
+    "RuleOfOther": {"Type": "AWS::ElasticLoadBalancingV2::ListenerRule", "Properties": {"ListenerArn": {"Ref": "Other"}, "Priority": 150}, "Metadata": {"cutover:arn": "arn:rule-of-other"}}
+  }
+}`
+	for _, test := range []struct{ name, old, new, want string }{
+		{name: "it fits"},
+		{name: "no file", old: template},
+		{name: "a damaged file", old: `"Resources"`, new: `"Resources`, want: "existing.template.json"},
+		{name: "another listener", old: existingListener, new: "arn:listener", want: "listenerArn: existing.template.json does not describe " + existingListener + ": run `cutover adopt` again"},
+		{name: "another target group", old: existingGroup, new: "arn:group", want: "monolithTargetGroupArn: existing.template.json does not describe " + existingGroup + ": run `cutover adopt` again"},
+		{name: "another VPC", old: "vpc-0a1b2c3d", new: "vpc-1a1b2c3d", want: "vpcId: vpc-0a1b2c3d is not the VPC of the monolith's target group, which is vpc-1a1b2c3d"},
+		{name: "a priority that is taken", old: `"Priority": 99`, new: `"Priority": 100`, want: "rulePriorities: 100-199 has a rule of others, with priority 100: choose another window, or run `cutover adopt` again"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			_, s, err := config.Load(besideShop(), existingSettings(settings{"domain": "shop.example.com"}), os.Getenv)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Chdir(t.TempDir())
+			if text := strings.Replace(template, test.old, test.new, 1); text != "" {
+				if err := os.WriteFile(assembly.ExistingFile, []byte(text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			err = stacks.CheckExisting(s)
+			if got := fmt.Sprint(err); test.want == "" && err != nil || test.want != "" && !strings.Contains(got, test.want) {
+				t.Errorf("%v, want %s", err, test.want)
+			}
+			if err != nil || test.old == template {
+				return
+			}
+			dir := t.TempDir()
+			if err := stacks.WriteExisting(dir, s); err != nil {
+				t.Fatal(err)
+			}
+			written, err := assembly.ReadExisting(dir)
+			if err != nil || written.Described("arn:lb").Metadata["cutover:domain"] != "shop.example.com" {
+				t.Errorf("written: %+v, %v", written, err)
+			}
+		})
+	}
 }

@@ -31,3 +31,6 @@ func AddInterlock(scope constructs.Construct, d config.Deployment, s config.Sett
 
 // GoPackages are the services whose images are compiled.
 var GoPackages = goPackages
+
+// CheckExisting and WriteExisting are what synthesis does with what exists.
+var CheckExisting, WriteExisting = checkExisting, writeExisting
