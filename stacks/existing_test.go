@@ -176,3 +176,25 @@ func TestSettingsFitWhatExists(t *testing.T) {
 		})
 	}
 }
+
+// With alarms, scaling, a function and a table the services stand beside the monolith, too. Metrics and scaling count the requests of
+// the load balancer that exists.
+func TestEverythingBesideWhatExists(t *testing.T) {
+	d := besideShop()
+	d.Services[0].MaxTasks, d.Services[0].RequestsPerTask = 4, 100
+	d.Services = append(d.Services, config.Service{
+		Name: "quotes", Paths: []string{"/api/quotes*"}, Order: 30, Compute: config.Lambda{}, Image: config.GoPackage{Dir: "services/users"}, Store: config.DynamoDB{},
+	})
+	a := synthDeployment(t, d, existingSettings(settings{
+		"phase": "orders=10%,quotes=switched", "env": "prod", "domain": "shop.example.com",
+		"certificateArn": "arn:aws:acm:eu-central-1:123456789012:certificate/00000000-0000-0000-0000-000000000000",
+	}))
+	balancer, monolith := "app/shop/0123456789abcdef", "targetgroup/shop-monolith/00112233445566ff"
+	orders := string(goldenTemplate(t, a.Stack("prod-Orders")))
+	for what, want := range map[string]string{"the load balancer": balancer, "the monolith": monolith, "the label of the requests": `"` + balancer + `/"`} {
+		if !strings.Contains(orders, want) {
+			t.Errorf("prod-Orders does not have %s, %s", what, want)
+		}
+	}
+	equal(t, "the address", "https://shop.example.com", a.Stack("prod-Routing").Template["Outputs"].(object)["Url"].(object)["Value"])
+}
