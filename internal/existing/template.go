@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"cutover/internal/assembly"
 	"cutover/internal/model"
 	"cutover/migration"
 )
@@ -57,6 +58,14 @@ func ReadFile(path string) (*Template, error) {
 		return nil, fmt.Errorf("%s is not a template of `cutover adopt`: there is no %q in its Metadata: write it again with `cutover adopt`", path, metaKey)
 	}
 	return t, nil
+}
+
+// Of returns the template of a stack that [assembly.Read] has read from such a file.
+func Of(stack *assembly.Stack) *Template {
+	t := &Template{}
+	text, _ := json.Marshal(stack.Template) // never fails for what came from JSON
+	json.Unmarshal(text, t)                 // what is of another kind stays empty
+	return t
 }
 
 // Text is the template as JSON.
