@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -30,26 +32,32 @@ func TestServeFront(t *testing.T) {
 		next := []string{service, service, addresses[0]}[i]
 		go func() { ended <- serveFront(ctx, dir, id, portOf(addresses[i]), portOf(next)) }()
 	}
-	asked := func(at, route string, reach int64) {
+	asked := func(at, route string, all bool) {
 		t.Helper()
 		c := newClient(at, route)
+		var sent counted
+		sent.RoundTripper, c.http.Transport = cmp.Or(c.http.Transport, http.DefaultTransport), &sent
 		defer c.http.CloseIdleConnections()
 		if !strings.Contains(route, "%") {
 			if err := c.awaitAnswer(ctx); err != nil {
 				t.Fatal(err)
 			}
 		}
-		before := served.Load()
-		if _, err := c.openLoop(ctx, 100, 100*time.Millisecond); err != nil || served.Load()-before != reach {
-			t.Errorf("%s: %d of 10 requests reach the service, want %d, %v", route, served.Load()-before, reach, err)
+		before, begun := served.Load(), sent.n.Load()
+		_, err := c.openLoop(ctx, 100, 100*time.Millisecond)
+		reached, n, want := served.Load()-before, sent.n.Load()-begun, int64(0)
+		if all {
+			want = n
+		}
+		if err != nil || n == 0 || reached != want {
+			t.Errorf("%s: %d of %d requests reach the service, want %d, %v", route, reached, n, want, err)
 		}
 	}
-	asked(addresses[0], "/live"+route, 10)
-	asked(addresses[1], route, 10)
-	asked(addresses[2], route, 10)
+	asked(addresses[0], "/live"+route, true)
+	asked(addresses[1], route, true)
+	asked(addresses[2], route, true)
 	for _, c := range caches {
-		at, reach := map[string]string{"apigateway": addresses[0], "cloudfront": addresses[2]}[c.front], map[string]int64{"api-miss": 10}[c.name]
-		asked(at, c.route, reach)
+		asked(map[string]string{"apigateway": addresses[0], "cloudfront": addresses[2]}[c.front], c.route, c.name == "api-miss")
 	}
 	cancel()
 	for range addresses {
@@ -57,4 +65,15 @@ func TestServeFront(t *testing.T) {
 			t.Error(err)
 		}
 	}
+}
+
+// counted counts the requests that are sent. A busy machine sends fewer.
+type counted struct {
+	http.RoundTripper
+	n atomic.Int64
+}
+
+func (c *counted) RoundTrip(r *http.Request) (*http.Response, error) {
+	c.n.Add(1)
+	return c.RoundTripper.RoundTrip(r)
 }

@@ -213,6 +213,8 @@ func TestSettle(t *testing.T) {
 		{"a walk with a gap", ``, []string{"retired", "parallel"}, nil, "retired | parallel", "phaseGate=off"},
 		{"the rest", `"rest": "monolith"`, nil, nil, "monolith | parallel | switched | parallel | monolith", ""},
 		{"the rest by a flag", ``, nil, []string{"rest=monolith"}, "monolith | parallel | switched | parallel | monolith", "rest=monolith"},
+		{"a monolith that exists", `"rulePriorities": "1000-2999", "listenerArn": "arn:aws:elasticloadbalancing:a-b-1:123456789012:listener/app/a/0123456789abcdef/0123456789abcdef", "monolithTargetGroupArn": "arn:aws:elasticloadbalancing:a-b-1:123456789012:targetgroup/api/0123456789abcdef"`,
+			nil, nil, "monolith | parallel | switched | parallel | monolith", ""},
 		{"a flag before cdk.json", `"rest": "monolith"`, nil, []string{"rest=drop"}, "monolith | parallel | switched | retired | switched | parallel | monolith", "rest=drop"},
 		{"places", `"phase": {"users": "switched", "threads": "switched", "posts": "switched"}`, []string{"users=10%"}, nil, "users=10%", ""},
 		{"places and a phase", `"phase": "users=10%"`, []string{"monolith", "parallel"}, nil, "monolith | parallel", ""},

@@ -248,7 +248,11 @@ func (o *watch) here(ctx context.Context, client *local.Client, services config.
 	app := step.App{Deployment: services, Migration: services.Migration()}
 	m := app.Migration
 	app.At = positionHere(m, status.Parameters, nil)
-	found, err := client.Canaries(ctx, comparedHere(m, app.At), o.period)
+	compared := comparedHere(m, app.At)
+	if _, group, exists := strings.Cut(services.Existing, ":targetgroup/"); exists { // its name is that of the target group here
+		compared.Monolith[0], _, _ = strings.Cut(group, "/")
+	}
+	found, err := client.Canaries(ctx, compared, o.period)
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,8 @@ package deployable
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -428,5 +430,29 @@ func TestWaitsFor(t *testing.T) {
 		if got := waitsFor(in(test.r), in(test.other)); got != test.want {
 			t.Errorf("%s waits for %s: %v", test.r.Name, test.other.Name, got)
 		}
+	}
+}
+
+// AWS has created what exists already: only what is deployed beside it can be refused.
+func TestRefusedBesideWhatExists(t *testing.T) {
+	dir := t.TempDir()
+	assemblytest.Beside(t, dir)
+	file := filepath.Join(dir, "share", assembly.ExistingFile)
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := strings.NewReplacer(`"Name": "entrance"`, `"Name": "internal-entrance"`, `["subnet-0a", "subnet-0b"]`, `["subnet-0a"]`, `"Protocol": "HTTP", "DefaultActions"`, `"Protocol": "HTTPS", "DefaultActions"`,
+		`"Port": 443, `, "", `"account": "123456789012", "region": "eu-central-1"`, "", `"Name": "unused"`, `"Name": "orders"`).Replace(string(text))
+	if err := os.WriteFile(file, []byte(changed), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	a, err := assembly.Read(filepath.Join(dir, "share"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `dev-Orders/Group/Properties.Name: AWS refuses a second target group called "orders"; the first one is existing/TargetGroupUnused`
+	if err := Refused(model.Read(a)); fmt.Sprint(err) != want {
+		t.Errorf("refused: %v, want %s", err, want)
 	}
 }

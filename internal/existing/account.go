@@ -233,8 +233,13 @@ func Read(ctx context.Context, source Source, choice Choice) (*Account, error) {
 	a.Listeners = slices.DeleteFunc(a.Listeners, func(l Listener) bool { return l.LoadBalancerARN != lb.ARN })
 	for _, l := range a.Listeners {
 		var rules []Rule
-		list(r, need, &rules, "Rules", command("elbv2", "describe-rules", "--listener-arn", l.ARN))
-		a.Rules = append(a.Rules, slices.DeleteFunc(rules, func(rule Rule) bool { return rule.listener() != l.ARN })...)
+		c := command("elbv2", "describe-rules", "--listener-arn", l.ARN)
+		list(r, need, &rules, "Rules", c)
+		rules = slices.DeleteFunc(rules, func(rule Rule) bool { return rule.listener() != l.ARN })
+		if r.err == nil && len(rules) == 0 { // each listener has a default rule
+			r.err = fmt.Errorf("%s.json has no rule of %s, not even the default one: save it again with `%s --output json`", c.File, l, c)
+		}
+		a.Rules = append(a.Rules, rules...)
 	}
 	list(r, need, &a.TargetGroups, "TargetGroups", command("elbv2", "describe-target-groups"))
 	list(r, optional, &a.Attributes, "Attributes", command("elbv2", "describe-load-balancer-attributes", "--load-balancer-arn", lb.ARN))

@@ -38,11 +38,14 @@ func (d Dir) Describe(_ context.Context, c Command) ([]byte, error) {
 		if err != nil {
 			return nil, fmt.Errorf("--from %s: %w", d, err)
 		}
-		if merged == nil {
-			merged = text
-		} else if merged, err = merge(merged, text); err != nil {
+		var printed map[string]json.RawMessage
+		if err = json.Unmarshal(text, &printed); err == nil && merged != nil {
+			text, err = merge(merged, text)
+		}
+		if err != nil {
 			return nil, fmt.Errorf("%s is not what the AWS CLI prints as JSON (%w): save it again with `%s --output json`", name, err, c)
 		}
+		merged = text
 	}
 	if merged == nil {
 		return nil, fmt.Errorf("there is no %s: save what `%s --output json` prints in this file: %w", filepath.Join(string(d), c.File+".json"), c, fs.ErrNotExist)

@@ -88,7 +88,7 @@ func (r *Runner) runs(services []string) error {
 	for _, listener := range r.balancers.Listeners() {
 		for _, rule := range listener.Rules {
 			for _, w := range rule.Action.Forward {
-				if w.TargetGroup.TargetType == "lambda" && r.ServiceName(w.TargetGroup.Key()) == name {
+				if (w.TargetGroup.TargetType == "lambda" || w.TargetGroup.Existing()) && r.ServiceName(w.TargetGroup.Key()) == name {
 					return nil
 				}
 			}
@@ -144,7 +144,7 @@ func (r *Runner) canaries(listener *rules.Listener, compared Compared) []pair {
 			key := w.TargetGroup.Key()
 			name := r.ServiceName(key)
 			old := compared.Old[name]
-			if w.Share == 0 || r.services.ServiceName(key) == "" && w.TargetGroup.TargetType != "lambda" {
+			if w.Share == 0 || w.TargetGroup.Existing() || r.services.ServiceName(key) == "" && w.TargetGroup.TargetType != "lambda" {
 				continue
 			}
 			all := shares[cmp.Or(old, name)]

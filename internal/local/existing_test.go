@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"cutover/internal/assembly/assemblytest"
 	"cutover/internal/local/alb"
@@ -81,6 +82,9 @@ func TestExisting(t *testing.T) {
 				}
 				return seen["shop"] && seen["orders"]
 			})
+			if found, err := d.Canaries(Compared{Monolith: []string{"shop"}}, time.Second); err != nil || len(found.Canaries) != 1 || found.Canaries[0].Service != "orders" || found.Canaries[0].Percent != 50 {
+				t.Errorf("the canaries are %+v, %v", found, err)
+			}
 			groups := map[string]string{}
 			for _, g := range d.Status().Groups {
 				groups[g.Name] = fmt.Sprint(g.Existing)

@@ -68,7 +68,7 @@ var FunctionFaults = []string{"kill"}
 // all is steady again, or with the context's error. A fault of stores meets each service that uses them. Of a
 // function, "kill" ends its execution environments. A program that runs already, and stands for a target group, is not harmed.
 func (r *Runner) Fault(ctx context.Context, kind, service string) (clear func(context.Context) error, err error) {
-	if at := r.balancers.StandsFor(service); at != nil {
+	if at := r.options.Targets[service]; at != nil {
 		return nil, fmt.Errorf("%v stands for the target group %s, and was not started here, so nothing here harms it: start it with --run %[2]s=COMMAND in place of --target", at, service)
 	}
 	if kind == Rebuild {

@@ -41,6 +41,24 @@ func read(t testing.TB, templates map[string]string) *assembly.Assembly {
 	return a
 }
 
+// A parked rule is for hosts alone that nobody has.
+func TestParked(t *testing.T) {
+	for _, c := range []struct {
+		conditions []model.Condition
+		want       bool
+	}{
+		{[]model.Condition{{Field: model.HostHeader, Values: []string{"orders.parked.invalid"}}}, true},
+		{[]model.Condition{{Field: model.PathPattern, Values: []string{"/*"}}, {Field: model.HostHeader, Values: []string{"a.parked.invalid", "b.parked.invalid"}}}, true},
+		{[]model.Condition{{Field: model.HostHeader, Values: []string{"orders.parked.invalid", "shop.example"}}}, false},
+		{[]model.Condition{{Field: model.PathPattern, Values: []string{"/orders.parked.invalid"}}}, false},
+		{nil, false},
+	} {
+		if rule := (&Rule{Rule: &model.Rule{Conditions: c.conditions}}); rule.Parked() != c.want {
+			t.Errorf("%v: parked is %t, want %t", c.conditions, !c.want, c.want)
+		}
+	}
+}
+
 // groups are target groups that the fixtures forward to.
 const groups = `
 	"Api": {"Type": "AWS::ElasticLoadBalancingV2::TargetGroup", "Properties": {"Name": "api"}},

@@ -500,3 +500,25 @@ func TestTemplatesLeaveTheirPhase(t *testing.T) {
 		}
 	}
 }
+
+// A list is loaded again as it is: also beside a monolith that exists, with a name alone.
+func TestListed(t *testing.T) {
+	service := config.Service{Name: "orders", Paths: []string{"/api/orders*"}, Order: 10, Tasks: 1}
+	for _, d := range []config.Deployment{
+		{Monolith: config.Service{Name: "shop", Paths: []string{"/api*"}, Tasks: 1}, Services: []config.Service{service}},
+		{Monolith: config.Service{Name: "shop", Paths: []string{"/api*"}, Tasks: 1}, Services: []config.Service{service}, KeepRest: true},
+		{Monolith: config.Service{Name: "shop", Paths: []string{"/api*"}, Tasks: 1}, Services: []config.Service{service}, RootService: "orders"},
+		{Monolith: config.Service{Name: "shop", Tasks: 1}, Services: []config.Service{service}, KeepRest: true, Priorities: migration.Window{First: 100, Last: 199},
+			Existing: "arn:aws:elasticloadbalancing:eu-central-1:123456789012:targetgroup/shop/0123456789abcdef"},
+	} {
+		app, err := step.ReadContext(d, step.Listed(d), "")
+		if err != nil {
+			t.Errorf("%+v: %v", d, err)
+			continue
+		}
+		got, want := app.Deployment, d
+		if got.Existing != want.Existing || got.Priorities != want.Priorities || got.KeepRest != want.KeepRest || got.RootService != want.RootService || got.Monolith.Name != "shop" {
+			t.Errorf("%+v is loaded as %+v", want, got)
+		}
+	}
+}

@@ -177,6 +177,3 @@ func (p *plan) register(ctx context.Context, groups provider.Resources[any]) err
 	}
 	return nil
 }
-
-// StandsFor is the program that runs already and stands for a target group, by the group's name; nil if there is none.
-func (p *Provider) StandsFor(group string) *url.URL { return p.standIns.Targets[group] }
