@@ -54,7 +54,8 @@ func TestExisting(t *testing.T) {
 	const (
 		elb      = "arn:aws:elasticloadbalancing:eu-central-1:123456789012:"
 		balancer = elb + "loadbalancer/app/entrance/0123456789abcdef"
-		listener = assemblytest.ListenerARN
+		listener = elb + "listener/app/entrance/0123456789abcdef/1111111111111111"
+		shop     = elb + "targetgroup/shop/2222222222222222"
 		remove   = " Nothing but its owner may: remove it from the template"
 		other    = elb + "listener/app/entrance/0123456789abcdef/9999999999999999"
 		group    = elb + "targetgroup/shop-two/9999999999999999"
@@ -105,8 +106,8 @@ func TestExisting(t *testing.T) {
 			[]string{"TOUCHES S/More is called entrance, as one that exists already: the deployment fails, or an import takes it over. Give it another name"}},
 		{"a target group", "", "", nil, []string{`"Name": "orders", "Protocol"`, `"Name": "reports", "Protocol"`},
 			[]string{"TOUCHES S/Group is called reports, as one that exists already: the deployment fails, or an import takes it over. Give it another name"}},
-		{"a right", "", resource("IAM::Policy", `"PolicyDocument": {"Statement": [{"Action": "elasticloadbalancing:RegisterTargets", "Resource": "`+assemblytest.ShopGroupARN+`"}]}`), nil, nil,
-			[]string{"TOUCHES S/More changes the target group " + assemblytest.ShopGroupARN + ", which exists already, by PolicyDocument.Statement.Resource of a resource of type AWS::IAM::Policy." + remove}},
+		{"a right", "", resource("IAM::Policy", `"PolicyDocument": {"Statement": [{"Action": "elasticloadbalancing:RegisterTargets", "Resource": "`+shop+`"}]}`), nil, nil,
+			[]string{"TOUCHES S/More changes the target group " + shop + ", which exists already, by PolicyDocument.Statement.Resource of a resource of type AWS::IAM::Policy." + remove}},
 		{"the priority of another", "", "", nil, []string{`"Priority": 1500`, `"Priority": 20`}, []string{
 			"TOUCHES S/Rule has priority 20, which the rule RuleHttp80Priority20 has that exists already: AWS refuses it. Take an Order, or rulePriorities, that no rule of others has",
 			"TOUCHES S/Rule has priority 20, outside of rulePriorities 1000-1999: others may have rules there, or make them. Keep rules within"}},
@@ -119,8 +120,8 @@ func TestExisting(t *testing.T) {
 			"TOUCHES listenerArn is " + other + " instead of " + listener + ": the rules are made there and deleted here. Clients of the old listener meet the monolith again, also for switched services. First take each service back to parallel"}},
 		{"no listener", "", "", nil, []string{`{"Ref": "Listener"}`, `{"Ref": "Group"}`}, []string{
 			"TOUCHES listenerArn goes: the rules on " + listener + " are deleted, and its own rules give the requests of all services to the monolith, also those of switched services. First take each service back to monolith"}},
-		{"another monolith", "", "", nil, []string{`"existing": "` + assemblytest.ShopGroupARN, `"existing": "` + group}, []string{
-			"TOUCHES monolithTargetGroupArn is " + group + " instead of " + assemblytest.ShopGroupARN + ": what rules of the deployment give to the monolith, such as the rest of a share, goes there at once. Rules of others stay as they are, so two monoliths may answer. First take each service to parallel or switched, and let the owner of the listener change its rules"}},
+		{"another monolith", "", "", nil, []string{`"existing": "` + shop, `"existing": "` + group}, []string{
+			"TOUCHES monolithTargetGroupArn is " + group + " instead of " + shop + ": what rules of the deployment give to the monolith, such as the rest of a share, goes there at once. Rules of others stay as they are, so two monoliths may answer. First take each service to parallel or switched, and let the owner of the listener change its rules"}},
 		{"a wider window", "", "", nil, []string{`"Last": 1999`, `"Last": 2999`}, []string{
 			"TOUCHES rulePriorities is 1000-2999 instead of 1000-1999: each rule gets its new priority in place, one after the other, and goes on taking its requests. No rule of others is passed on the way. Keep the window while services have traffic"}},
 		{"a window behind others", "", "", nil, []string{`"First": 1000, "Last": 1999`, `"First": 4000, "Last": 4999`, `"Priority": 1500`, `"Priority": 4500`}, []string{
