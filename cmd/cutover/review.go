@@ -56,6 +56,7 @@ retired or removed. The review has, in this order:
 
   - methods of an API that lose their authorization
   - data and messages that are lost
+  - what exists already, and is touched
   - replacements and deletions
   - deployed listener rules with another priority or name
   - what AWS refuses to create
@@ -178,7 +179,8 @@ type side struct {
 	context map[string]any
 
 	at         migration.Position
-	services   *migration.Migration          // nil if the app lists none
+	listed     config.Deployment             // empty if the app lists no services
+	services   *migration.Migration          // nil then
 	unlisted   error                         // why there are none
 	assemblies map[string]*assembly.Assembly // by phase, and by deployedKey
 }
@@ -271,6 +273,15 @@ func (o *reviewing) assemblies(ctx context.Context, g *global) (*review.Report, 
 		Head: plain.Code(o.app), Base: plain.Code(o.base), Assemblies: true, Deployment: pair.Name, Move: review.NoMove(pair.Name),
 		Uncommitted: []string{}, Phases: []string{}, NotCompared: []string{}, Renewals: []review.Renewal{}, Settings: []string{}, Answers: []review.Answer{},
 	}
+	before, err := existingList(pair.Before)
+	if err != nil {
+		return nil, fmt.Errorf("--base: %w", err)
+	}
+	after, err := existingList(pair.After)
+	if err != nil {
+		return nil, fmt.Errorf("--app: %w", err)
+	}
+	report.Existing = review.Existing([]review.Pair{pair}, before.Deployment, after.Deployment)
 	cdk, err := cdkProgram()
 	if err != nil {
 		return nil, err
@@ -339,6 +350,7 @@ func (o *reviewing) compare(ctx context.Context, report *review.Report, phases [
 			services = append(services, *s.services)
 		}
 	}
+	report.Existing = review.Existing(pairs, before.listed, head.listed)
 	return o.differences(ctx, report, head.cdk, pairs, deployment, services...)
 }
 
@@ -699,7 +711,7 @@ func (s *side) list() error {
 		return fmt.Errorf("the %s: %w", s.name, err)
 	}
 	m := list.Migration()
-	s.services = &m
+	s.listed, s.services = list.Deployment, &m
 	if s.at, err = list.Position(s.context); err != nil {
 		return fmt.Errorf("the %s, the context of %s:\n%w", s.name, cdkFile, err)
 	}

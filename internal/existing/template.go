@@ -52,6 +52,14 @@ func ReadFile(path string) (*Template, error) {
 	return t, nil
 }
 
+// Of returns the template of a stack that [assembly.Read] has read from such a file.
+func Of(stack *assembly.Stack) *Template {
+	t := &Template{}
+	text, _ := json.Marshal(stack.Template) // never fails for what came from JSON
+	json.Unmarshal(text, t)                 // what is of another kind stays empty
+	return t
+}
+
 // Text is the template as JSON.
 func (t *Template) Text() []byte {
 	var b bytes.Buffer

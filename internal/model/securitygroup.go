@@ -37,6 +37,8 @@ type SecurityGroupRule struct {
 	Ingress bool
 	// Peer is the security group at the other end; nil if none, or not in the assembly.
 	Peer *assembly.Resource
+	// PeerID is the id of the security group at the other end, if it exists already and is not in the assembly.
+	PeerID string
 	// IPv4 and IPv6 are ranges of addresses at the other end, like "0.0.0.0/0" or that of a VPC.
 	IPv4, IPv6 string
 	// Prefixes is the id of the list of addresses at the other end, as in pl-3b927c52; empty if none.
@@ -55,6 +57,9 @@ func inline(g *SecurityGroup, ingress bool, v assembly.Value) *SecurityGroupRule
 func (r *SecurityGroupRule) read(v assembly.Value) {
 	r.Peer = cmp.Or(v.Field("SourceSecurityGroupId").Elsewhere(EC2SecurityGroup, "GroupId"),
 		v.Field("DestinationSecurityGroupId").Elsewhere(EC2SecurityGroup, "GroupId"))
+	if r.Peer == nil {
+		r.PeerID = cmp.Or(v.Field("SourceSecurityGroupId").Keyed(), v.Field("DestinationSecurityGroupId").Keyed())
+	}
 	if vpc := v.Field("CidrIp").Elsewhere(EC2VPC, "CidrBlock"); vpc != nil {
 		r.IPv4, _ = vpc.Properties["CidrBlock"].(string)
 	} else {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"cutover/internal/assembly"
 	"cutover/internal/model"
@@ -13,7 +14,7 @@ import (
 // Reach lets a party connect to another one.
 type Reach struct {
 	// From and To are security groups, as in "tasks of users" or by their construct path in the stack, or
-	// [Internet].
+	// [Internet]. One that exists already is "the security group sg-0123456789abcdef0".
 	From, To string
 	// Ports are like "tcp 80–80", or "any".
 	Ports string
@@ -29,6 +30,10 @@ const (
 	CloudFront = "CloudFront"
 	OfLink     = "API Gateway's VPC link"
 )
+
+// existing begins the name of a security group that exists already. What it lets out is not known here, so it may reach whatever lets
+// it in.
+const existing = "the security group "
 
 // reaches joins the rules of the security groups: what a group lets out and another group lets in.
 func (r *reader) reaches() {
@@ -50,7 +55,7 @@ func (r *reader) reaches() {
 	}
 	var all []Reach
 	for _, in := range ingress {
-		if in.From == Internet || in.From == Inside || in.From == CloudFront {
+		if in.From == Internet || in.From == Inside || in.From == CloudFront || strings.HasPrefix(in.From, existing) {
 			all = append(all, in)
 		}
 		for _, out := range egress {
@@ -64,7 +69,7 @@ func (r *reader) reaches() {
 		}
 	}
 	for _, out := range egress {
-		if out.To == Internet {
+		if out.To == Internet || strings.HasPrefix(out.To, existing) {
 			all = append(all, out)
 		}
 	}
@@ -123,6 +128,8 @@ func (r *reader) peer(rule *model.SecurityGroupRule) string {
 	switch {
 	case rule.Peer != nil:
 		return r.group(rule.Peer)
+	case rule.PeerID != "":
+		return existing + rule.PeerID
 	case rule.IPv4 == "0.0.0.0/0" && rule.Ingress && r.internal(rule.Group):
 		return Inside
 	case rule.IPv4 == "0.0.0.0/0":

@@ -29,20 +29,22 @@ type Report struct {
 	Deployment  string   `json:"deployment"`
 	Move        Move     `json:"move"`
 
-	Stacks       []Stack         `json:"stacks"`
-	Fronts       []FrontChange   `json:"fronts"`
-	Data         []Loss          `json:"data"`
-	Messages     []MessageChange `json:"messages"`
-	Replacements []Replacement   `json:"replacements"`
-	Clashes      []Clash         `json:"clashes"`
-	Renewals     []Renewal       `json:"renewals"`
-	Settings     []string        `json:"settings"` // that decide who answers, in words
-	Answers      []Answer        `json:"answers"`
-	Refused      []string        `json:"refused"` // by AWS, a line for each resource
-	Tasks        []TaskChange    `json:"tasks"`   // that run, in a deployment
-	Images       []string        `json:"images"`
-	Costs        []Cost          `json:"costs"`
-	Rehearsal    *Rehearsal      `json:"rehearsal,omitempty"` // left out if there was none
+	Stacks   []Stack         `json:"stacks"`
+	Fronts   []FrontChange   `json:"fronts"`
+	Data     []Loss          `json:"data"`
+	Messages []MessageChange `json:"messages"`
+	// Existing is left out if nothing happens to what exists already.
+	Existing     []ExistingChange `json:"existing,omitempty"`
+	Replacements []Replacement    `json:"replacements"`
+	Clashes      []Clash          `json:"clashes"`
+	Renewals     []Renewal        `json:"renewals"`
+	Settings     []string         `json:"settings"` // that decide who answers, in words
+	Answers      []Answer         `json:"answers"`
+	Refused      []string         `json:"refused"` // by AWS, a line for each resource
+	Tasks        []TaskChange     `json:"tasks"`   // that run, in a deployment
+	Images       []string         `json:"images"`
+	Costs        []Cost           `json:"costs"`
+	Rehearsal    *Rehearsal       `json:"rehearsal,omitempty"` // left out if there was none
 }
 
 // Rehearsal is what the rehearsal of the change showed.
@@ -72,7 +74,7 @@ func NoRehearsal(err error) *Rehearsal {
 
 // Findings are what a review can fail on, in the order in which they are shown.
 func Findings() []string {
-	return []string{"authorization", "data", "messages", "replacement", "deletion", "priority", "refused", "broadening", "turn", "rehearsal"}
+	return []string{"authorization", "data", "messages", "existing", "replacement", "deletion", "priority", "refused", "broadening", "turn", "rehearsal"}
 }
 
 // Found returns the number of findings of a kind.
@@ -91,6 +93,13 @@ func (r *Report) Found(finding string) int {
 	case "messages":
 		for _, c := range r.Messages {
 			if c.Harms {
+				n++
+			}
+		}
+		return n
+	case "existing":
+		for _, c := range r.Existing {
+			if c.Touches {
 				n++
 			}
 		}
@@ -215,6 +224,9 @@ func (r *Report) findings(files string) string {
 	if r.HarmsMessages() {
 		section("This loses or opens messages", r.messages(true))
 	}
+	if r.TouchesExisting() {
+		section("This touches what exists already", r.existing(true))
+	}
 	b.WriteString("\n" + r.headline())
 	section("Replacements and deletions", r.replacements())
 	if len(r.Clashes)+len(r.Renewals) > 0 {
@@ -231,6 +243,9 @@ func (r *Report) findings(files string) string {
 	}
 	if text := r.messages(false); text != "" {
 		section("Topics and queues", text)
+	}
+	if text := r.existing(false); text != "" {
+		section("What exists already", text)
 	}
 	section("IAM and security-group broadening", r.broadening())
 	if !r.Assemblies {
@@ -279,6 +294,9 @@ func (r *Report) headline() string {
 	}
 	if r.HarmsMessages() {
 		lines = append(lines, "**Messages are lost, or open to others.**")
+	}
+	if r.TouchesExisting() {
+		lines = append(lines, "**Something is touched that exists already, and is not the deployment's.**")
 	}
 	lines = append(lines, r.fates())
 	lines = append(lines, r.changed()...)

@@ -1,0 +1,174 @@
+package stacks_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"cutover/config"
+	"cutover/internal/analysis/controls"
+	"cutover/internal/analysis/cost"
+	"cutover/internal/analysis/criticalpath"
+	"cutover/internal/analysis/review"
+	"cutover/internal/assembly"
+	"cutover/internal/model"
+	"cutover/internal/step"
+	"cutover/migration"
+)
+
+// TestAnalysesOfExisting: what is deployed beside a load balancer that exists meets each control that is about it, has a price, and
+// only the load balancer reaches its tasks. cdk-nag looks at each synthesis, and fails it.
+func TestAnalysesOfExisting(t *testing.T) {
+	a := synthDeployment(t, besideShop(), existingSettings(settings{"phase": "orders=switched,catalog=10%"}))
+	m := model.Read(a)
+	equal(t, "types that the table says nothing about", []string(nil), controls.Unlisted(m))
+	for _, control := range controls.All {
+		for _, finding := range control.Check(m) {
+			// Of what exists already there is nothing in the templates.
+			if finding.Resource != "" && control.Setting == "" {
+				t.Errorf("%s: %s", control.ID, finding)
+			}
+		}
+	}
+	estimates, err := cost.Read(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "without a price", []string(nil), estimates[0].Unpriced)
+	var items []string
+	for _, line := range estimates[0].Lines {
+		items = append(items, line.Item)
+	}
+	equal(t, "what is paid for", []string{"1 Fargate task of 0.25 vCPU, 0.5 GB", "1 dashboard"}, items) // and nothing of the cluster and the load balancer
+
+	i := isolated(t, a)
+	equal(t, "too wide", []string(nil), i.TooWide())
+	equal(t, "foreign", []string(nil), i.Foreign([]string{"orders", "catalog"}))
+	var to []string
+	for _, reach := range i.Reaches {
+		if !strings.HasSuffix(reach.To, "the internet") {
+			to = append(to, reach.String())
+		}
+	}
+	equal(t, "who reaches whom", []string{
+		"the security group sg-0a1b2c3d → tasks of catalog: tcp 3000–3000",
+		"the security group sg-0a1b2c3d → tasks of orders: tcp 3000–3000",
+	}, to)
+
+	// A step of one service waits for nothing of the other one.
+	before := synthDeployment(t, besideShop(), existingSettings(settings{"phase": "orders=switched,catalog=parallel"}))
+	for name, from := range map[string]*assembly.Assembly{"first": nil, "step": before} {
+		p, err := criticalpath.Read(from, a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		equal(t, name+" deployment, not known", 0, len(p.Unknown))
+		if p.Longest.Stacks == 0 {
+			t.Errorf("%s deployment: %+v", name, p.Longest)
+		}
+	}
+}
+
+// loaded is a deployment as synthesis lists it, and its position.
+func loaded(t *testing.T, d config.Deployment, change settings) (config.Deployment, review.Side) {
+	t.Helper()
+	full, s, err := config.Load(d, cdkContext(t, change), func(string) string { return "" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return full, review.Side{Migration: full.Migration(), At: s.Position}
+}
+
+// TestReviewOfExisting: a step tells where the traffic goes, and touches nothing that exists already. The other listener does.
+func TestReviewOfExisting(t *testing.T) {
+	const start = "orders=parallel,catalog=monolith"
+	places := func(phase string) settings { return existingSettings(settings{"phase": phase}) }
+	moved := places("orders=10%,catalog=monolith")
+	moved["rulePriorities"] = "300-399"
+	for _, test := range []struct {
+		from, to settings
+		want     string
+		existing []string
+	}{
+		{places(start), places("orders=10%,catalog=monolith"), "- orders: from none to 10 % of its traffic; the way back is one step", nil},
+		{places("orders=10%,catalog=monolith"), places("orders=switched,catalog=monolith"), "- orders: from 10 % to all of its traffic; the way back is one step", nil},
+		{places("orders=switched,catalog=monolith"), places(start), "- orders: ", nil},
+		{places("orders=10%,catalog=monolith"), moved, "Each service stays in its place", []string{
+			"rulePriorities is 300-399 instead of 100-199: each rule gets its new priority in place, one after the other, and goes on taking its requests. No rule of others is passed on the way. Keep the window while services have traffic",
+		}},
+	} {
+		name := fmt.Sprint(test.from["phase"], " → ", test.to["phase"])
+		before, one := loaded(t, besideShop(), test.from)
+		after, other := loaded(t, besideShop(), test.to)
+		pair := review.Pair{Name: name, Before: synthDeployment(t, besideShop(), test.from), After: synthDeployment(t, besideShop(), test.to)}
+		pairs := []review.Pair{pair}
+		r := &review.Report{
+			Deployment: name, Phases: []string{}, Move: review.NewMove(one, other, pair, false, step.Changes(other.Migration, one.At, other.At)),
+			Existing: review.Existing(pairs, before, after), Refused: review.Refused(pairs), Data: review.Losses(pairs), Messages: review.Messages(pairs),
+			Clashes: review.Clashes(pairs, one.Migration, other.Migration), Answers: review.Answers(one, other, nil), Settings: review.Settings(one.Migration, other.Migration),
+		}
+		var err error
+		if r.Costs, err = review.Costs(pairs); err != nil {
+			t.Fatal(err)
+		}
+		if r.Tasks, err = review.Tasks(pair); err != nil {
+			t.Fatal(err)
+		}
+		text := r.Markdown()
+		if !strings.Contains(text, test.want) {
+			t.Errorf("%s: it does not say %q:\n%s", name, test.want, text)
+		}
+		var got []string
+		for _, c := range r.Existing {
+			got = append(got, c.Of+" "+c.Does)
+		}
+		equal(t, name+": what exists already", test.existing, got)
+		for _, finding := range []string{"existing", "priority"} {
+			if found := r.Found(finding) > 0; found != (test.existing != nil) {
+				t.Errorf("%s: %s is found: %t", name, finding, found)
+			}
+		}
+		if n := r.Found("turn") + r.Found("refused") + r.Found("data") + len(r.Answers); n > 0 {
+			t.Errorf("%s: %d other findings:\n%s", name, n, text)
+		}
+	}
+}
+
+// TestEachSettingOfExisting states what each setting changes in the templates, and so that it changes nothing else.
+func TestEachSettingOfExisting(t *testing.T) {
+	own := config.Deployment{Monolith: besideShop().Services[0], Services: besideShop().Services[1:]}
+	own.Monolith.Order = 0
+	base := existingSettings(settings{"phase": "orders=switched,catalog=10%", "capacityProvider": "shop-instances"})
+	alone := settings{"phase": "catalog=10%", "accessLogs": "on", "domain": "api.example.com", "certificateArn": certificate}
+	const other = "arn:aws:elasticloadbalancing:eu-central-1:123456789012:listener/app/other/0123456789abcdef/fedcba9876543210"
+	const otherGroup = "arn:aws:elasticloadbalancing:eu-central-1:123456789012:targetgroup/other/00112233445566ff"
+	for _, test := range []struct {
+		name     string
+		d        config.Deployment
+		from, to settings
+		want     []string
+	}{
+		{"listenerArn", besideShop(), base, settings{"listenerArn": other}, nil},
+		{"monolithTargetGroupArn", besideShop(), base, settings{"monolithTargetGroupArn": otherGroup}, nil},
+		{"rulePriorities", besideShop(), base, settings{"rulePriorities": "300-399"}, nil},
+		{"vpcId", besideShop(), base, settings{"vpcId": "vpc-1a1b2c3d"}, nil},
+		{"subnetIds", besideShop(), base, settings{"subnetIds": "subnet-0a1b2c3d,subnet-2a1b2c3d"}, nil},
+		{"loadBalancerSecurityGroupIds", besideShop(), base, settings{"loadBalancerSecurityGroupIds": "sg-0a1b2c3d,sg-2a1b2c3d"}, nil},
+		{"taskSecurityGroupIds", besideShop(), base, settings{"taskSecurityGroupIds": "sg-2a1b2c3d"}, nil},
+		{"clusterName", besideShop(), base, settings{"clusterName": "other"}, nil},
+		{"capacityProvider", besideShop(), base, settings{"capacityProvider": "other"}, nil},
+		{"hostedZoneId", own, alone, settings{"hostedZoneId": "Z0123456789"}, nil},
+		{"accessLogsBucket", own, alone, settings{"accessLogsBucket": "team-logs"}, nil},
+	} {
+		var got []string
+		for _, line := range assembly.Changes(synthQuickly(t, test.d, test.from), synthQuickly(t, test.d, with(test.from, test.to))) {
+			if fields := strings.Fields(line); !slices.Contains([]string{"Description", "Parameters"}, fields[2]) {
+				got = append(got, inShort.Replace(line))
+			}
+		}
+		equal(t, test.name, test.want, got)
+	}
+}
+
+var _ = migration.Parallel
