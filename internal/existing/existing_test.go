@@ -328,6 +328,7 @@ func TestOurs(t *testing.T) {
 		{"for our group, whose name is not known", rule("120", users, "s1"), true, nil, false},
 		{"held back for the monolith", held, true, services("/api/users*"), true},
 		{"other paths for the monolith", held, true, services("/api/posts*"), false},
+		{"more paths for the monolith", strings.Replace(held, "/api/users*", "/api/*", 1), true, services("/api/users*"), false},
 		{"outside of the window", rule("210", parked, "s1"), true, services("/api/users*"), false},
 		{"before anything was deployed", rule("110", parked, "s1"), false, services("/api/users*"), false},
 	} {

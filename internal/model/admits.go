@@ -11,6 +11,9 @@ import (
 type NetworkOf struct {
 	// Groups are their security groups; nil if one is not known, or not in the assembly.
 	Groups []*assembly.Resource
+	// Own are those of the assembly, even if it does not have all. Existing are the ids of the others.
+	Own      []*assembly.Resource
+	Existing []string
 	// Ranges are those of their subnets; nil if one is not known.
 	Ranges []netip.Prefix
 	// VPC is a key or the template's text; empty if not known.
@@ -52,16 +55,18 @@ func (m *Model) BalancerNetwork(lb *LoadBalancer) NetworkOf {
 func (m *Model) network(groups assembly.Value, subnets []*Subnet) NetworkOf {
 	var n NetworkOf
 	for _, v := range groups.List() {
-		group := v.Elsewhere(EC2SecurityGroup, "GroupId")
-		if group == nil {
-			n.Groups = nil
-			break
+		if group := v.Elsewhere(EC2SecurityGroup, "GroupId"); group != nil {
+			n.Own = append(n.Own, group)
+		} else {
+			n.Existing = append(n.Existing, v.Keyed())
 		}
-		n.Groups = append(n.Groups, group)
+	}
+	if len(n.Existing) == 0 {
+		n.Groups = n.Own
 	}
 	for _, subnet := range subnets {
 		if subnet == nil {
-			return NetworkOf{Groups: n.Groups}
+			return NetworkOf{Groups: n.Groups, Own: n.Own, Existing: n.Existing}
 		}
 		n.VPC = assembly.NewReader(m.Assembly, subnet.Resource).Properties().Field("VpcId").Keyed()
 		text, _ := subnet.Resource.Properties["CidrBlock"].(string)

@@ -104,7 +104,7 @@ func (m *Model) Doors(lb *LoadBalancer) (doors []Door) {
 		ours = append(ours, link.Network.Groups...)
 	}
 	for _, s := range m.Services {
-		ours = append(ours, m.Network(s).Groups...)
+		ours = append(ours, m.Network(s).Own...)
 	}
 	for _, rule := range m.SecurityGroupRules {
 		switch {

@@ -990,7 +990,7 @@ var mutants = []mutant{
 		"a review lets a rule into a security group of others pass"},
 	{"internal/analysis/review/existing.go", "(rule.Priority > old.First) != (rule.Priority > window.First)", "rule.Priority > window.First", "TestExisting",
 		"a review names rules of others that a new window does not pass"},
-	{"internal/analysis/review/existing.go", "!reflect.DeepEqual(before[i].by.Properties, t.by.Properties)", "false", "TestExistingThatWasTouched",
+	{"internal/analysis/review/existing.go", "!reflect.DeepEqual(before[i].by.Properties, t.by.Properties)", "!reflect.DeepEqual(before[i].by.Type, t.by.Type)", "TestExistingThatWasTouched",
 		"a changed rule in a security group of others is not told in a review"},
 	{"internal/analysis/isolation/reach.go", "case rule.PeerID != \"\":\n\t\treturn existing + rule.PeerID", "case rule.PeerID != \"\":\n\t\treturn Inside", "TestExistingGroups",
 		"who reaches tasks from a security group of others is not told"},

@@ -61,6 +61,9 @@ func Document(dev, prod *Isolation, services []string) string {
 	for _, r := range dev.Reaches {
 		fmt.Fprintf(&b, "| %s | %s | %s |\n", r.From, r.To, r.Ports)
 	}
+	if len(dev.Joined) > 0 {
+		b.WriteString("\n- " + strings.Join(dev.Joined, "\n- ") + "\n")
+	}
 	if len(dev.Ways) > 0 {
 		b.WriteString("\nBefore the load balancers, requests take these ways:\n\n- " + strings.Join(dev.Ways, "\n- ") + "\n")
 	}

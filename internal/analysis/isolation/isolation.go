@@ -42,6 +42,8 @@ type Isolation struct {
 	Polled bool
 	// Ways say in words how requests get to load balancers, and to functions, that have a front before them.
 	Ways []string
+	// Joined say in words which tasks have security groups that exist already.
+	Joined []string
 	// Directly says who reaches each service past the load balancers. All of these are sorted.
 	Directly []Direct
 	// Stores are the tables and databases, by name, with those that reach them.
@@ -159,13 +161,18 @@ func (r *reader) services() {
 			r.isolation.Shared = append(r.isolation.Shared, s.Name)
 			continue
 		}
-		for _, group := range r.Network(s).Groups {
+		network := r.Network(s)
+		for _, group := range network.Own {
 			r.groups[group] = append(r.groups[group], s.Name)
+		}
+		for _, id := range network.Existing {
+			r.isolation.Joined = append(r.isolation.Joined, "Tasks of "+s.Name+" also have the security group "+id+", which exists already. Whom it admits, and who admits it, is not known here.")
 		}
 	}
 	slices.Sort(r.isolation.Apart)
 	slices.Sort(r.isolation.Interfaces)
 	slices.Sort(r.isolation.Shared)
+	slices.Sort(r.isolation.Joined)
 }
 
 // group is the name of a security group: that of the tasks or of the VPC link that have it for themselves, or else its

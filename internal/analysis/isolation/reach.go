@@ -93,7 +93,7 @@ func (r *reader) directly() {
 	groups := map[string][]string{} // names, by service
 	for _, s := range r.Services {
 		groups[s.Name] = nil
-		for _, group := range r.Network(s).Groups {
+		for _, group := range r.Network(s).Own {
 			groups[s.Name] = append(groups[s.Name], r.group(group))
 		}
 	}

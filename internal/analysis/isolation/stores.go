@@ -124,7 +124,7 @@ func (r *reader) connects(role *model.Role, c *model.DatabaseCluster) bool {
 		if s.TaskDefinition == nil || s.TaskDefinition.TaskRole != role {
 			continue
 		}
-		for _, from := range r.Network(s).Groups {
+		for _, from := range r.Network(s).Own {
 			for _, to := range c.SecurityGroups {
 				if slices.ContainsFunc(r.SecurityGroupRules, func(rule *model.SecurityGroupRule) bool {
 					return rule.Ingress && rule.Group == to && (rule.Peer == from || rule.IPv4 == "0.0.0.0/0") && rule.FromPort <= c.Port && c.Port <= rule.ToPort && slices.Contains([]string{"tcp", "-1"}, rule.Protocol)
