@@ -336,7 +336,10 @@ func Beside(service, monolith string, place Place, comesBefore bool) (targets []
 // Parked is what the rule of a service takes that has no traffic: the requests to SERVICE.parked.invalid, a host that no client has
 // a reason to name (https://www.rfc-editor.org/rfc/rfc2606). So all requests go on as if there were no rule, and the service's
 // target group stays attached, as [Target] says.
-func Parked(service string) Match { return Match{Hosts: []string{service + ".parked.invalid"}} }
+func Parked(service string) Match { return Match{Hosts: []string{service + ParkedHost}} }
+
+// ParkedHost is the end of the host of a [Parked] rule.
+const ParkedHost = ".parked.invalid"
 
 // inOrder sorts the rules. Those of an id wait for earlier ones that take some of the same requests.
 func (b *Balancer) inOrder(id string) {

@@ -100,6 +100,14 @@ func (n *Needs) rules() (rules int) {
 	return rules
 }
 
+// order is the highest order of a route.
+func (n *Needs) order() (highest int) {
+	for _, r := range n.routes() {
+		highest = max(highest, r.Order)
+	}
+	return highest
+}
+
 // kinds are the kinds of compute that services have or move to.
 func (n *Needs) kinds() map[string]bool {
 	kinds := map[string]bool{}

@@ -164,7 +164,7 @@ func TestChecks(t *testing.T) {
 		{name: "window that is taken", choice: Choice{Priorities: "250-349"}, state: Wrong,
 			want: "priorities | 250-349 has rules of others: 300 (/api/* → shop-web 9 and legacy 1) | choose a window without rules of others"},
 		{name: "window that is too small", choice: Choice{Priorities: "100-101"}, needs: services("/a*", "/b*", "/c*"), state: Wrong,
-			want: "priorities | 100-101 has room for 2 rules | the services need 3"},
+			want: "priorities | 100-101 has room for orders up to 1, two priorities for each | the services have orders up to 30"},
 		{name: "window behind the monolith's rule", choice: Choice{Priorities: "400-499"}, needs: services("/api/users*"), state: Wrong,
 			want: "rules of others | rule 300: /api/* → shop-web 9 and legacy 1 | it comes before the window 400-499, so the monolith keeps requests of s1 (/api/users*)"},
 		{name: "rule that takes all of a path", needs: services("/teapot"), state: Wrong,
@@ -295,7 +295,7 @@ func TestWindow(t *testing.T) {
 		{"without services", nil, nil, "100-199"},
 		{"behind a rule of others", []edit{{"describe-rules-443", `"Priority": "20"`, `"Priority": "110"`}}, services("/tea*"), "200-299"},
 		{"a rule that takes nothing of services is passed", []edit{{"describe-rules-443", `"Priority": "20"`, `"Priority": "110"`}}, services("/api/users*"), "200-299"},
-		{"as wide as the rules", []edit{{"describe-rules-443", `"Priority": "300"`, `"Priority": "30000"`}}, many(150), "100-299"},
+		{"as wide as the rules", []edit{{"describe-rules-443", `"Priority": "300"`, `"Priority": "30000"`}}, many(150), "100-3099"},
 		{"behind all if the default action is the monolith's", []edit{{"describe-rules-443", `"Priority": "10"`, `"Priority": "900"`}}, services("/shop*"), "1000-1099"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

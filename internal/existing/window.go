@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 
-	"cutover/internal/words"
 	"cutover/migration"
 )
 
@@ -41,12 +40,10 @@ func (w window) String() string {
 	return fmt.Sprintf("%d-%d", w.from, w.to)
 }
 
-func (w window) size() int { return w.to - w.from + 1 }
+// room is the highest order of a route that has its rules in the window.
+func (w window) room() int { return migration.Window{First: w.from, Last: w.to}.MaxOrder() }
 
 func (w window) has(priority int) bool { return w.from <= priority && priority <= w.to }
-
-// Parked is the end of the host of a rule that takes no requests yet.
-const Parked = ".parked.invalid"
 
 // ours says whether a rule is one of Cutover: in the window, and parked, or for our target groups, or
 // one that holds a route's requests back for the monolith.
@@ -55,7 +52,7 @@ func (l *look) ours(r Rule) bool {
 		return false
 	}
 	match, exact := r.match()
-	if slices.ContainsFunc(match.Hosts, func(host string) bool { return strings.HasSuffix(host, Parked) }) {
+	if slices.ContainsFunc(match.Hosts, func(host string) bool { return strings.HasSuffix(host, migration.ParkedHost) }) {
 		return true
 	}
 	if l.needs == nil {
@@ -140,8 +137,8 @@ func (l *look) priorities() bool {
 				do += "; if they are Cutover's, run `npx cdk synth --quiet` first, so that their target groups are known"
 			}
 			l.add(Wrong, subject, w.String()+" has rules of others: "+strings.Join(inside, ", "), do)
-		case w.size() < l.needs.rules():
-			l.add(Wrong, subject, w.String()+" has room for "+words.Count(w.size(), "rule"), "the services need %d: give a wider window with --priorities", l.needs.rules())
+		case w.room() < l.needs.order():
+			l.add(Wrong, subject, fmt.Sprintf("%s has room for orders up to %d, two priorities for each", w, w.room()), "the services have orders up to %d: give a wider window with --priorities", l.needs.order())
 		default:
 			l.add(OK, subject, w.String()+" is free of rules of others", "")
 		}
@@ -166,7 +163,7 @@ func (l *look) priorities() bool {
 			}
 		}
 	}
-	size := max(stretch, (l.needs.rules()+stretch-1)/stretch*stretch)
+	size := max(stretch, (2*l.needs.order()+stretch-1)/stretch*stretch)
 	for begin := (from + stretch - 1) / stretch * stretch; begin+size-1 < before && begin+size-1 <= lastPriority; begin += stretch {
 		w := window{begin, begin + size - 1}
 		if !slices.ContainsFunc(l.foreign(), func(r Rule) bool { return w.has(r.priority()) }) {

@@ -25,6 +25,7 @@ import (
 
 	"cutover/internal/assembly"
 	"cutover/internal/model"
+	"cutover/migration"
 )
 
 // Table is what load balancers do with requests. A table never changes, so several goroutines may
@@ -123,14 +124,10 @@ func (t *Table) Fronted(m *model.Model) *Table {
 	return fronted
 }
 
-// parked is the end of a host that nobody has. A rule for such hosts keeps its target groups at the load balancer before they take
-// traffic. https://www.rfc-editor.org/rfc/rfc6761#section-6.4
-const parked = ".parked.invalid"
-
-// Parked says that the rule waits for its turn: no request has its host.
+// Parked says that the rule waits for its turn, as [migration.Parked] says: no request has its host.
 func (rule *Rule) Parked() bool {
 	return slices.ContainsFunc(rule.Conditions, func(c model.Condition) bool {
-		return c.Field == model.HostHeader && !slices.ContainsFunc(c.Values, func(host string) bool { return !strings.HasSuffix(host, parked) })
+		return c.Field == model.HostHeader && !slices.ContainsFunc(c.Values, func(host string) bool { return !strings.HasSuffix(host, migration.ParkedHost) })
 	})
 }
 
