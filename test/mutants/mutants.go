@@ -964,8 +964,6 @@ var mutants = []mutant{
 		"a task has more security groups than AWS gives it"},
 	{"stacks/routing.go", "if s.ListenerARN != \"\" {\n\t\tr.addToExisting", "if s.ListenerARN == \"none\" {\n\t\tr.addToExisting", "TestNothingExistingIsTouched",
 		"a second load balancer is deployed beside the one that exists"},
-	{"stacks/network.go", "&awsec2.SecurityGroupImportOptions{Mutable: jsii.Bool(false)}", "nil", "TestNothingExistingIsTouched",
-		"security groups of others get rules"},
 	{"internal/existing/window.go", "return match.Covers(r.Match) && r.Covers(match)", "return match.Covers(r.Match)", "TestOurs",
 		"a rule of others for the monolith is taken for one of Cutover's, and is in no template"},
 	{"internal/existing/window.go", "!l.window.has(r.priority()) || !l.choice.Adopted", "!l.window.has(r.priority())", "TestOurs",
