@@ -26,7 +26,7 @@ type Cluster struct {
 // NewCluster adds the cluster's stack, or imports a cluster that exists.
 func NewCluster(scope constructs.Construct, d config.Deployment, s config.Settings, network *Network) *Cluster {
 	if s.ClusterName != "" {
-		c := &Cluster{Cluster: awsecs.Cluster_FromClusterAttributes(network.Stack, jsii.String("Cluster"), &awsecs.ClusterAttributes{
+		c := &Cluster{Cluster: awsecs.Cluster_FromClusterAttributes(network.Stack, jsii.String("existing-cluster"), &awsecs.ClusterAttributes{
 			ClusterName: jsii.String(s.ClusterName), Vpc: network.VPC, HasEc2Capacity: jsii.Bool(s.CapacityProvider != ""),
 		})}
 		if s.CapacityProvider != "" {

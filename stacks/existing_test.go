@@ -181,19 +181,19 @@ func TestSettingsFitWhatExists(t *testing.T) {
 // the load balancer that exists.
 func TestEverythingBesideWhatExists(t *testing.T) {
 	d := besideShop()
-	d.Services[0].MaxTasks, d.Services[0].RequestsPerTask = 4, 100
+	d.Services[0].Name, d.Services[0].MaxTasks, d.Services[0].RequestsPerTask = "vpc", 4, 100 // no id of what is imported
 	d.Services = append(d.Services, config.Service{
 		Name: "quotes", Paths: []string{"/api/quotes*"}, Order: 30, Compute: config.Lambda{}, Image: config.GoPackage{Dir: "services/users"}, Store: config.DynamoDB{},
 	})
 	a := synthDeployment(t, d, existingSettings(settings{
-		"phase": "orders=10%,quotes=switched", "env": "prod", "domain": "shop.example.com",
+		"phase": "vpc=10%,quotes=switched", "env": "prod", "taskSecurityGroupIds": "sg-0a1b2c3d", "domain": "shop.example.com",
 		"certificateArn": "arn:aws:acm:eu-central-1:123456789012:certificate/00000000-0000-0000-0000-000000000000",
 	}))
 	balancer, monolith := "app/shop/0123456789abcdef", "targetgroup/shop-monolith/00112233445566ff"
-	orders := string(goldenTemplate(t, a.Stack("prod-Orders")))
+	template := string(goldenTemplate(t, a.Stack("prod-Vpc")))
 	for what, want := range map[string]string{"the load balancer": balancer, "the monolith": monolith, "the label of the requests": `"` + balancer + `/"`} {
-		if !strings.Contains(orders, want) {
-			t.Errorf("prod-Orders does not have %s, %s", what, want)
+		if !strings.Contains(template, want) {
+			t.Errorf("prod-Vpc does not have %s, %s", what, want)
 		}
 	}
 	equal(t, "the address", "https://shop.example.com", a.Stack("prod-Routing").Template["Outputs"].(object)["Url"].(object)["Value"])

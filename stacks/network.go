@@ -45,9 +45,9 @@ func NewNetwork(scope constructs.Construct, d config.Deployment, s config.Settin
 	case s.VPCID == "":
 		n.VPC = newVPC(n.Stack, d, s)
 	case s.LooksUp():
-		n.VPC = awsec2.Vpc_FromLookup(n.Stack, jsii.String("Vpc"), &awsec2.VpcLookupOptions{VpcId: jsii.String(s.VPCID)})
+		n.VPC = awsec2.Vpc_FromLookup(n.Stack, jsii.String("existing-vpc"), &awsec2.VpcLookupOptions{VpcId: jsii.String(s.VPCID)})
 	default:
-		n.VPC = awsec2.Vpc_FromVpcAttributes(n.Stack, jsii.String("Vpc"), &awsec2.VpcAttributes{
+		n.VPC = awsec2.Vpc_FromVpcAttributes(n.Stack, jsii.String("existing-vpc"), &awsec2.VpcAttributes{
 			VpcId: jsii.String(s.VPCID), AvailabilityZones: zones(len(s.SubnetIDs)), PrivateSubnetIds: jsii.Strings(s.SubnetIDs...),
 		})
 		for _, subnet := range *n.VPC.PrivateSubnets() {
@@ -55,7 +55,7 @@ func NewNetwork(scope constructs.Construct, d config.Deployment, s config.Settin
 		}
 	}
 	for _, id := range s.TaskSecurityGroupIDs {
-		n.TaskSecurityGroups = append(n.TaskSecurityGroups, importGroup(n.Stack, id))
+		n.TaskSecurityGroups = append(n.TaskSecurityGroups, importGroup(n.Stack, "of-tasks", id))
 	}
 	for _, id := range s.LoadBalancerSecurityGroupIDs {
 		n.Balancers = append(n.Balancers, awsec2.Peer_SecurityGroupId(jsii.String(id), nil))
@@ -131,9 +131,9 @@ func (n *Network) admitClients(s config.Settings) {
 	}
 }
 
-// importGroup imports a security group that stays as it is.
-func importGroup(stack awscdk.Stack, id string) awsec2.ISecurityGroup {
-	return awsec2.SecurityGroup_FromSecurityGroupId(stack, jsii.String(id), jsii.String(id), &awsec2.SecurityGroupImportOptions{Mutable: jsii.Bool(false)})
+// importGroup imports a security group that stays as it is. What is imported has ids that no service gives its constructs.
+func importGroup(stack awscdk.Stack, use, id string) awsec2.ISecurityGroup {
+	return awsec2.SecurityGroup_FromSecurityGroupId(stack, jsii.String(use+"-"+id), jsii.String(id), &awsec2.SecurityGroupImportOptions{Mutable: jsii.Bool(false)})
 }
 
 // zones are the first zones of the region that is deployed to. The deployment picks them. So the template is the same for every

@@ -171,15 +171,15 @@ func (r *Routing) addToExisting(s config.Settings, d config.Deployment, plan mig
 	// The listener's ARN has the load balancer's name for metrics: …:listener/app/shop/0123456789abcdef/….
 	parts := strings.Split(s.ListenerARN, "/")
 	r.fullName = jsii.String(strings.Join(parts[1:len(parts)-1], "/"))
-	monolith := elb.ApplicationTargetGroup_FromTargetGroupAttributes(r.Stack, jsii.String("ExistingMonolith"), &elb.TargetGroupAttributes{
+	monolith := elb.ApplicationTargetGroup_FromTargetGroupAttributes(r.Stack, jsii.String("existing-monolith"), &elb.TargetGroupAttributes{
 		TargetGroupArn: jsii.String(s.MonolithTargetGroupARN),
 	})
 	r.TargetGroups[d.Monolith.Name] = monolith
 	if s.Alarms {
 		r.Alarms = newAlarms(r, s, d, nil)
 	}
-	listener := elb.ApplicationListener_FromApplicationListenerAttributes(r.Stack, jsii.String("ExistingListener"), &elb.ApplicationListenerAttributes{
-		ListenerArn: jsii.String(s.ListenerARN), SecurityGroup: importGroup(r.Stack, s.LoadBalancerSecurityGroupIDs[0]),
+	listener := elb.ApplicationListener_FromApplicationListenerAttributes(r.Stack, jsii.String("existing-listener"), &elb.ApplicationListenerAttributes{
+		ListenerArn: jsii.String(s.ListenerARN), SecurityGroup: importGroup(r.Stack, "of-listener", s.LoadBalancerSecurityGroupIDs[0]),
 	})
 	r.addRules(listener, plan)
 	awscdk.Annotations_Of(monolith).AcknowledgeWarning(jsii.String("@aws-cdk/aws-elbv2:albTargetGroupCannotRegisterListener"),
