@@ -161,8 +161,9 @@ func template(t *testing.T, file string, text []byte) {
 			}
 			for key, member := range v {
 				literal, ok := member.(string)
-				// CredentialsParameter says where credentials are.
-				where := key == "HttpTokens" || key == "CredentialsParameter" && strings.HasPrefix(literal, "arn:")
+				// CredentialsParameter says where credentials are. SecretStringTemplate is what AWS adds a generated value to.
+				where := key == "HttpTokens" || key == "CredentialsParameter" && strings.HasPrefix(literal, "arn:") ||
+					key == "SecretStringTemplate" && !telling.MatchString(literal)
 				if ok && literal != "" && (key == "SecretString" || telling.MatchString(key) && !where) {
 					t.Errorf("%s: %s.%s is in plain text", file, path, key)
 				}
