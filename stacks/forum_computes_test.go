@@ -292,7 +292,7 @@ func TestRehearsalOfAnImage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	args := []string{"--walk", "lambda-stopped,lambda-parallel,lambda-50,lambda-switched,lambda-retired,lambda-switched,lambda-parallel,lambda-stopped", "--rate", "10", "--secret", "SESSION_SECRET=of the test", "--route", "/api/products,/api/products/5"}
+	args := []string{"--walk", "lambda-stopped,lambda-parallel,lambda-50,lambda-switched,lambda-retired,lambda-switched,lambda-parallel,lambda-stopped", "--rate", "5", "--secret", "SESSION_SECRET=of the test", "--route", "/api/products,/api/products/5"}
 	for _, part := range []string{"", "products", "carts", "orders"} {
 		name := part
 		if part == "" {
