@@ -9,7 +9,6 @@ import (
 
 	"cutover/internal/assembly"
 	"cutover/internal/model"
-	"cutover/internal/plain"
 )
 
 // Loss is what a change does to data: it deletes them, or takes away what keeps them. It is the same in all
@@ -25,8 +24,10 @@ type Loss struct {
 
 // Losses lists what the pairs do to data, those that delete data first.
 func Losses(pairs []Pair) []Loss {
-	return merged(pairs, lossesOf, func(c *Loss) told { return told{&c.In, c.Of, c.Does, c.Deletes} })
+	return merged(pairs, lossesOf)
 }
+
+func (l *Loss) told() told { return told{&l.In, l.Of, l.Does, l.Deletes} }
 
 func lossesOf(pair Pair) (all []Loss) {
 	before, after := model.Read(pair.Before), model.Read(pair.After)
@@ -218,17 +219,4 @@ func ownStores(m *model.Model) map[string]string {
 // DeletesData says whether a loss of the report deletes data.
 func (r *Report) DeletesData() bool {
 	return slices.ContainsFunc(r.Data, func(l Loss) bool { return l.Deletes })
-}
-
-// data is the section that comes before all others.
-func (r *Report) data() string {
-	var b strings.Builder
-	for _, l := range r.Data {
-		does := plain.Markdown(l.Does)
-		if l.Deletes {
-			does = "**" + does + "**"
-		}
-		fmt.Fprintf(&b, "- %s %s (%s)\n", plain.Code(l.Of), does, plain.Markdown(r.in(l.In)))
-	}
-	return b.String()
 }

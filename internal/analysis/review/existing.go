@@ -13,7 +13,6 @@ import (
 	"cutover/internal/assembly"
 	"cutover/internal/existing"
 	"cutover/internal/model"
-	"cutover/internal/plain"
 	"cutover/migration"
 )
 
@@ -41,8 +40,10 @@ func Existing(pairs []Pair, before, after config.Deployment) []ExistingChange {
 		all = append(all, was.moves(is)...)
 		return append(all, was.drift(is)...)
 	}
-	return merged(pairs, of, func(c *ExistingChange) told { return told{&c.In, c.Of, c.Does, c.Touches} })
+	return merged(pairs, of)
 }
+
+func (c *ExistingChange) told() told { return told{&c.In, c.Of, c.Does, c.Touches} }
 
 // foreign is an assembly as far as it is about what exists already.
 type foreign struct {
@@ -314,20 +315,4 @@ func (f *foreign) drift(is *foreign) (all []ExistingChange) {
 // TouchesExisting says whether something is touched that exists already.
 func (r *Report) TouchesExisting() bool {
 	return slices.ContainsFunc(r.Existing, func(c ExistingChange) bool { return c.Touches })
-}
-
-// existing writes down the changes that touch what exists already, or the others.
-func (r *Report) existing(touches bool) string {
-	var b strings.Builder
-	for _, c := range r.Existing {
-		if c.Touches != touches {
-			continue
-		}
-		does := plain.Markdown(c.Does)
-		if touches {
-			does = "**" + does + "**"
-		}
-		fmt.Fprintf(&b, "- %s %s (%s)\n", plain.Code(c.Of), does, plain.Markdown(r.in(c.In)))
-	}
-	return b.String()
 }

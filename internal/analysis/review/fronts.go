@@ -8,7 +8,6 @@ import (
 
 	"cutover/internal/assembly"
 	"cutover/internal/model"
-	"cutover/internal/plain"
 )
 
 // FrontChange is what a change does to who may call the services, or to the way there. It is the same in all of its pairs.
@@ -23,8 +22,10 @@ type FrontChange struct {
 
 // Fronts lists what the pairs do to the fronts and to the load balancers behind them. What lets more requests through comes first.
 func Fronts(pairs []Pair) []FrontChange {
-	return merged(pairs, frontsOf, func(c *FrontChange) told { return told{&c.In, c.Of, c.Does, c.Opens} })
+	return merged(pairs, frontsOf)
 }
+
+func (c *FrontChange) told() told { return told{&c.In, c.Of, c.Does, c.Opens} }
 
 // behind compares the fronts of two models.
 type behind struct {
@@ -308,20 +309,4 @@ func text(v model.Variable) string { return cmp.Or(v.Value, v.Parts.String(), "/
 // Opens says whether requests come through after the change that had to be signed before.
 func (r *Report) Opens() bool {
 	return slices.ContainsFunc(r.Fronts, func(c FrontChange) bool { return c.Opens })
-}
-
-// fronts writes down the changes that open something, or the others.
-func (r *Report) fronts(opens bool) string {
-	var b strings.Builder
-	for _, c := range r.Fronts {
-		if c.Opens != opens {
-			continue
-		}
-		does := sentence(c.Does)
-		if opens {
-			does = "**" + does + "**"
-		}
-		fmt.Fprintf(&b, "- %s %s (%s)\n", plain.Code(c.Of), does, plain.Markdown(r.in(c.In)))
-	}
-	return b.String()
 }

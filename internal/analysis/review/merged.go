@@ -1,6 +1,12 @@
 package review
 
-import "slices"
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"cutover/internal/plain"
+)
 
 // told is what a change of any kind has: the pairs that it is in, what it is about, what it does, and whether it is grave.
 type told struct {
@@ -9,8 +15,15 @@ type told struct {
 	grave    bool
 }
 
+// change is a change of the kind T.
+type change[T any] interface {
+	*T
+	told() told
+}
+
 // merged lists the changes of the pairs, each once with all of its pairs. Grave ones come first.
-func merged[T any](pairs []Pair, changes func(Pair) []T, tell func(*T) told) []T {
+func merged[T any, C change[T]](pairs []Pair, changes func(Pair) []T) []T {
+	tell := func(c *T) told { return C(c).told() }
 	all := []T{}
 	for _, pair := range pairs {
 		for _, change := range changes(pair) {
@@ -34,4 +47,21 @@ func merged[T any](pairs []Pair, changes func(Pair) []T, tell func(*T) told) []T
 		return 1
 	})
 	return all
+}
+
+// list writes down the changes that are grave, or the others. Text writes what a change does in Markdown.
+func list[T any, C change[T]](r *Report, changes []T, grave bool, text func(string) string) string {
+	var b strings.Builder
+	for i := range changes {
+		c := C(&changes[i]).told()
+		if c.grave != grave {
+			continue
+		}
+		does := text(c.does)
+		if grave {
+			does = "**" + does + "**"
+		}
+		fmt.Fprintf(&b, "- %s %s (%s)\n", plain.Code(c.of), does, plain.Markdown(r.in(*c.in)))
+	}
+	return b.String()
 }

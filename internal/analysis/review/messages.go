@@ -11,7 +11,6 @@ import (
 
 	"cutover/internal/assembly"
 	"cutover/internal/model"
-	"cutover/internal/plain"
 	"cutover/internal/words"
 )
 
@@ -27,8 +26,10 @@ type MessageChange struct {
 
 // Messages lists what the pairs do to topics and queues. What does harm comes first.
 func Messages(pairs []Pair) []MessageChange {
-	return merged(pairs, messagesOf, func(c *MessageChange) told { return told{&c.In, c.Of, c.Does, c.Harms} })
+	return merged(pairs, messagesOf)
 }
+
+func (c *MessageChange) told() told { return told{&c.In, c.Of, c.Does, c.Harms} }
 
 // messages compares the topics and queues of two models.
 type messages struct {
@@ -379,20 +380,4 @@ func age(d time.Duration) string {
 // HarmsMessages says whether messages are lost or open to others after the change.
 func (r *Report) HarmsMessages() bool {
 	return slices.ContainsFunc(r.Messages, func(c MessageChange) bool { return c.Harms })
-}
-
-// messages writes down the changes that do harm, or the others.
-func (r *Report) messages(harms bool) string {
-	var b strings.Builder
-	for _, c := range r.Messages {
-		if c.Harms != harms {
-			continue
-		}
-		does := plain.Markdown(c.Does)
-		if harms {
-			does = "**" + does + "**"
-		}
-		fmt.Fprintf(&b, "- %s %s (%s)\n", plain.Code(c.Of), does, plain.Markdown(r.in(c.In)))
-	}
-	return b.String()
 }

@@ -214,18 +214,19 @@ func (r *Report) findings(files string) string {
 	}
 	b.WriteString("\n")
 	if r.Opens() {
-		section("Anybody may call what had to be signed", r.fronts(true))
+		section("Anybody may call what had to be signed", list(r, r.Fronts, true, sentence))
 	}
+	data := list(r, r.Data, true, plain.Markdown) + list(r, r.Data, false, plain.Markdown)
 	if r.DeletesData() {
-		section("This deletes data", r.data())
+		section("This deletes data", data)
 	} else if len(r.Data) > 0 {
-		section("Data lose protection", r.data())
+		section("Data lose protection", data)
 	}
 	if r.HarmsMessages() {
-		section("This loses or opens messages", r.messages(true))
+		section("This loses or opens messages", list(r, r.Messages, true, plain.Markdown))
 	}
 	if r.TouchesExisting() {
-		section("This touches what exists already", r.existing(true))
+		section("This touches what exists already", list(r, r.Existing, true, plain.Markdown))
 	}
 	b.WriteString("\n" + r.headline())
 	section("Replacements and deletions", r.replacements())
@@ -238,13 +239,13 @@ func (r *Report) findings(files string) string {
 	if len(r.Tasks) > 0 {
 		section("Running tasks", r.running())
 	}
-	if text := r.fronts(false); text != "" {
+	if text := list(r, r.Fronts, false, sentence); text != "" {
 		section("Fronts", text)
 	}
-	if text := r.messages(false); text != "" {
+	if text := list(r, r.Messages, false, plain.Markdown); text != "" {
 		section("Topics and queues", text)
 	}
-	if text := r.existing(false); text != "" {
+	if text := list(r, r.Existing, false, plain.Markdown); text != "" {
 		section("What exists already", text)
 	}
 	section("IAM and security-group broadening", r.broadening())
