@@ -314,11 +314,6 @@ type Settings struct {
 	// ListenerARN is an existing listener of an Application Load Balancer, which gets the rules. Nothing else of it changes.
 	// Default: a new load balancer.
 	ListenerARN string
-	// MonolithTargetGroupARN is the target group of a monolith that exists, behind that listener. Default: the monolith of the list
-	// is deployed.
-	MonolithTargetGroupARN string
-	// Priorities is where the rules may be on that listener (context key rulePriorities).
-	Priorities migration.Window
 	// LoadBalancerSecurityGroupIDs are those of the listener's load balancer: tasks admit them.
 	LoadBalancerSecurityGroupIDs []string
 	// TaskSecurityGroupIDs are further security groups of all tasks. Default: none.

@@ -5,7 +5,6 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"cutover/migration"
@@ -15,7 +14,6 @@ import (
 var (
 	listenerFormat         = regexp.MustCompile(`^arn:aws[a-z-]*:elasticloadbalancing:([a-z0-9-]+):([0-9]{12}):listener/app/[A-Za-z0-9-]{1,32}/[0-9a-f]{16}/[0-9a-f]{16}$`)
 	groupFormat            = regexp.MustCompile(`^arn:aws[a-z-]*:elasticloadbalancing:([a-z0-9-]+):([0-9]{12}):targetgroup/[A-Za-z0-9-]{1,32}/[0-9a-f]{16}$`)
-	windowFormat           = regexp.MustCompile(`^([0-9]{1,5})-([0-9]{1,5})$`)
 	subnetFormat           = regexp.MustCompile(`^subnet-([0-9a-f]{8}|[0-9a-f]{17})$`)
 	securityGroupFormat    = regexp.MustCompile(`^sg-([0-9a-f]{8}|[0-9a-f]{17})$`)
 	clusterFormat          = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]{0,254}$`)
@@ -58,20 +56,16 @@ func (r *reader) nameAlone(monolith Service) {
 }
 
 // window reads the priorities of the listener's rules.
-func (r *reader) window() (w migration.Window) {
+func (r *reader) window() migration.Window {
 	const key = "rulePriorities"
 	text := r.text(key)
-	match := windowFormat.FindStringSubmatch(text)
-	if match != nil {
-		w.First, _ = strconv.Atoi(match[1]) // the format has numbers only
-		w.Last, _ = strconv.Atoi(match[2])
-	}
+	w, ok := migration.ParseWindow(text)
 	switch {
 	case text == "":
 		r.refuse("%s: it is missing: name the priorities of the listener that are free, as in \"100-199\"", key)
-	case match == nil || w.First < 1 || w.Last > migration.LastPriority || w.Last <= w.First:
+	case !ok || w.MaxOrder() == 0:
 		r.refuse("%s: %q is not a window of priorities: it looks like \"100-199\", from 1 to %d", key, text, migration.LastPriority)
-		w = migration.Window{}
+		return migration.Window{}
 	}
 	return w
 }
@@ -109,7 +103,7 @@ func (r *reader) list(key, what, example string, format *regexp.Regexp) (all []s
 
 // existing reads what exists already.
 func (r *reader) existing(d Deployment, s *Settings) {
-	s.ListenerARN, s.MonolithTargetGroupARN, s.Priorities = r.text("listenerArn"), r.text("monolithTargetGroupArn"), d.Priorities
+	s.ListenerARN = r.text("listenerArn")
 	s.SubnetIDs = r.list("subnetIds", "a subnet", "subnet-0123456789abcdef0", subnetFormat)
 	s.LoadBalancerSecurityGroupIDs = r.list("loadBalancerSecurityGroupIds", "a security group", "sg-0123456789abcdef0", securityGroupFormat)
 	s.TaskSecurityGroupIDs = r.list("taskSecurityGroupIds", "a security group", "sg-0123456789abcdef0", securityGroupFormat)
@@ -165,16 +159,17 @@ func (r *reader) existingListener(s *Settings) {
 		return
 	}
 	s.AccessLogs, s.DirectAccess = false, true
-	listener, group := listenerFormat.FindStringSubmatch(s.ListenerARN), groupFormat.FindStringSubmatch(s.MonolithTargetGroupARN)
+	monolith := r.text("monolithTargetGroupArn")
+	listener, group := listenerFormat.FindStringSubmatch(s.ListenerARN), groupFormat.FindStringSubmatch(monolith)
 	switch {
 	case listener == nil && strings.Contains(s.ListenerARN, ":listener/net/"):
 		r.refuse("listenerArn: %q is of a Network Load Balancer, which has no rules: name a listener of an Application Load Balancer", s.ListenerARN)
 	case listener == nil:
 		r.refuse("listenerArn: %q is not a listener: it looks like \"arn:aws:elasticloadbalancing:REGION:ACCOUNT:listener/app/NAME/ID/ID\"", s.ListenerARN)
-	case s.MonolithTargetGroupARN == "":
+	case monolith == "":
 		r.refuse("monolithTargetGroupArn: it is missing: name the target group of the monolith behind the listener")
 	case group == nil:
-		r.refuse("monolithTargetGroupArn: %q is not a target group: it looks like \"arn:aws:elasticloadbalancing:REGION:ACCOUNT:targetgroup/NAME/ID\"", s.MonolithTargetGroupARN)
+		r.refuse("monolithTargetGroupArn: %q is not a target group: it looks like \"arn:aws:elasticloadbalancing:REGION:ACCOUNT:targetgroup/NAME/ID\"", monolith)
 	default:
 		certificate := certificateFormat.FindStringSubmatch(s.CertificateARN)
 		for i, place := range []struct{ what, deployed string }{{"region", s.Region}, {"account", s.Account}} {

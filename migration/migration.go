@@ -10,7 +10,9 @@ package migration
 import (
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -35,12 +37,33 @@ type Window struct {
 	Last  int `json:"last"`
 }
 
+var windowFormat = regexp.MustCompile(`^([0-9]{1,5})-([0-9]{1,5})$`)
+
+// ParseWindow reads a window as [Window.String] writes it, and says whether it is one of priorities from 1 to [LastPriority].
+func ParseWindow(text string) (w Window, ok bool) {
+	match := windowFormat.FindStringSubmatch(text)
+	if match == nil {
+		return w, false
+	}
+	w.First, _ = strconv.Atoi(match[1]) // the format has numbers only
+	w.Last, _ = strconv.Atoi(match[2])
+	return w, 1 <= w.First && w.First <= w.Last && w.Last <= LastPriority
+}
+
+// Has says whether a priority is in the window.
+func (w Window) Has(priority int) bool { return w.First <= priority && priority <= w.Last }
+
 // MaxOrder is the highest [Route.Order] that has its rules in the window. The rules for testers are in its first half, before
 // those of the routes.
 func (w Window) MaxOrder() int { return min((w.Last-w.First+1)/2, MaxOrder) }
 
-// String is the window as it is written: "1000-1999".
-func (w Window) String() string { return fmt.Sprintf("%d-%d", w.First, w.Last) }
+// String is the window as it is written: "1000-1999". It is empty for none.
+func (w Window) String() string {
+	if w == (Window{}) {
+		return ""
+	}
+	return fmt.Sprintf("%d-%d", w.First, w.Last)
+}
 
 // Service is what the migration needs to know of one service.
 type Service struct {

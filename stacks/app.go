@@ -111,7 +111,8 @@ func checkDockerfiles(services []config.Service) error {
 // its first stack.
 func synth(d config.Deployment, values map[string]any, outdir string, compile func([]config.Service, string) (map[string]string, error), prepare func(awscdk.App)) (err error) {
 	d, settings, err := config.Load(d, values, os.Getenv)
-	if err := errors.Join(err, checkDockerfiles(d.All()), checkExisting(settings)); err != nil {
+	existing, unfit := readExisting(d, settings)
+	if err := errors.Join(err, checkDockerfiles(d.All()), unfit); err != nil {
 		return err
 	}
 	// Compiling goes on beside CDK's start, until the first image is needed.
@@ -145,8 +146,8 @@ func synth(d config.Deployment, values map[string]any, outdir string, compile fu
 	if err := waitForRepositories(dir, d, settings); err != nil {
 		return err
 	}
-	if settings.ListenerARN != "" {
-		if err := writeExisting(dir, settings); err != nil {
+	if existing != nil {
+		if err := writeExisting(dir, existing, settings); err != nil {
 			return err
 		}
 	}

@@ -11,23 +11,23 @@ import (
 	"cutover/internal/assembly"
 )
 
-// checkExisting compares the settings with the template that `cutover adopt` wrote of what exists. The file may be missing. It may be
-// old, too: `cutover adopt --check` compares it with the account.
-func checkExisting(s config.Settings) error {
+// readExisting reads the template that `cutover adopt` wrote of what exists, and compares the settings with it. It is nil if there is no
+// such file. The file may be old: `cutover adopt --check` compares it with the account.
+func readExisting(d config.Deployment, s config.Settings) (*assembly.Assembly, error) {
 	if s.ListenerARN == "" {
-		return nil
+		return nil, nil
 	}
 	a, err := assembly.ReadExisting(".")
 	if err != nil || a == nil {
-		return err
+		return nil, err
 	}
 	const again = "run `cutover adopt` again"
-	listener, group := a.Described(s.ListenerARN), a.Described(s.MonolithTargetGroupARN)
+	listener, group := a.Described(s.ListenerARN), a.Described(d.Existing)
 	if listener == nil {
-		return fmt.Errorf("listenerArn: %s does not describe %s: %s", assembly.ExistingFile, s.ListenerARN, again)
+		return nil, fmt.Errorf("listenerArn: %s does not describe %s: %s", assembly.ExistingFile, s.ListenerARN, again)
 	}
 	if group == nil {
-		return fmt.Errorf("monolithTargetGroupArn: %s does not describe %s: %s", assembly.ExistingFile, s.MonolithTargetGroupARN, again)
+		return nil, fmt.Errorf("monolithTargetGroupArn: %s does not describe %s: %s", assembly.ExistingFile, d.Existing, again)
 	}
 	var errs []error
 	if vpc, _ := properties(a, group)["VpcId"].(string); vpc != "" && vpc != s.VPCID {
@@ -37,11 +37,11 @@ func checkExisting(s config.Settings) error {
 		p := properties(a, r)
 		of, _ := p["ListenerArn"].(map[string]any)
 		priority, isRule := p["Priority"].(float64)
-		if isRule && of["Ref"] == listener.LogicalID && int(priority) >= s.Priorities.First && int(priority) <= s.Priorities.Last {
-			errs = append(errs, fmt.Errorf("rulePriorities: %s has a rule of others, with priority %v: choose another window, or %s", s.Priorities, priority, again))
+		if isRule && of["Ref"] == listener.LogicalID && d.Priorities.Has(int(priority)) {
+			errs = append(errs, fmt.Errorf("rulePriorities: %s has a rule of others, with priority %v: choose another window, or %s", d.Priorities, priority, again))
 		}
 	}
-	return errors.Join(errs...)
+	return a, errors.Join(errs...)
 }
 
 func properties(a *assembly.Assembly, r *assembly.Resource) map[string]any {
@@ -58,11 +58,7 @@ func memberOf(a *assembly.Assembly, r *assembly.Resource, name string) map[strin
 
 // writeExisting writes what exists into the directory of the assembly, for who reads the assembly, and by which name clients reach the
 // load balancer.
-func writeExisting(dir string, s config.Settings) error {
-	a, err := assembly.ReadExisting(".")
-	if err != nil || a == nil {
-		return err
-	}
+func writeExisting(dir string, a *assembly.Assembly, s config.Settings) error {
 	listener := properties(a, a.Described(s.ListenerARN))
 	balancer, _ := listener["LoadBalancerArn"].(map[string]any)
 	for _, r := range a.Existing.Resources {

@@ -148,7 +148,7 @@ func TestSettingsFitWhatExists(t *testing.T) {
 		{name: "a priority that is taken", old: `"Priority": 99`, new: `"Priority": 100`, want: "rulePriorities: 100-199 has a rule of others, with priority 100: choose another window, or run `cutover adopt` again"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			_, s, err := config.Load(besideShop(), existingSettings(settings{"domain": "shop.example.com"}), os.Getenv)
+			d, s, err := config.Load(besideShop(), existingSettings(settings{"domain": "shop.example.com"}), os.Getenv)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -158,7 +158,7 @@ func TestSettingsFitWhatExists(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			err = stacks.CheckExisting(s)
+			existing, err := stacks.ReadExisting(d, s)
 			if got := fmt.Sprint(err); test.want == "" && err != nil || test.want != "" && !strings.Contains(got, test.want) {
 				t.Errorf("%v, want %s", err, test.want)
 			}
@@ -166,7 +166,7 @@ func TestSettingsFitWhatExists(t *testing.T) {
 				return
 			}
 			dir := t.TempDir()
-			if err := stacks.WriteExisting(dir, s); err != nil {
+			if err := stacks.WriteExisting(dir, existing, s); err != nil {
 				t.Fatal(err)
 			}
 			written, err := assembly.ReadExisting(dir)

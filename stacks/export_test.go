@@ -32,5 +32,5 @@ func AddInterlock(scope constructs.Construct, d config.Deployment, s config.Sett
 // GoPackages are the services whose images are compiled.
 var GoPackages = goPackages
 
-// CheckExisting and WriteExisting are what synthesis does with what exists.
-var CheckExisting, WriteExisting = checkExisting, writeExisting
+// ReadExisting and WriteExisting are what synthesis does with what exists.
+var ReadExisting, WriteExisting = readExisting, writeExisting

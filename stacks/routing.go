@@ -172,7 +172,7 @@ func (r *Routing) addToExisting(s config.Settings, d config.Deployment, plan mig
 	parts := strings.Split(s.ListenerARN, "/")
 	r.fullName = jsii.String(strings.Join(parts[1:len(parts)-1], "/"))
 	monolith := elb.ApplicationTargetGroup_FromTargetGroupAttributes(r.Stack, jsii.String("existing-monolith"), &elb.TargetGroupAttributes{
-		TargetGroupArn: jsii.String(s.MonolithTargetGroupARN),
+		TargetGroupArn: jsii.String(d.Existing),
 	})
 	r.TargetGroups[d.Monolith.Name] = monolith
 	if s.Alarms {

@@ -170,7 +170,7 @@ type look struct {
 	listener *Listener
 	monolith *TargetGroup
 	behind   *Service // whose tasks are the monolith's targets, nil if there is none
-	window   window
+	window   migration.Window
 }
 
 func (l *look) add(state State, subject, found, do string, args ...any) {

@@ -2,53 +2,19 @@ package existing
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"cutover/migration"
 )
 
-// window is the priorities of our rules, both ends included. It is empty if it is not known.
-type window struct{ from, to int }
-
-// lastPriority is the highest priority of a rule
-// (https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateRule.html).
-const lastPriority = 50000
-
 // stretch is how many priorities a window has that nobody chose. It begins at a multiple of that.
 const stretch = 100
-
-var windowFormat = regexp.MustCompile(`^([0-9]{1,5})-([0-9]{1,5})$`)
-
-// parseWindow reads a window like "200-299".
-func parseWindow(text string) (w window, ok bool) {
-	match := windowFormat.FindStringSubmatch(text)
-	if match == nil {
-		return w, false
-	}
-	w.from, _ = strconv.Atoi(match[1])
-	w.to, _ = strconv.Atoi(match[2])
-	return w, 1 <= w.from && w.from <= w.to && w.to <= lastPriority
-}
-
-func (w window) String() string {
-	if w.to == 0 {
-		return ""
-	}
-	return fmt.Sprintf("%d-%d", w.from, w.to)
-}
-
-// room is the highest order of a route that has its rules in the window.
-func (w window) room() int { return migration.Window{First: w.from, Last: w.to}.MaxOrder() }
-
-func (w window) has(priority int) bool { return w.from <= priority && priority <= w.to }
 
 // ours says whether a rule is one of Cutover: in the window, and parked, or for our target groups, or
 // one that holds a route's requests back for the monolith.
 func (l *look) ours(r Rule) bool {
-	if r.IsDefault || r.listener() != l.listener.ARN || !l.window.has(r.priority()) || !l.choice.Adopted {
+	if r.IsDefault || r.listener() != l.listener.ARN || !l.window.Has(r.priority()) || !l.choice.Adopted {
 		return false
 	}
 	match, exact := r.match()
@@ -118,15 +84,15 @@ func (l *look) toMonolith(r Rule) bool { return slices.Contains(r.groups(), l.mo
 func (l *look) priorities() bool {
 	const subject = "priorities"
 	if l.choice.Priorities != "" {
-		w, ok := parseWindow(l.choice.Priorities)
+		w, ok := migration.ParseWindow(l.choice.Priorities)
 		if !ok {
-			l.add(Wrong, subject, l.choice.Priorities, "it is no window of priorities from 1 to %d: give one like 200-299", lastPriority)
+			l.add(Wrong, subject, l.choice.Priorities, "it is no window of priorities from 1 to %d: give one like 200-299", migration.LastPriority)
 			return false
 		}
 		l.window = w
 		var inside []string
 		for _, r := range l.foreign() {
-			if w.has(r.priority()) {
+			if w.Has(r.priority()) {
 				inside = append(inside, r.Priority+" ("+r.String()+")")
 			}
 		}
@@ -137,8 +103,8 @@ func (l *look) priorities() bool {
 				do += "; if they are Cutover's, run `npx cdk synth --quiet` first, so that their target groups are known"
 			}
 			l.add(Wrong, subject, w.String()+" has rules of others: "+strings.Join(inside, ", "), do)
-		case w.room() < l.needs.order():
-			l.add(Wrong, subject, fmt.Sprintf("%s has room for orders up to %d, two priorities for each", w, w.room()), "the services have orders up to %d: give a wider window with --priorities", l.needs.order())
+		case w.MaxOrder() < l.needs.order():
+			l.add(Wrong, subject, fmt.Sprintf("%s has room for orders up to %d, two priorities for each", w, w.MaxOrder()), "the services have orders up to %d: give a wider window with --priorities", l.needs.order())
 		default:
 			l.add(OK, subject, w.String()+" is free of rules of others", "")
 		}
@@ -147,7 +113,7 @@ func (l *look) priorities() bool {
 
 	// A rule of ours comes before the rules that give a service's requests to the monolith today, and behind
 	// those that give some of them to others.
-	from, before, after := 1, lastPriority+1, ""
+	from, before, after := 1, migration.LastPriority+1, ""
 	until := ""
 	for _, r := range l.foreign() {
 		for _, s := range l.needs.routes() {
@@ -164,9 +130,9 @@ func (l *look) priorities() bool {
 		}
 	}
 	size := max(stretch, (2*l.needs.order()+stretch-1)/stretch*stretch)
-	for begin := (from + stretch - 1) / stretch * stretch; begin+size-1 < before && begin+size-1 <= lastPriority; begin += stretch {
-		w := window{begin, begin + size - 1}
-		if !slices.ContainsFunc(l.foreign(), func(r Rule) bool { return w.has(r.priority()) }) {
+	for begin := (from + stretch - 1) / stretch * stretch; begin+size-1 < before && begin+size-1 <= migration.LastPriority; begin += stretch {
+		w := migration.Window{First: begin, Last: begin + size - 1}
+		if !slices.ContainsFunc(l.foreign(), func(r Rule) bool { return w.Has(r.priority()) }) {
 			l.window = w
 			l.add(OK, subject, w.String()+" is free, the first such stretch"+after, "")
 			return true
@@ -188,10 +154,10 @@ func (l *look) shadows() {
 	for _, r := range l.foreign() {
 		for _, s := range l.needs.routes() {
 			all, some := takes(r, s)
-			if some == "" || l.window.has(r.priority()) {
+			if some == "" || l.window.Has(r.priority()) {
 				continue
 			}
-			rule, earlier := fmt.Sprintf("rule %s: %s", r.Priority, r), r.priority() < l.window.from
+			rule, earlier := fmt.Sprintf("rule %s: %s", r.Priority, r), r.priority() < l.window.First
 			switch {
 			case earlier && l.toMonolith(r):
 				l.add(Wrong, subject, rule, "it comes before the window %s, so the monolith keeps requests of %s (%s): choose a window before %s with --priorities", l.window, s.service, some, r.Priority)

@@ -235,7 +235,7 @@ func (f *foreign) touchedBy(r *assembly.Resource) (all []string) {
 	if holder := f.holder(arn, priority); holder != nil {
 		add("has priority %d, which the rule %s has that exists already: AWS refuses it. Take an Order, or rulePriorities, that no rule of others has", priority, holder.Resource.Name())
 	}
-	if window := f.list.Priorities; window.Last > 0 && (priority < window.First || priority > window.Last) {
+	if window := f.list.Priorities; window.Last > 0 && !window.Has(priority) {
 		add("has priority %d, outside of rulePriorities %s: others may have rules there, or make them. Keep rules within", priority, window)
 	}
 	return all
