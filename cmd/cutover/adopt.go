@@ -13,6 +13,7 @@ import (
 
 	"cutover/internal/assembly"
 	"cutover/internal/existing"
+	"cutover/internal/file"
 	"cutover/internal/listing"
 	"cutover/internal/step"
 	"cutover/internal/words"
@@ -123,9 +124,7 @@ func (a *adopt) read(cmd *cobra.Command, args []string) (err error) {
 		a.again(setting)
 	}
 	a.choice.CapacityProvider = setting("capacityProvider")
-	if groups := setting("taskSecurityGroupIds"); groups != "" {
-		a.choice.TaskSecurityGroups = strings.Split(groups, ",")
-	}
+	a.choice.TaskSecurityGroups = existing.List(a.file.Context["taskSecurityGroupIds"])
 	needs, err := needs(setting("namePrefix"))
 	if err != nil {
 		return err
@@ -185,10 +184,8 @@ func (a *adopt) again(setting func(key string) string) {
 			*to = setting(key)
 		}
 	}
-	if subnets := setting("subnetIds"); subnets != "" && len(c.Subnets) == 0 {
-		for id := range strings.SplitSeq(subnets, ",") {
-			c.Subnets = append(c.Subnets, strings.TrimSpace(id))
-		}
+	if len(c.Subnets) == 0 {
+		c.Subnets = existing.List(a.file.Context["subnetIds"])
 	}
 	c.OwnCluster = c.Cluster == ""
 	c.Adopted = c.Priorities == setting("rulePriorities")
@@ -242,7 +239,7 @@ func (a *adopt) conclude(cmd *cobra.Command, v *view) error {
 			return fmt.Errorf("%s: %w", cdkFile, err)
 		}
 		// A synthesis with the settings needs the template, so the template is first.
-		if err := step.Replace(assembly.ExistingFile, a.report.Template.Text(), 0o644); err != nil {
+		if err := file.Replace(assembly.ExistingFile, a.report.Template.Text(), 0o644); err != nil {
 			return err
 		}
 		if err := edited.Write(); err != nil {

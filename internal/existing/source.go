@@ -16,7 +16,7 @@ import (
 	"slices"
 	"strings"
 
-	"cutover/internal/local/provider"
+	"cutover/internal/file"
 )
 
 // Dir is a directory with what commands have printed, each in a file named after the command, as in
@@ -156,13 +156,13 @@ func (k *Keeper) Describe(ctx context.Context, c Command) ([]byte, error) {
 
 // Save writes a file for each command to a directory that [Dir] reads.
 func (k *Keeper) Save(dir string) error {
-	for _, file := range slices.Sorted(maps.Keys(k.files)) {
+	for _, name := range slices.Sorted(maps.Keys(k.files)) {
 		var text bytes.Buffer
-		if err := json.Indent(&text, bytes.TrimSpace(k.files[file]), "", "    "); err != nil {
-			return fmt.Errorf("%s.json: %w", file, err)
+		if err := json.Indent(&text, bytes.TrimSpace(k.files[name]), "", "    "); err != nil {
+			return fmt.Errorf("%s.json: %w", name, err)
 		}
 		text.WriteByte('\n')
-		if err := provider.WriteFile(filepath.Join(dir, file+".json"), text.Bytes()); err != nil {
+		if err := file.Replace(filepath.Join(dir, name+".json"), text.Bytes(), 0o600); err != nil {
 			return err
 		}
 	}

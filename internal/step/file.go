@@ -4,15 +4,14 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"cutover/internal/file"
 	"cutover/migration"
 )
 
@@ -397,18 +396,5 @@ func (f *File) Write() error {
 	if err != nil {
 		return err
 	}
-	return Replace(path, f.Text, info.Mode().Perm())
-}
-
-// Replace writes a file at once. A reader sees the old or the new text.
-func Replace(path string, text []byte, mode fs.FileMode) error {
-	made := path + ".new"
-	err := errors.Join(os.WriteFile(made, text, 0o600), os.Chmod(made, mode))
-	if err == nil {
-		err = os.Rename(made, path)
-	}
-	if err != nil {
-		os.Remove(made)
-	}
-	return err
+	return file.Replace(path, f.Text, info.Mode().Perm())
 }

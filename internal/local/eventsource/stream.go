@@ -13,9 +13,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"cutover/internal/file"
 	"cutover/internal/local/backing/access"
 	"cutover/internal/local/backing/client"
-	"cutover/internal/local/provider"
 )
 
 // every is how often a shard without records is asked.
@@ -81,7 +81,7 @@ func (p *position) save() error {
 	if err != nil {
 		return err
 	}
-	return provider.WriteFile(p.file, text)
+	return file.Replace(p.file, text, 0o600)
 }
 
 // shard is a part of a stream. https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_streams_Shard.html

@@ -17,6 +17,7 @@ import (
 	"sync"
 
 	"cutover/internal/assembly"
+	"cutover/internal/file"
 	"cutover/internal/local/provider"
 	"cutover/internal/model"
 )
@@ -114,7 +115,7 @@ func (p *Secrets) read() (map[string]kept, error) {
 func (p *Secrets) write(all map[string]kept) error {
 	text, err := json.Marshal(all)
 	if err == nil {
-		err = provider.WriteFile(p.file, text)
+		err = file.Replace(p.file, text, 0o600)
 	}
 	if err != nil {
 		return fmt.Errorf("the generated secrets cannot be kept: %w", err)
