@@ -246,7 +246,7 @@ func checkBeside(d Deployment, s Settings, refuse func(string, ...any)) {
 			}
 		}
 	}
-	if n := len(d.Migration().Plan(s.Position).Balancers[0].Rules); n > maxRules {
-		refuse("services: they need %d listener rules, and a load balancer can have %d: list fewer", n, maxRules)
+	if n := len(d.Migration().Plan(s.Position).Balancers[0].Rules); n > MaxRules {
+		refuse("services: they need %d listener rules, and a load balancer can have %d: list fewer", n, MaxRules)
 	}
 }

@@ -16,8 +16,8 @@ func checkQuotas(d Deployment, s Settings, b migration.Balancer, refuse func(str
 	services := len(b.Groups) - 2
 	last := b.Groups[services]
 	const elsewhere = `put %d of its services behind another load balancer, as in {Name: %q, LoadBalancer: "further", …}`
-	if n := len(b.Groups); n > maxTargetGroups {
-		refuse("%s: %d services and the monolith need %d target groups, and a load balancer can have %d: "+elsewhere, named(b.Name), services, n, maxTargetGroups, n-maxTargetGroups, last)
+	if n := len(b.Groups); n > MaxTargetGroups {
+		refuse("%s: %d services and the monolith need %d target groups, and a load balancer can have %d: "+elsewhere, named(b.Name), services, n, MaxTargetGroups, n-MaxTargetGroups, last)
 	}
 	m := d.Migration()
 	m.Services = slices.DeleteFunc(m.Services, func(s migration.Service) bool { return s.LoadBalancer != b.Name })
@@ -32,11 +32,11 @@ func checkQuotas(d Deployment, s Settings, b migration.Balancer, refuse func(str
 	if s.AsksOrigin() {
 		n++ // the last rule, in place of the default action
 	}
-	if n > maxRules && m.KeepRest && s.Places == nil {
+	if n > MaxRules && m.KeepRest && s.Places == nil {
 		refuse("%s: %s need %d listener rules while they are switched all at once, and a load balancer can have %d: give each service a place in phase, as in \"%s=monolith\", and move a few at a time",
-			named(b.Name), what, n, maxRules, last)
-	} else if n > maxRules {
-		refuse("%s: %s and %s need %d listener rules, and a load balancer can have %d: "+elsewhere, named(b.Name), what, doing, n, maxRules, leave(m.Services, n-maxRules), last)
+			named(b.Name), what, n, MaxRules, last)
+	} else if n > MaxRules {
+		refuse("%s: %s and %s need %d listener rules, and a load balancer can have %d: "+elsewhere, named(b.Name), what, doing, n, MaxRules, leave(m.Services, n-MaxRules), last)
 	}
 	// Other stacks read the address of each target group. Alarms read another address, and alarms
 	// and the dashboard read the load balancer's name, and callers its DNS name. Url comes on top. The
@@ -57,7 +57,7 @@ func checkQuotas(d Deployment, s Settings, b migration.Balancer, refuse func(str
 			outputs += 2
 		}
 	}
-	if over := outputs - maxOutputs; over > 0 && len(b.Groups) <= maxTargetGroups { // otherwise more services have to go anyway
+	if over := outputs - maxOutputs; over > 0 && len(b.Groups) <= MaxTargetGroups { // otherwise more services have to go anyway
 		refuse("%s: with alarms its stack and %d services need %d outputs, and a stack can have %d: "+elsewhere, named(b.Name), services, outputs, maxOutputs, (over+1)/2, last)
 	}
 }
@@ -151,9 +151,9 @@ func (d Deployment) CheckStep(deployed migration.Migration, from, to migration.P
 		advice = "pass over in monolith or parallel, where the rules stay"
 	}
 	for _, b := range is.Balancers {
-		if n := rulesOfBoth(was, is, b.Name); n > maxRules {
+		if n := rulesOfBoth(was, is, b.Name); n > MaxRules {
 			return fmt.Errorf("%s: the step needs %d listener rules for a moment, since CloudFormation creates rules before it deletes others, and a load balancer can have %d: %s",
-				named(b.Name), n, maxRules, advice)
+				named(b.Name), n, MaxRules, advice)
 		}
 	}
 	return nil

@@ -13,8 +13,8 @@ import (
 // Quotas of an Application Load Balancer
 // (https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-limits.html).
 const (
-	maxRules         = 100  // rules per load balancer, without the default ones; can be raised
-	maxTargetGroups  = 100  // target groups per load balancer
+	MaxRules         = 100  // rules per load balancer, without the default ones; can be raised
+	MaxTargetGroups  = 100  // target groups per load balancer
 	maxTargets       = 1000 // targets per load balancer; can be raised
 	maxValues        = 5    // condition values per rule
 	maxWildcards     = 5    // wildcards per rule

@@ -17,6 +17,7 @@ import (
 
 	"cutover/config"
 	"cutover/internal/canary"
+	"cutover/internal/existing"
 	"cutover/internal/local"
 	"cutover/internal/step"
 	"cutover/migration"
@@ -249,8 +250,8 @@ func (o *watch) here(ctx context.Context, client *local.Client, services config.
 	m := app.Migration
 	app.At = positionHere(m, status.Parameters, nil)
 	compared := comparedHere(m, app.At)
-	if _, group, exists := strings.Cut(services.Existing, ":targetgroup/"); exists { // its name is that of the target group here
-		compared.Monolith[0], _, _ = strings.Cut(group, "/")
+	if services.Existing != "" { // its name is that of the target group here
+		compared.Monolith[0] = existing.GroupName(services.Existing)
 	}
 	found, err := client.Canaries(ctx, compared, o.period)
 	if err != nil {

@@ -166,6 +166,8 @@ type Subnet struct {
 	CIDR  string `json:"CidrBlock"`
 }
 
+func (s Subnet) id() string { return s.ID }
+
 // RouteTable is one of `aws ec2 describe-route-tables`.
 type RouteTable struct {
 	VPCID        string `json:"VpcId"`
@@ -245,7 +247,7 @@ func Read(ctx context.Context, source Source, choice Choice) (*Account, error) {
 	list(r, optional, &a.Attributes, "Attributes", command("elbv2", "describe-load-balancer-attributes", "--load-balancer-arn", lb.ARN))
 	for _, group := range a.named() {
 		c := command("elbv2", "describe-target-group-attributes", "--target-group-arn", group)
-		c.File += "-" + groupName(group)
+		c.File += "-" + GroupName(group)
 		var attributes []Attribute
 		list(r, optional, &attributes, "Attributes", c)
 		a.GroupAttributes[group] = attributes

@@ -218,23 +218,31 @@ var maybe = []string{"subnetIds", "clusterName", "capacityProvider", "taskSecuri
 // CompareSettings says which settings of a cdk.json are another in the account now.
 func CompareSettings(given map[string]any, now []Setting) (drift []string) {
 	for _, s := range now {
-		value, ok := given[s.Key].(string)
+		value, ok := given[s.Key]
 		switch {
-		case ok && slices.Equal(parts(value), parts(s.Value)), !ok && slices.Contains(maybe, s.Key):
+		case ok && slices.Equal(slices.Sorted(slices.Values(List(value))), slices.Sorted(slices.Values(List(s.Value)))), !ok && slices.Contains(maybe, s.Key):
 		case !ok:
 			drift = append(drift, fmt.Sprintf("setting %s: cdk.json has none, and it is %s", s.Key, s.Value))
 		default:
-			drift = append(drift, fmt.Sprintf("setting %s: cdk.json has %s, and it is %s", s.Key, value, s.Value))
+			drift = append(drift, fmt.Sprintf("setting %s: cdk.json has %v, and it is %s", s.Key, value, s.Value))
 		}
 	}
 	return drift
 }
 
-// parts are those of a list with commas, in order.
-func parts(text string) (all []string) {
-	for part := range strings.SplitSeq(text, ",") {
-		all = append(all, strings.TrimSpace(part))
+// List has the values of a setting in cdk.json, which is a text with commas or a list of texts.
+func List(setting any) (all []string) {
+	switch setting := setting.(type) {
+	case string:
+		for part := range strings.SplitSeq(setting, ",") {
+			if part = strings.TrimSpace(part); part != "" {
+				all = append(all, part)
+			}
+		}
+	case []any:
+		for _, one := range setting {
+			all = append(all, fmt.Sprint(one))
+		}
 	}
-	slices.Sort(all)
 	return all
 }

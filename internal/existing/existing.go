@@ -11,6 +11,7 @@
 package existing
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -195,19 +196,19 @@ func Look(a *Account, choice Choice, needs *Needs) Report {
 	}
 	var problem string
 	if l.lb, problem = a.loadBalancer(choice); l.lb == nil {
-		l.add(Wrong, "load balancer", or(choice.LoadBalancer, "not named"), problem)
+		l.add(Wrong, "load balancer", cmp.Or(choice.LoadBalancer, "not named"), problem)
 		return l.report
 	}
 	if !l.loadBalancer() {
 		return l.report
 	}
 	if l.listener, problem = a.listener(choice, l.lb); l.listener == nil {
-		l.add(Wrong, "listener", or(choice.Listener, words.Count(len(a.Listeners), "listener")), problem)
+		l.add(Wrong, "listener", cmp.Or(choice.Listener, words.Count(len(a.Listeners), "listener")), problem)
 		return l.report
 	}
 	l.listens()
 	if l.monolith, problem = a.monolith(choice, l.listener); l.monolith == nil {
-		l.add(Wrong, "monolith", or(choice.Monolith, "default action: "+doing(l.listener.DefaultActions)), problem)
+		l.add(Wrong, "monolith", cmp.Or(choice.Monolith, "default action: "+doing(l.listener.DefaultActions)), problem)
 		return l.report
 	}
 	l.targets()
@@ -226,7 +227,7 @@ func Look(a *Account, choice Choice, needs *Needs) Report {
 	l.set("monolithTargetGroupArn", l.monolith.ARN)
 	l.set("rulePriorities", l.window.String())
 	l.set("vpcId", l.lb.VPCID)
-	l.set("subnetIds", join(subnets, func(s Subnet) string { return s.ID }))
+	l.set("subnetIds", strings.Join(texts(subnets, Subnet.id), ","))
 	if cluster := l.chosenCluster(); cluster != nil {
 		l.set("clusterName", cluster.Name)
 		l.set("capacityProvider", l.capacityProvider(cluster))
@@ -239,19 +240,12 @@ func Look(a *Account, choice Choice, needs *Needs) Report {
 	return l.report
 }
 
-func or(text, otherwise string) string {
-	if text == "" {
-		return otherwise
-	}
-	return text
-}
-
-func join[T any](all []T, text func(T) string) string {
-	var texts []string
+// texts are what all has, as texts.
+func texts[T any](all []T, text func(T) string) (texts []string) {
 	for _, one := range all {
 		texts = append(texts, text(one))
 	}
-	return strings.Join(texts, ",")
+	return texts
 }
 
 // loadBalancer finds the load balancer that is meant. Otherwise the problem says what to do.
@@ -275,14 +269,14 @@ func (l *look) loadBalancer() bool {
 		l.add(Wrong, subject, "type "+l.lb.Type, "only an Application Load Balancer has rules for paths: name one, or put one behind this load balancer")
 		return false
 	}
-	found := or(l.lb.Scheme, "internet-facing") + ", " + l.lb.State.Code
+	found := cmp.Or(l.lb.Scheme, "internet-facing") + ", " + l.lb.State.Code
 	switch l.lb.State.Code {
 	case "active":
 		l.add(OK, subject, found, "")
 	case "active_impaired":
-		l.add(Note, subject, found, "it routes, and AWS cannot scale it: %s", or(l.lb.State.Reason, "see why in the console"))
+		l.add(Note, subject, found, "it routes, and AWS cannot scale it: %s", cmp.Or(l.lb.State.Reason, "see why in the console"))
 	default:
-		l.add(Wrong, subject, found, "wait until the load balancer is active: %s", or(l.lb.State.Reason, "it takes no requests before"))
+		l.add(Wrong, subject, found, "wait until the load balancer is active: %s", cmp.Or(l.lb.State.Reason, "it takes no requests before"))
 	}
 	if slices.Contains(l.Missing, "describe-load-balancer-attributes") {
 		l.add(Note, "idle timeout", "not known", "services must keep idle connections longer than the load balancer, which does so for %d s unless it was told otherwise", keepAlive)
@@ -351,7 +345,7 @@ func (l *look) listens() {
 	if l.listener.Protocol != "HTTPS" {
 		return
 	}
-	if mode := or(l.listener.MutualAuthentication.Mode, "off"); mode == "off" {
+	if mode := cmp.Or(l.listener.MutualAuthentication.Mode, "off"); mode == "off" {
 		l.add(OK, "mutual TLS", "off", "")
 	} else {
 		l.add(Note, "mutual TLS", mode, "services get the client's certificate in headers, as the monolith does. On this machine clients have no certificate")
@@ -392,14 +386,14 @@ func (a *Account) monolith(choice Choice, listener *Listener) (group *TargetGrou
 		case 0:
 			var names []string
 			for _, arn := range a.named() {
-				names = append(names, groupName(arn))
+				names = append(names, GroupName(arn))
 			}
 			return nil, fmt.Sprintf("the default action of %s forwards to no target group: name the monolith's with --monolith NAME: %s", listener, words.Choice(names))
 		case 1:
 			wanted = groups[0]
 		default:
 			return nil, fmt.Sprintf("the default action of %s has several target groups: choose one of %s with --monolith NAME",
-				listener, strings.ReplaceAll(join(groups, groupName), ",", ", "))
+				listener, strings.Join(texts(groups, GroupName), ", "))
 		}
 	}
 	var names []string
@@ -410,7 +404,7 @@ func (a *Account) monolith(choice Choice, listener *Listener) (group *TargetGrou
 		}
 		names = append(names, g.Name)
 	}
-	return nil, fmt.Sprintf("there is no target group %q in this account and region: %s", groupName(wanted), words.Choice(names))
+	return nil, fmt.Sprintf("there is no target group %q in this account and region: %s", GroupName(wanted), words.Choice(names))
 }
 
 // targets checks the target group of the monolith, and who is behind it.
@@ -421,7 +415,7 @@ func (l *look) targets() {
 	if g.ProtocolVersion != "" && g.ProtocolVersion != "HTTP1" {
 		protocol = g.ProtocolVersion
 	}
-	found := fmt.Sprintf("%s, type %s, in %s", or(protocol, "no protocol"), or(g.TargetType, "instance"), or(g.VPCID, "no VPC"))
+	found := fmt.Sprintf("%s, type %s, in %s", cmp.Or(protocol, "no protocol"), cmp.Or(g.TargetType, "instance"), cmp.Or(g.VPCID, "no VPC"))
 	switch {
 	case g.TargetType == "lambda" || g.TargetType == "alb":
 		l.add(Wrong, subject, found, "the monolith has to be of type instance or ip: choose its target group with --monolith NAME")
@@ -461,13 +455,6 @@ func (l *look) targets() {
 	}
 }
 
-// Quotas of an Application Load Balancer
-// (https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-limits.html).
-const (
-	maxRules  = 100 // without the default rules; can be raised
-	maxGroups = 100
-)
-
 // quotas checks whether our rules and target groups have room at the load balancer, and their names.
 func (l *look) quotas() {
 	foreign := 0
@@ -498,8 +485,8 @@ func (l *look) quotas() {
 			l.add(OK, subject, found, "")
 		}
 	}
-	ask("rules", foreign, l.needs.rules(), maxRules, "remove rules, or begin with fewer services; AWS raises the quota if you ask, and Cutover does not know of it")
-	ask("target groups", groups, l.needs.groups(), maxGroups, "remove target groups, or begin with fewer services")
+	ask("rules", foreign, l.needs.rules(), config.MaxRules, "remove rules, or begin with fewer services; AWS raises the quota if you ask, and Cutover does not know of it")
+	ask("target groups", groups, l.needs.groups(), config.MaxTargetGroups, "remove target groups, or begin with fewer services")
 	switch {
 	case l.needs == nil:
 	case len(taken) > 0:

@@ -475,4 +475,8 @@ func TestDrift(t *testing.T) {
 	if drift := CompareSettings(given, now); !slices.Equal(drift, want) {
 		t.Errorf("%q, want %q", drift, want)
 	}
+	given["subnetIds"] = []any{"b", "a"} // as a list of texts
+	if drift := CompareSettings(given, now); !slices.Equal(drift, want) {
+		t.Errorf("with a list: %q, want %q", drift, want)
+	}
 }

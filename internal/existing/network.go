@@ -84,7 +84,7 @@ func (l *look) subnets() []Subnet {
 		l.add(Wrong, "subnets", "no private subnet in a zone of the load balancer", "tasks have no public addresses, so they need subnets with a route to a NAT gateway, or to the endpoints of AWS: add such subnets to %s", l.lb.VPCID)
 		return nil
 	}
-	l.add(OK, "subnets", fmt.Sprintf("%s, %s", strings.ReplaceAll(join(subnets, func(s Subnet) string { return s.ID }), ",", ", "), from), "")
+	l.add(OK, "subnets", fmt.Sprintf("%s, %s", strings.Join(texts(subnets, Subnet.id), ", "), from), "")
 	l.zones(subnets)
 	l.ways(subnets)
 	return subnets
@@ -185,9 +185,7 @@ func (l *look) egress(subnets []Subnet) (groups []string) {
 		l.add(Wrong, subject, found, "`aws ec2 describe-security-groups` does not have all of them: save it again with --group-ids and all their ids")
 	case len(closed) > 0 && len(byGroup) > 0:
 		slices.Sort(byGroup)
-		groups = slices.Compact(append(slices.Clone(groups), byGroup...))
-		slices.Sort(groups)
-		groups = slices.Compact(groups)
+		groups = slices.Compact(slices.Sorted(slices.Values(append(groups, byGroup...))))
 		reached := found + " let the load balancer reach " + strings.Join(slices.Compact(byGroup), ", ")
 		if len(groupPorts) > 0 {
 			slices.Sort(groupPorts)

@@ -244,7 +244,7 @@ func doing(actions []Action) string {
 			var groups []string
 			targets := a.targets()
 			for _, target := range targets {
-				name := groupName(target.TargetGroupARN)
+				name := GroupName(target.TargetGroupARN)
 				if weight := target.weight(); len(targets) > 1 {
 					name += " " + strconv.Itoa(weight)
 				}
@@ -271,8 +271,8 @@ func (w Weighted) weight() int {
 	return *w.Weight
 }
 
-// groupName is the name in the ARN of a target group.
-func groupName(arn string) string {
+// GroupName is the name in the ARN of a target group.
+func GroupName(arn string) string {
 	if _, rest, ok := strings.Cut(arn, ":targetgroup/"); ok {
 		name, _, _ := strings.Cut(rest, "/")
 		return name

@@ -25,7 +25,7 @@ func (l *look) ours(r Rule) bool {
 		return false
 	}
 	groups := r.groups()
-	if slices.ContainsFunc(groups, func(arn string) bool { return slices.Contains(l.needs.Groups, groupName(arn)) }) {
+	if slices.ContainsFunc(groups, func(arn string) bool { return slices.Contains(l.needs.Groups, GroupName(arn)) }) {
 		return true
 	}
 	return exact && len(groups) == 1 && groups[0] == l.monolith.ARN && slices.ContainsFunc(l.needs.routes(), func(r route) bool {

@@ -138,9 +138,9 @@ var mutants = []mutant{
 		"the root service takes the monolith's paths over"},
 
 	// The configuration: what AWS would refuse in the middle of a deployment.
-	{"config/services.go", "maxRules         = 100", "maxRules         = 101", "TestMistakesAreReported",
+	{"config/services.go", "MaxRules         = 100", "MaxRules         = 101", "TestMistakesAreReported",
 		"AWS refuses the last rule in the middle of a deployment"},
-	{"config/services.go", "maxTargetGroups  = 100", "maxTargetGroups  = 101", "TestMistakesAreReported",
+	{"config/services.go", "MaxTargetGroups  = 100", "MaxTargetGroups  = 101", "TestMistakesAreReported",
 		"AWS refuses the last target group in the middle of a deployment"},
 	{"config/services.go", "maxTargets       = 1000", "maxTargets       = 1001", "TestMistakesAreReported",
 		"AWS refuses the last target"},
