@@ -1,13 +1,10 @@
 package main
 
 import (
-	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 const root = "../.."
@@ -41,24 +38,5 @@ func TestProgram(t *testing.T) {
 	cmd.Dir = "app"
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("node --test: %v\n%s", err, out)
-	}
-}
-
-// Templates are the same in all apps of this repository if the feature flags are.
-func TestFeatureFlags(t *testing.T) {
-	read := func(file string) map[string]any {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var app map[string]any
-		if err := json.Unmarshal(text, &app); err != nil {
-			t.Fatalf("%s: %v", file, err)
-		}
-		delete(app, "watch")
-		return app
-	}
-	if diff := cmp.Diff(read(root+"/cdk.json"), read("cdk.json")); diff != "" {
-		t.Errorf("cdk.json (-of the repository +of the shop):\n%s", diff)
 	}
 }

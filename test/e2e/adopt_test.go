@@ -233,20 +233,9 @@ func (s *shop) said(t *testing.T, service, version, action string, params ...str
 	for i := 0; i < len(params); i += 2 {
 		form.Set(params[i], params[i+1])
 	}
-	request, err := http.NewRequestWithContext(s.ctx, http.MethodPost, s.env["AWS_ENDPOINT_URL"], strings.NewReader(form.Encode()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	request.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=test/20200101/"+emulate.Region+"/"+service+"/aws4_request, SignedHeaders=host, Signature=0")
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err != nil || response.StatusCode != http.StatusOK {
-		t.Fatalf("%s: status %d, %v: %s", action, response.StatusCode, err, body)
+	body, response := s.send(t, http.MethodPost, service, "", strings.NewReader(form.Encode()), "Content-Type", "application/x-www-form-urlencoded")
+	if response.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %s: %s", action, response.Status, body)
 	}
 	return requestID.ReplaceAllString(string(body), "")
 }

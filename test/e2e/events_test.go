@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"net/http"
 	"os"
@@ -92,15 +91,8 @@ func named(text string) string {
 func (a *account) ask(t *testing.T, service, target string, params, into any) {
 	t.Helper()
 	body, err := json.Marshal(params)
-	req, err := http.NewRequestWithContext(a.ctx, http.MethodPost, a.env["AWS_ENDPOINT_URL"], bytes.NewReader(must(t, body, err)))
-	must(t, req, err)
-	req.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=test/20200101/"+emulate.Region+"/"+service+"/aws4_request, SignedHeaders=host, Signature=0")
-	req.Header.Set("Content-Type", "application/x-amz-json-1.1")
-	req.Header.Set("X-Amz-Target", target)
-	resp, err := http.DefaultClient.Do(req)
-	defer must(t, resp, err).Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err := json.Unmarshal(must(t, text, err), into); err != nil || resp.StatusCode != http.StatusOK {
+	text, resp := a.send(t, http.MethodPost, service, "", bytes.NewReader(must(t, body, err)), "Content-Type", "application/x-amz-json-1.1", "X-Amz-Target", target)
+	if err := json.Unmarshal(text, into); err != nil || resp.StatusCode != http.StatusOK {
 		t.Fatalf("%s: %s: %v: %s", target, resp.Status, err, text)
 	}
 }

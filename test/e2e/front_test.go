@@ -233,11 +233,7 @@ func (a *account) front(t *testing.T) (front, place) {
 // head returns the headers of an object of a bucket.
 func (a *account) head(t *testing.T, path string) http.Header {
 	t.Helper()
-	req, err := http.NewRequestWithContext(a.ctx, http.MethodHead, a.env["AWS_ENDPOINT_URL"]+path, nil)
-	must(t, req, err)
-	req.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=test/20200101/"+emulate.Region+"/s3/aws4_request, SignedHeaders=host, Signature=0")
-	resp, err := http.DefaultClient.Do(req)
-	defer must(t, resp, err).Body.Close()
+	_, resp := a.send(t, http.MethodHead, "s3", path, nil)
 	equal(t, path, resp.StatusCode, http.StatusOK)
 	return resp.Header
 }

@@ -161,13 +161,8 @@ func runsAsTask(t *testing.T, program []byte) {
 // get asks a service whose API has paths.
 func (a *account) get(t *testing.T, service, path string) (body []byte, status int) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(a.ctx, http.MethodGet, a.env["AWS_ENDPOINT_URL"]+path, nil)
-	must(t, req, err)
-	req.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=test/20200101/"+emulate.Region+"/"+service+"/aws4_request, SignedHeaders=host, Signature=0")
-	resp, err := http.DefaultClient.Do(req)
-	defer must(t, resp, err).Body.Close()
-	body, err = io.ReadAll(resp.Body)
-	return must(t, body, err), resp.StatusCode
+	body, resp := a.send(t, http.MethodGet, service, path, nil)
+	return body, resp.StatusCode
 }
 
 // read reads an answer of Lambda.

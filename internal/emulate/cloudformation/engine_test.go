@@ -95,7 +95,7 @@ func (f *fixture) deploy(stack, template string, params ...string) (status, reas
 	if _, failed := f.call("DescribeStacks", "StackName", stack); failed != "" {
 		typ = "CREATE"
 	}
-	given := []string{"StackName", stack, "ChangeSetName", "cdk-deploy-change-set", "ChangeSetType", typ, "TemplateBody", template}
+	given := []string{"ChangeSetType", typ, "TemplateBody", template}
 	for i := 0; i < len(params); i += 2 {
 		head := fmt.Sprintf("Parameters.member.%d.", i/2+1)
 		given = append(given, head+"ParameterKey", params[i])
@@ -105,16 +105,8 @@ func (f *fixture) deploy(stack, template string, params ...string) (status, reas
 			given = append(given, head+"ParameterValue", params[i+1])
 		}
 	}
-	if _, failed := f.call("CreateChangeSet", given...); failed != "" {
-		return "", failed
-	}
-	set, _ := f.call("DescribeChangeSet", "StackName", stack, "ChangeSetName", "cdk-deploy-change-set")
-	if set.first("Status") == "FAILED" {
-		f.call("DeleteChangeSet", "StackName", stack, "ChangeSetName", "cdk-deploy-change-set")
-		return "change set FAILED", set.first("StatusReason")
-	}
-	if _, failed := f.call("ExecuteChangeSet", "StackName", stack, "ChangeSetName", "cdk-deploy-change-set"); failed != "" {
-		f.t.Fatal(failed)
+	if status, reason, executed := f.change(stack, given); !executed {
+		return status, reason
 	}
 	events, _ := f.call("DescribeStackEvents", "StackName", stack)
 	for _, e := range events.all("member") {
@@ -124,6 +116,24 @@ func (f *fixture) deploy(stack, template string, params ...string) (status, reas
 		}
 	}
 	return f.status(stack), reason
+}
+
+// change makes a change set and executes it. Otherwise it returns what became of the set, and why.
+func (f *fixture) change(stack string, given []string) (status, reason string, executed bool) {
+	f.t.Helper()
+	set := []string{"StackName", stack, "ChangeSetName", "cdk-deploy-change-set"}
+	if _, failed := f.call("CreateChangeSet", append(set, given...)...); failed != "" {
+		return "", failed, false
+	}
+	described, _ := f.call("DescribeChangeSet", set...)
+	if described.first("Status") == "FAILED" {
+		f.call("DeleteChangeSet", set...)
+		return "change set FAILED", described.first("StatusReason"), false
+	}
+	if _, failed := f.call("ExecuteChangeSet", set...); failed != "" {
+		f.t.Fatal(failed)
+	}
+	return "", "", true
 }
 
 func (f *fixture) status(stack string) string {

@@ -12,22 +12,14 @@ import (
 // status and why it failed.
 func (f *fixture) importing(stack, template string, names ...string) (status, reason string) {
 	f.t.Helper()
-	given := []string{"StackName", stack, "ChangeSetName", "import", "ChangeSetType", "IMPORT", "TemplateBody", template}
+	given := []string{"ChangeSetType", "IMPORT", "TemplateBody", template}
 	for i, name := range names {
 		head := fmt.Sprintf("ResourcesToImport.member.%d.", i+1)
 		given = append(given, head+"ResourceType", "AWS::SSM::Parameter", head+"LogicalResourceId", strings.ToUpper(strings.Trim(name, "/")),
 			head+"ResourceIdentifier.entry.1.key", "Name", head+"ResourceIdentifier.entry.1.value", name)
 	}
-	if _, failed := f.call("CreateChangeSet", given...); failed != "" {
-		return "", failed
-	}
-	set, _ := f.call("DescribeChangeSet", "StackName", stack, "ChangeSetName", "import")
-	if set.first("Status") == "FAILED" {
-		f.call("DeleteChangeSet", "StackName", stack, "ChangeSetName", "import")
-		return "", set.first("StatusReason")
-	}
-	if _, failed := f.call("ExecuteChangeSet", "StackName", stack, "ChangeSetName", "import"); failed != "" {
-		f.t.Fatal(failed)
+	if _, reason, executed := f.change(stack, given); !executed {
+		return "", reason
 	}
 	events, _ := f.call("DescribeStackEvents", "StackName", stack)
 	for _, e := range events.all("member") {

@@ -1,4 +1,4 @@
-package main
+package supply
 
 import (
 	"encoding/json"
@@ -11,7 +11,7 @@ import (
 // Templates are the same in all apps of this repository if the feature flags are.
 func TestFeatureFlags(t *testing.T) {
 	read := func(file string) map[string]any {
-		text, err := os.ReadFile(file)
+		text, err := os.ReadFile(root + "/" + file)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -22,9 +22,13 @@ func TestFeatureFlags(t *testing.T) {
 		delete(app, "watch")
 		return app
 	}
-	want := read("../../cdk.json")
-	want["context"].(map[string]any)["env"] = "shop" // beside what else is deployed
-	if diff := cmp.Diff(want, read("cdk.json")); diff != "" {
-		t.Errorf("cdk.json (-of the repository +of the example):\n%s", diff)
+	for dir, env := range map[string]any{"examples/shop": nil, "examples/adopt": "shop"} { // adopt is beside what else is deployed
+		want := read("cdk.json")
+		if env != nil {
+			want["context"].(map[string]any)["env"] = env
+		}
+		if diff := cmp.Diff(want, read(dir+"/cdk.json")); diff != "" {
+			t.Errorf("cdk.json (-of the repository +of %s):\n%s", dir, diff)
+		}
 	}
 }
