@@ -205,7 +205,7 @@ func needs(prefix string) (*existing.Needs, error) {
 
 // compare compares what there is with what was written.
 func (a *adopt) compare() error {
-	was, err := existing.ReadFile(assembly.ExistingFile)
+	was, err := existing.ReadDir(".")
 	if errors.Is(err, fs.ErrNotExist) {
 		a.drift = []string{assembly.ExistingFile + " is missing: write it with `cutover adopt`"}
 		return nil

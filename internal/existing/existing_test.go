@@ -419,7 +419,7 @@ func TestUnreadable(t *testing.T) {
 	if _, err := Read(t.Context(), Dir(t.TempDir()), Choice{LoadBalancer: "shop"}); err == nil || !strings.Contains(err.Error(), "describe-load-balancers.json") {
 		t.Errorf("a directory without files: %v", err)
 	}
-	if _, err := ReadFile(filepath.Join(t.TempDir(), assembly.ExistingFile)); !os.IsNotExist(err) {
+	if _, err := ReadDir(t.TempDir()); !os.IsNotExist(err) {
 		t.Errorf("no template: %v, want %v", err, fs.ErrNotExist)
 	}
 }
@@ -431,7 +431,7 @@ func TestDrift(t *testing.T) {
 	if err := os.WriteFile(file, was.Text(), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	read, err := ReadFile(file)
+	read, err := ReadDir(filepath.Dir(file))
 	if err != nil {
 		t.Fatal(err)
 	}

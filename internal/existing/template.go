@@ -3,8 +3,7 @@ package existing
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
-	"os"
+	"io/fs"
 	"slices"
 	"strconv"
 	"strings"
@@ -36,20 +35,16 @@ type Resource struct {
 	Metadata   map[string]string
 }
 
-// ReadFile reads a template that adopt has written.
-func ReadFile(path string) (*Template, error) {
-	text, err := os.ReadFile(path)
+// ReadDir reads the template that adopt has written to a directory. If there is none, the error is [fs.ErrNotExist].
+func ReadDir(dir string) (*Template, error) {
+	a, err := assembly.ReadExisting(dir)
 	if err != nil {
 		return nil, err
 	}
-	t := &Template{}
-	if err := json.Unmarshal(text, t); err != nil {
-		return nil, fmt.Errorf("%s is damaged (%w): write it again with `cutover adopt`", path, err)
+	if a == nil {
+		return nil, fs.ErrNotExist
 	}
-	if _, ok := t.Metadata[assembly.ExistingMetadata]; !ok {
-		return nil, fmt.Errorf("%s is not a template of `cutover adopt`: there is no %q in its Metadata: write it again with `cutover adopt`", path, assembly.ExistingMetadata)
-	}
-	return t, nil
+	return Of(a.Existing), nil
 }
 
 // Of returns the template of a stack that [assembly.Read] has read from such a file.
