@@ -49,7 +49,7 @@ func (a *Assembly) readExisting() error {
 	}
 	stack := &Stack{Name: existingStack, Existing: true}
 	if err := stack.readTemplate(a.Dir, ExistingFile); err != nil {
-		return fmt.Errorf("%s: %w", a.Dir, err)
+		return fmt.Errorf("%s: %w: write it anew with `cutover adopt`", a.Dir, err)
 	}
 	refuse := func(format string, args ...any) error {
 		return fmt.Errorf("%s: %s: write it anew with `cutover adopt`", file, fmt.Sprintf(format, args...))
