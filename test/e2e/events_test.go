@@ -71,7 +71,11 @@ func policy(t *testing.T, document string) (lines []string) {
 		}
 		for _, operator := range slices.Sorted(maps.Keys(s.Condition)) {
 			for _, key := range slices.Sorted(maps.Keys(s.Condition[operator])) {
-				line += fmt.Sprint(" ", operator, " ", key, " ", named(fmt.Sprint(s.Condition[operator][key])))
+				value := s.Condition[operator][key]
+				if values, ok := value.([]any); ok && len(values) == 1 { // which IAM takes for the value alone
+					value = values[0]
+				}
+				line += fmt.Sprint(" ", operator, " ", key, " ", named(fmt.Sprint(value)))
 			}
 		}
 		lines = append(lines, line)
