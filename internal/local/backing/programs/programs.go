@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
 )
@@ -97,13 +98,20 @@ func (f Found) try(ctx context.Context, dir string) (*Program, error) {
 	}
 	defer func() { _ = log.Close() }()
 	p.launch.Stdout, p.launch.Stderr = log, log
-	if err := p.launch.Start(); err != nil {
+	started := make(chan error)
+	go func() {
+		// Linux ends the program when the thread that started it ends, as in package process.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := p.launch.Start()
+		if started <- err; err == nil {
+			defer close(p.done)
+			p.err = p.launch.Wait()
+		}
+	}()
+	if err := <-started; err != nil {
 		return nil, err
 	}
-	go func() {
-		defer close(p.done)
-		p.err = p.launch.Wait()
-	}()
 	for !p.launch.ready() {
 		select {
 		case <-p.done:

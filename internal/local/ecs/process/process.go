@@ -365,8 +365,10 @@ func (p *process) start(r ecs.StartRequest) error {
 	started := make(chan error)
 	go func() {
 		// Linux ends the process when the thread that started it ends. So the thread must
-		// last as long.
+		// last as long, and longer: it may have started other processes before. A goroutine
+		// that ends with its thread locked ends the thread.
 		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
 		file, output, err := p.launch(cmd, r)
 		started <- err
 		if err != nil {
