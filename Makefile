@@ -73,6 +73,7 @@ nightly: reliability vulns ## run what is slower than a change should wait for
 	CUTOVER_NIGHTLY=1 go test -vet=off -count=1 -timeout 30m -p $(tests_at_once) ./stacks ./...
 	CUTOVER_RELIABILITY=stores go test ./stacks -count=1 -v -run TestReliabilityOfStores
 	CUTOVER_RELIABILITY=moves go test ./stacks -count=1 -v -timeout 30m -run '^TestRehearsalOfMovesWithWrites$$'
+	.ci/rehearse -c store=dynamodb --rate 200 --requests 0 --dwell 3s --out build/rehearsal-dynamodb
 	test/replace/replace $$(mktemp -d)/shop
 	$(MAKE) mutants
 	$(MAKE) fuzz

@@ -44,7 +44,7 @@ func apiErrors(m *model.Model) error {
 	}
 	methods, stages := map[place]*model.APIMethod{}, map[place]*model.APIStage{}
 	for _, one := range m.APIMethods {
-		at := place{one.API, one.Method + " " + one.Of.Path()}
+		at := place{one.API, one.Name()}
 		if first := methods[at]; first != nil && one.Problem() == nil {
 			errs = append(errs, one.Errorf("HttpMethod", "AWS refuses a second method %s; the first one is %v", at.name, first.Resource))
 		}

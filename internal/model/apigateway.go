@@ -25,6 +25,23 @@ type RestAPI struct {
 	Methods []*APIMethod
 }
 
+// Snapshot is the API as a new deployment finds it when the API was another before, or none (nil). CloudFormation makes the
+// deployment before it deletes the methods that left the template. So these are in the deployment, too:
+// https://github.com/aws/aws-cdk/issues/14660. Left lists them.
+func (a *RestAPI) Snapshot(was *RestAPI) (found *RestAPI, left []*APIMethod) {
+	if was == nil {
+		return a, nil
+	}
+	for _, m := range was.Methods {
+		if !slices.ContainsFunc(a.Methods, func(is *APIMethod) bool { return is.Name() == m.Name() }) {
+			left = append(left, m)
+		}
+	}
+	with := *a
+	with.Methods = append(slices.Clone(a.Methods), left...)
+	return &with, left
+}
+
 // APIResource is a part of the paths of a REST API.
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-apigateway-resource.html
 type APIResource struct {
@@ -68,6 +85,9 @@ type APIMethod struct {
 	Models      map[string]*APIModel
 	Integration Integration
 }
+
+// Name is as in GET /api/users.
+func (m *APIMethod) Name() string { return m.Method + " " + m.Of.Path() }
 
 // Integration is where a method sends requests.
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-apigateway-method-integration.html

@@ -113,10 +113,11 @@ func grouped(all []called) string {
 const open = "NONE"
 
 // authorization says which requests are no longer authorized, and which are now. A method that goes leaves its requests to ANY of
-// its resource, and a resource that goes leaves them to the one above.
+// its resource, and a resource that goes leaves them to the one above. The stage serves it a while longer: see [behind.left].
 func (b *behind) authorization(was, is *model.RestAPI) {
 	lost, gained := map[string][]called{}, map[string][]called{}
-	before, after := was.Routes(), is.Routes()
+	snapshot, _ := is.Snapshot(was)
+	before, after, served := was.Routes(), is.Routes(), snapshot.Routes()
 	for _, r := range requestsOf(was, is) {
 		one, _ := before.Find(r.method, r.sample())
 		other, _ := after.Find(r.method, r.sample())
@@ -125,7 +126,9 @@ func (b *behind) authorization(was, is *model.RestAPI) {
 		case other.Authorization == open:
 			lost[one.Authorization] = append(lost[one.Authorization], r)
 		default:
-			gained[other.Authorization] = append(gained[other.Authorization], r)
+			if now, _ := served.Find(r.method, r.sample()); now == other {
+				gained[other.Authorization] = append(gained[other.Authorization], r)
+			}
 		}
 	}
 	for _, kind := range []string{"AWS_IAM", "CUSTOM", "COGNITO_USER_POOLS"} {
@@ -212,6 +215,7 @@ func (b *behind) snapshot(was, is *model.APIStage) {
 	case another && len(changed) > 0:
 		b.add(is.Resource, false, "gets a new deployment of the API (%s), because its methods change: %s. Until then the stage serves the methods of before. A rollback brings both back",
 			is.Deployment.Resource.LogicalID, few(8, changed, ""))
+		b.left(was, is)
 	case another:
 		b.add(is.Resource, false, "gets a new deployment of the API (%s), although no method changes", is.Deployment.Resource.LogicalID)
 	case len(changed) > 0:
@@ -220,30 +224,50 @@ func (b *behind) snapshot(was, is *model.APIStage) {
 	}
 }
 
+// left says which methods a new deployment of a stage has, although they left the API, and who may call them.
+func (b *behind) left(was, is *model.APIStage) {
+	snapshot, left := is.API.Snapshot(was.API)
+	if len(left) == 0 {
+		return
+	}
+	var names []string
+	for _, m := range left {
+		names = append(names, m.Name())
+	}
+	var opens []called
+	served, wanted := snapshot.Routes(), is.API.Routes()
+	for _, r := range requestsOf(was.API) {
+		now, _ := served.Find(r.method, r.sample())
+		then, _ := wanted.Find(r.method, r.sample())
+		if slices.Contains(left, now) && now.Authorization == open && then != nil && then.Authorization != open {
+			opens = append(opens, r)
+		}
+	}
+	anybody := ""
+	if opens != nil {
+		anybody = ". So anybody may call what has to have an authorization: " + grouped(opens)
+	}
+	b.add(is.Resource, opens != nil, "goes on serving %s until the deployment after this one, because CloudFormation deletes methods after it has made a deployment%s. To make one at once, use aws apigateway create-deployment --stage-name %s",
+		few(8, names, ""), anybody, is.Name)
+}
+
 // changedMethods are the methods that are new, gone or changed, in words.
 func (b *behind) changedMethods(was, is *model.RestAPI) (changed []string) {
 	if was == nil || is == nil {
 		return nil
 	}
-	named := func(m *model.APIMethod) string { return m.Method + " " + m.Of.Path() }
-	find := func(api *model.RestAPI, name string) *model.APIMethod {
-		if i := slices.IndexFunc(api.Methods, func(m *model.APIMethod) bool { return named(m) == name }); i >= 0 {
-			return api.Methods[i]
-		}
-		return nil
-	}
 	for _, m := range is.Methods {
-		switch old := find(was, named(m)); {
-		case old == nil:
-			changed = append(changed, named(m)+" is new")
-		case len(changedKeys(old.Resource.Properties, m.Resource.Properties)) > 0:
-			changed = append(changed, named(m))
+		i := slices.IndexFunc(was.Methods, func(old *model.APIMethod) bool { return old.Name() == m.Name() })
+		switch {
+		case i < 0:
+			changed = append(changed, m.Name()+" is new")
+		case len(changedKeys(was.Methods[i].Resource.Properties, m.Resource.Properties)) > 0:
+			changed = append(changed, m.Name())
 		}
 	}
-	for _, m := range was.Methods {
-		if find(is, named(m)) == nil {
-			changed = append(changed, named(m)+" goes")
-		}
+	_, left := is.Snapshot(was)
+	for _, m := range left {
+		changed = append(changed, m.Name()+" goes")
 	}
 	return changed
 }

@@ -79,18 +79,29 @@ func TestFronts(t *testing.T) {
 			"Stage goes on serving the methods of before, because it keeps its deployment of the API (Made). What changes of methods reaches no client: POST /users"}},
 		{"ANY takes over", way{methods: methods{"ANY /users": "NONE", "POST /users": "AWS_IAM", "PUT /users": "AWS_IAM"}}, way{made: "Next", methods: methods{"ANY /users": "NONE"}}, []string{
 			"OPENS Api lets anybody call what had to have the authorization AWS_IAM: POST, PUT /users",
-			"Stage gets a new deployment of the API (Next), because its methods change: POST /users goes, PUT /users goes. Until then the stage serves the methods of before. A rollback brings both back"}},
+			"Stage gets a new deployment of the API (Next), because its methods change: POST /users goes, PUT /users goes. Until then the stage serves the methods of before. A rollback brings both back",
+			"Stage goes on serving POST /users, PUT /users until the deployment after this one, because CloudFormation deletes methods after it has made a deployment. To make one at once, use aws apigateway create-deployment --stage-name live"}},
 		{"the resource above takes over", way{methods: methods{"ANY /{proxy+}": "NONE", "ANY /users": "AWS_IAM"}}, way{methods: methods{"ANY /{proxy+}": "NONE"}, made: "Next"}, []string{
 			"OPENS Api lets anybody call what had to have the authorization AWS_IAM: all methods /users",
-			"Stage gets a new deployment of the API (Next), because its methods change: ANY /users goes. Until then the stage serves the methods of before. A rollback brings both back"}},
+			"Stage gets a new deployment of the API (Next), because its methods change: ANY /users goes. Until then the stage serves the methods of before. A rollback brings both back",
+			"Stage goes on serving ANY /users until the deployment after this one, because CloudFormation deletes methods after it has made a deployment. To make one at once, use aws apigateway create-deployment --stage-name live"}},
 		{"a narrower method without authorization", way{methods: methods{"ANY /users": "AWS_IAM"}}, way{methods: methods{"ANY /users": "AWS_IAM", "DELETE /users": "NONE"}, made: "Next"}, []string{
 			"OPENS Api lets anybody call what had to have the authorization AWS_IAM: DELETE /users",
 			"Stage gets a new deployment of the API (Next), because its methods change: DELETE /users is new. Until then the stage serves the methods of before. A rollback brings both back"}},
 		{"a method that goes, and nothing takes over", way{methods: methods{"POST /users": "AWS_IAM", "GET /users": "NONE"}}, way{methods: methods{"GET /users": "NONE"}, made: "Next"}, []string{
-			"Stage gets a new deployment of the API (Next), because its methods change: POST /users goes. Until then the stage serves the methods of before. A rollback brings both back"}},
+			"Stage gets a new deployment of the API (Next), because its methods change: POST /users goes. Until then the stage serves the methods of before. A rollback brings both back",
+			"Stage goes on serving POST /users until the deployment after this one, because CloudFormation deletes methods after it has made a deployment. To make one at once, use aws apigateway create-deployment --stage-name live"}},
 		{"authorization", way{methods: open}, way{methods: methods{"ANY /users": "NONE", "ANY /users/{proxy+}": "AWS_IAM"}, made: "Next"}, []string{
 			"Api asks for the authorization AWS_IAM, and answers requests without it with 403: all methods /users/{proxy+}",
 			"Stage gets a new deployment of the API (Next), because its methods change: ANY /users/{proxy+}. Until then the stage serves the methods of before. A rollback brings both back"}},
+		{"authorization, and a method that goes", way{methods: methods{"ANY /users": "NONE", "POST /users": "NONE"}}, way{methods: signed, made: "Next"}, []string{
+			"OPENS Stage goes on serving POST /users until the deployment after this one, because CloudFormation deletes methods after it has made a deployment. So anybody may call what has to have an authorization: POST /users. To make one at once, use aws apigateway create-deployment --stage-name live",
+			"Api asks for the authorization AWS_IAM, and answers requests without it with 403: PUT, PATCH, DELETE /users",
+			"Stage gets a new deployment of the API (Next), because its methods change: ANY /users, GET /users is new, HEAD /users is new, OPTIONS /users is new, POST /users goes. Until then the stage serves the methods of before. A rollback brings both back"}},
+		{"authorization, and a resource that goes", way{methods: methods{"ANY /{proxy+}": "NONE", "ANY /users": "NONE"}}, way{methods: methods{"ANY /{proxy+}": "AWS_IAM"}, made: "Next"}, []string{
+			"OPENS Stage goes on serving ANY /users until the deployment after this one, because CloudFormation deletes methods after it has made a deployment. So anybody may call what has to have an authorization: all methods /users. To make one at once, use aws apigateway create-deployment --stage-name live",
+			"Api asks for the authorization AWS_IAM, and answers requests without it with 403: all methods /{proxy+}",
+			"Stage gets a new deployment of the API (Next), because its methods change: ANY /{proxy+}, ANY /users goes. Until then the stage serves the methods of before. A rollback brings both back"}},
 		{"another deployment of the same", way{methods: open}, way{methods: open, made: "Next"}, []string{"Stage gets a new deployment of the API (Next), although no method changes"}},
 		{"a front", way{no: true, admits: anybody}, way{methods: open, admits: anybody}, []string{
 			"Lb gets a front, and still admits anybody past it. Close this door by directAccess=off once all clients use the front"}},

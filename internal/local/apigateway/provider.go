@@ -173,7 +173,10 @@ func (p *Provider) tellOnce(of *stage, message string) {
 
 // Plan implements [provider.Provider].
 func (p *Provider) Plan(m *model.Model, _ provider.Text) provider.Plan {
-	next := &plan{Provider: p, model: m, apis: provider.Resources[*model.RestAPI]{}, made: provider.Resources[*model.APIDeployment]{}, stages: provider.Resources[*model.APIStage]{}}
+	p.mu.Lock()
+	was := p.model
+	p.mu.Unlock()
+	next := &plan{Provider: p, model: m, was: was, apis: provider.Resources[*model.RestAPI]{}, made: provider.Resources[*model.APIDeployment]{}, stages: provider.Resources[*model.APIStage]{}}
 	for _, s := range m.APIStages {
 		next.stages[s.Key()] = s
 		if s.API != nil {
@@ -189,7 +192,9 @@ func (p *Provider) Plan(m *model.Model, _ provider.Text) provider.Plan {
 // plan has the APIs of an assembly that have a stage.
 type plan struct {
 	*Provider
-	model  *model.Model
+	// was is the model before, nil before the first deployment.
+	model, was *model.Model
+
 	apis   provider.Resources[*model.RestAPI]
 	made   provider.Resources[*model.APIDeployment]
 	stages provider.Resources[*model.APIStage]
@@ -222,7 +227,7 @@ func (p *plan) Attribute(ref assembly.Ref) (any, error) {
 }
 
 // Update implements [provider.Plan]. A deployment that is new has the resources and methods as they are now, and one that
-// is there keeps its own. Requests that begin afterwards go by what the stage has now, and others end as they began.
+// is there keeps its own. A new one also has the methods that leave: see [model.RestAPI.Snapshot]. Requests that begin afterwards go by what the stage has now, and others end as they began.
 func (p *plan) Update(_ context.Context, stack string) error {
 	for _, key := range p.apis.Of(stack).Keys() {
 		if socket := p.Take(key); socket != nil {
@@ -236,7 +241,9 @@ func (p *plan) Update(_ context.Context, stack string) error {
 	p.mu.Unlock()
 	for key, d := range p.made.Of(stack) {
 		now := define(d.API)
-		if old := before[key]; old != nil {
+		if old := before[key]; old == nil {
+			now = p.snapshot(stack, d)
+		} else {
 			if old.fingerprint() != now.fingerprint() {
 				p.options.Events(provider.Event{Kind: "stack", Subject: stack, State: provider.Warning,
 					Message: fmt.Sprintf("%s is an earlier deployment, and keeps the methods that it was made with: as on AWS, a change of methods needs a deployment with another logical id", key)})
@@ -268,6 +275,22 @@ func (p *plan) Update(_ context.Context, stack string) error {
 	}
 	p.Provider.stages = p.Provider.stages.Updated(stack, next)
 	return nil
+}
+
+// snapshot is what a deployment of an API finds that is new.
+func (p *plan) snapshot(stack string, d *model.APIDeployment) *definition {
+	var was *model.RestAPI
+	if p.was != nil {
+		if i := slices.IndexFunc(p.was.RestAPIs, func(a *model.RestAPI) bool { return a.Key() == d.API.Key() }); i >= 0 {
+			was = p.was.RestAPIs[i]
+		}
+	}
+	found, left := d.API.Snapshot(was)
+	for _, m := range left {
+		p.options.Events(provider.Event{Kind: "stack", Subject: stack, State: provider.Warning,
+			Message: fmt.Sprintf("%s still has %s, which leaves: as on AWS, methods are deleted after the deployment is made, and the next deployment is without them", d.Key(), m.Name())})
+	}
+	return &definition{d.API, found.Routes()}
 }
 
 // serve takes connections from a socket.

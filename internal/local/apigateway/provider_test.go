@@ -2,6 +2,7 @@ package apigateway
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -91,6 +92,42 @@ func TestDeployments(t *testing.T) {
 }
 
 // An integration has its time, and a load balancer that does not answer is a network error.
+// As on AWS, a method that leaves is deleted after the new deployment is made, so only the next one is without it.
+func TestMethodsThatLeave(t *testing.T) {
+	post := func(a templates) {
+		properties := maps.Clone(a.properties("ApiapiproxyANY"))
+		properties["HttpMethod"] = http.MethodPost
+		a["dev-Front"]["ApiapiproxyPOST"] = object{"Type": "AWS::ApiGateway::Method", "Properties": properties}
+	}
+	locked := func(a templates) { a.properties("ApiapiproxyANY")["AuthorizationType"] = "AWS_IAM" }
+	d := deploy(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), post)
+	for _, step := range []struct {
+		deployment, told string
+		post, put        int
+	}{
+		{"ApiDeployment2", "dev-Front/ApiDeployment2 still has POST /api/{proxy+}, which leaves", 200, 403},
+		{"ApiDeployment2", "", 200, 403},
+		{"ApiDeployment3", "", 403, 403},
+	} {
+		d.update(locked, func(a templates) { rename(a, step.deployment) })
+		if step.told != "" {
+			if e := <-d.told; !strings.Contains(e.Message, step.told) {
+				t.Errorf("%+v: told %v", step, e)
+			}
+		}
+		for method, want := range map[string]int{http.MethodPost: step.post, http.MethodPut: step.put} {
+			if response, _ := d.do(d.request(method, "/live/api/other", "")); response.StatusCode != want {
+				t.Errorf("%+v: %s is answered with %s", step, method, response.Status)
+			}
+		}
+	}
+	select {
+	case e := <-d.told:
+		t.Errorf("told %v", e)
+	default:
+	}
+}
+
 func TestTimeout(t *testing.T) {
 	end := make(chan bool)
 	d := deploy(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -8,6 +8,7 @@ import (
 
 // definition has the resources and methods of an API as a deployment found them. It does not change.
 type definition struct {
+	// api is as in the template, without methods that were about to leave.
 	api    *model.RestAPI
 	routes model.APIRoutes
 }
