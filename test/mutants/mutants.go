@@ -402,7 +402,7 @@ var mutants = []mutant{
 		"any client empties the cache"},
 	{"internal/local/apigateway/serve.go", "len(body) > maxPayload", "len(body) > 2*maxPayload", "TestRefused",
 		"a body comes through that AWS refuses"},
-	{"internal/local/apigateway/provider.go", "return &definition{d.API, found.Routes()}", "return define(d.API)", "TestMethodsThatLeave",
+	{"internal/local/apigateway/provider.go", "found, left := d.API.Snapshot(was)", "found, left := d.API, []*model.APIMethod(nil); _ = was", "TestMethodsThatLeave",
 		"a method that leaves is gone here, and served on AWS"},
 	{"internal/analysis/review/fronts.go", "b.left(was, is)", "", "TestFronts",
 		"a method stays open that should ask for a signature, and nobody says so"},
