@@ -28,13 +28,13 @@ import (
 // rehearsed is what of a rehearsal's report is looked at here.
 type rehearsed struct {
 	Verdict struct {
-		Passed  bool
-		Reasons []string
+		Passed        bool
+		Reasons, Gaps []string
 	}
 	Totals struct{ Requests, Lost, Different int }
 	Routes []struct {
-		Path     string
-		Requests int
+		Method, Path string
+		Requests     int
 	}
 	Steps []struct {
 		Name  string
