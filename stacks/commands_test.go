@@ -32,11 +32,8 @@ type rehearsed struct {
 		Reasons, Gaps []string
 	}
 	Totals struct{ Requests, Lost, Different int }
-	Routes []struct {
-		Method, Path string
-		Requests     int
-	}
-	Steps []struct {
+	Routes []route
+	Steps  []struct {
 		Name  string
 		Begin float64 `json:"begin_s"`
 		End   float64 `json:"end_s"`
@@ -48,12 +45,21 @@ type rehearsed struct {
 			OthersFailed int `json:"others_failed"`
 		}
 	}
-	Events []struct{ Service, Text string }
+	Events []event
 	Losses []struct {
 		Stage string
 		Last  float64 `json:"last_s"`
 	}
 }
+
+// route and event are those of a report.
+type (
+	route struct {
+		Method, Path string
+		Requests     int
+	}
+	event struct{ Service, Text string }
+)
 
 // rehearsalTool builds the command, once for all tests.
 var rehearsalTool = sync.OnceValues(func() (string, error) {

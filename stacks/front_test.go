@@ -264,13 +264,7 @@ func TestRehearsalOfSignatures(t *testing.T) {
 	if code != 0 || !report.Verdict.Passed || report.Totals.Lost != 0 || report.Totals.Different != 0 {
 		t.Errorf("exit code %d, %+v, %q", code, report.Totals, report.Verdict.Reasons)
 	}
-	written := map[string]int{}
-	for _, route := range report.Routes {
-		if route.Path == "/api/users" && route.Method == http.MethodPost {
-			written["users"] += route.Requests
-		}
-	}
-	if written["users"] == 0 {
+	if !slices.ContainsFunc(report.Routes, func(r route) bool { return r.Method == http.MethodPost && r.Path == "/api/users" && r.Requests > 0 }) {
 		t.Errorf("no user was written: %+v", report.Routes)
 	}
 }
@@ -294,12 +288,12 @@ func TestRehearsalOfACache(t *testing.T) {
 	if code != 0 || !report.Verdict.Passed {
 		t.Errorf("exit code %d, %+v, %q", code, report.Totals, report.Verdict.Reasons)
 	}
-	var kept []string
-	for _, gap := range report.Verdict.Gaps {
-		if strings.HasPrefix(gap, "API Gateway keeps answers") {
-			kept = append(kept, gap)
-		}
-	}
+	kept := slices.DeleteFunc(report.Verdict.Gaps, func(gap string) bool { return !strings.HasPrefix(gap, "API Gateway keeps answers") })
 	const after = ": after a switch a client may get an answer of the side before for so long, and a rehearsal may compare one with itself"
 	equal(t, "what is kept", kept, []string{"API Gateway keeps answers to GET /api/threads for 1m0s" + after, "API Gateway keeps answers to GET /api/threads/{proxy+} for 5s" + after})
+	if !slices.ContainsFunc(report.Events, func(e event) bool {
+		return e.Service == "dev-Front" && strings.Contains(e.Text, "answers from before the deployment out of its cache")
+	}) {
+		t.Errorf("no deployment tells of answers from before: %+v", report.Events)
+	}
 }
