@@ -258,14 +258,16 @@ func TestRehearsalOfSignatures(t *testing.T) {
 	for _, phase := range []string{"monolith", "parallel", "switched"} {
 		phases[phase] = signed(t, phase)
 	}
-	wait := rehearse(t, phases, "--walk", "monolith,parallel,switched,parallel", "--rate", "20", "--routes", "deployment/forum.yaml", "--writes")
+	wait := rehearse(t, phases, "--walk", "monolith,parallel,switched,parallel", "--rate", "20", "--routes", "stacks/testdata/signed.yaml", "--writes")
 	t.Parallel()
 	report, code := wait()
 	if code != 0 || !report.Verdict.Passed || report.Totals.Lost != 0 || report.Totals.Different != 0 {
 		t.Errorf("exit code %d, %+v, %q", code, report.Totals, report.Verdict.Reasons)
 	}
-	if !slices.ContainsFunc(report.Routes, func(r route) bool { return r.Method == http.MethodPost && r.Path == "/api/users" && r.Requests > 0 }) {
-		t.Errorf("no user was written: %+v", report.Routes)
+	for _, path := range []string{"/api/users", "/api/threads"} {
+		if !slices.ContainsFunc(report.Routes, func(r route) bool { return r.Method == http.MethodPost && r.Path == path && r.Requests > 0 }) {
+			t.Errorf("nothing was written to %s: %+v", path, report.Routes)
+		}
 	}
 }
 
