@@ -28,15 +28,12 @@ import (
 // rehearsed is what of a rehearsal's report is looked at here.
 type rehearsed struct {
 	Verdict struct {
-		Passed  bool
-		Reasons []string
+		Passed        bool
+		Reasons, Gaps []string
 	}
 	Totals struct{ Requests, Lost, Different int }
-	Routes []struct {
-		Path     string
-		Requests int
-	}
-	Steps []struct {
+	Routes []route
+	Steps  []struct {
 		Name  string
 		Begin float64 `json:"begin_s"`
 		End   float64 `json:"end_s"`
@@ -48,12 +45,21 @@ type rehearsed struct {
 			OthersFailed int `json:"others_failed"`
 		}
 	}
-	Events []struct{ Service, Text string }
+	Events []event
 	Losses []struct {
 		Stage string
 		Last  float64 `json:"last_s"`
 	}
 }
+
+// route and event are those of a report.
+type (
+	route struct {
+		Method, Path string
+		Requests     int
+	}
+	event struct{ Service, Text string }
+)
 
 // rehearsalTool builds the command, once for all tests.
 var rehearsalTool = sync.OnceValues(func() (string, error) {

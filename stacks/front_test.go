@@ -2,6 +2,7 @@ package stacks_test
 
 import (
 	"fmt"
+	"net/http"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -239,5 +240,62 @@ func TestRehearsalOfDirect(t *testing.T) {
 	}
 	if report.Totals.Requests < 100 {
 		t.Errorf("only %d requests were sent", report.Totals.Requests)
+	}
+}
+
+// signed is the forum with signatures for writes of users, which have records.
+func signed(t *testing.T, phase string) *assembly.Assembly {
+	t.Helper()
+	d := changed(first, func(s *config.Service) { s.API.WriteAuthorization = config.AWSIAM })
+	return synthDeployment(t, d, settings{"front": "apigateway", "ui": "on", "store": "postgres", "phase": phase})
+}
+
+// TestRehearsalOfSignatures writes behind CloudFront and API Gateway, which asks for signatures, while the traffic moves to
+// the services and back. No write is lost, and every answer is the monolith's.
+func TestRehearsalOfSignatures(t *testing.T) {
+	nightly.Test(t, "it rehearses on this machine")
+	phases := map[string]*assembly.Assembly{}
+	for _, phase := range []string{"monolith", "parallel", "switched"} {
+		phases[phase] = signed(t, phase)
+	}
+	wait := rehearse(t, phases, "--walk", "monolith,parallel,switched,parallel", "--rate", "20", "--routes", "stacks/testdata/signed.yaml", "--writes")
+	t.Parallel()
+	report, code := wait()
+	if code != 0 || !report.Verdict.Passed || report.Totals.Lost != 0 || report.Totals.Different != 0 {
+		t.Errorf("exit code %d, %+v, %q", code, report.Totals, report.Verdict.Reasons)
+	}
+	for _, path := range []string{"/api/users", "/api/threads"} {
+		if !slices.ContainsFunc(report.Routes, func(r route) bool { return r.Method == http.MethodPost && r.Path == path && r.Requests > 0 }) {
+			t.Errorf("nothing was written to %s: %+v", path, report.Routes)
+		}
+	}
+}
+
+// TestRehearsalOfACache switches behind a cache. The report says for how long a client may get an answer of the side before.
+func TestRehearsalOfACache(t *testing.T) {
+	nightly.Test(t, "it rehearses on this machine")
+	d := changed(last, func(*config.Service) {})
+	for i := range d.Services {
+		if s := &d.Services[i]; s.Name == "threads" {
+			s.API.Cache = []config.Cached{{Path: "/api/threads", TTLSeconds: 60}, {Path: "/api/threads/*", TTLSeconds: 5}}
+		}
+	}
+	phases := map[string]*assembly.Assembly{}
+	for _, phase := range []string{"parallel", "switched"} {
+		phases[phase] = synthDeployment(t, d, settings{"front": "apigateway", "phase": phase})
+	}
+	wait := rehearse(t, phases, "--walk", "parallel,switched,parallel", "--rate", "20")
+	t.Parallel()
+	report, code := wait()
+	if code != 0 || !report.Verdict.Passed {
+		t.Errorf("exit code %d, %+v, %q", code, report.Totals, report.Verdict.Reasons)
+	}
+	kept := slices.DeleteFunc(report.Verdict.Gaps, func(gap string) bool { return !strings.HasPrefix(gap, "API Gateway keeps answers") })
+	const after = ": after a switch a client may get an answer of the side before for so long, and a rehearsal may compare one with itself"
+	equal(t, "what is kept", kept, []string{"API Gateway keeps answers to GET /api/threads for 1m0s" + after, "API Gateway keeps answers to GET /api/threads/{proxy+} for 5s" + after})
+	if !slices.ContainsFunc(report.Events, func(e event) bool {
+		return e.Service == "dev-Front" && strings.Contains(e.Text, "answers from before the deployment out of its cache")
+	}) {
+		t.Errorf("no deployment tells of answers from before: %+v", report.Events)
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -13,6 +14,9 @@ import (
 	"cutover/internal/model"
 	"cutover/internal/plain"
 	"cutover/internal/rehearsal"
+	"cutover/internal/rehearsal/collection"
+	"cutover/internal/rehearsal/step"
+	"cutover/internal/rules"
 	"cutover/internal/words"
 )
 
@@ -58,6 +62,47 @@ func keptBy(m *model.Model) (lines []string) {
 		}
 	}
 	return lines
+}
+
+// checkKept refuses a collection of which API Gateway keeps answers in some phase of a walk: a read of a kept answer misses what was
+// written since, and the history of the collection would be wrong.
+func checkKept(w rehearsal.Workload, walk []string, phases map[string]*phaseRules) error {
+	var errs []error
+	for _, source := range w.Sources {
+		c, ok := source.(*collection.Collection)
+		if !ok {
+			continue
+		}
+		for _, shows := range []*step.Step{c.Read, c.List} {
+			if shows == nil {
+				continue
+			}
+			for _, phase := range walk {
+				path, ttl := keeps(phases[phase].Model, ruled(shows.Route()))
+				if ttl > 0 {
+					errs = append(errs, fmt.Errorf("collection %s: API Gateway keeps answers to GET %s for %v in %s, so %s would not show what was written: take the cache off the path, or leave the collection out",
+						c.Name, path, ttl, phase, shows.Route()))
+					break
+				}
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// keeps says for how long API Gateway keeps the answer to a request, and of which resource; 0 if it does not.
+func keeps(m *model.Model, r rules.Request) (path string, ttl time.Duration) {
+	for _, stage := range m.APIStages {
+		if stage.API == nil {
+			continue
+		}
+		if method, _ := stage.API.Routes().Find(r.Method, r.Path); method != nil {
+			if ttl := stage.Keeps(method, r.Method); ttl > 0 {
+				return method.Of.Path(), ttl
+			}
+		}
+	}
+	return "", 0
 }
 
 // distributions returns the distributions of CloudFront with what their behaviors answered. It is empty if there are none.

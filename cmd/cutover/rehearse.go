@@ -308,6 +308,9 @@ func (o *rehearse) report(ctx context.Context, g *global, progress func(rehearsa
 	if err = checkReach(rehearsed, phases); err != nil {
 		return nil, "", err
 	}
+	if err = checkKept(rehearsed.Workload, rehearsed.Walk, phases); err != nil {
+		return nil, "", err
+	}
 	if err = o.checkStandIns(options, rehearsed.Faults, phases); err != nil {
 		return nil, "", err
 	}

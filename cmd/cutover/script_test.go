@@ -104,7 +104,8 @@ func running(t *testing.T, ends int64) (url string) {
 
 // The scripts in testdata call the command as a user does. Each has the assembly
 // of the shop (internal/local/testdata) in the directory shop, and in the directory beside
-// those of a service beside a monolith that exists already. The list of services
+// those of a service beside a monolith that exists already, and in the directory front a load balancer behind API
+// Gateway (internal/local/apigateway/testdata). The list of services
 // in cdk.out is that of the forum, and newer than its sources.
 func TestScripts(t *testing.T) {
 	if testing.Short() {
@@ -137,6 +138,7 @@ func TestScripts(t *testing.T) {
 				os.CopyFS(filepath.Join(env.WorkDir, "shop"), os.DirFS("../../internal/local/testdata/shop")),
 				os.CopyFS(filepath.Join(env.WorkDir, "account"), os.DirFS("../../internal/existing/testdata/shop")),
 				os.CopyFS(filepath.Join(env.WorkDir, "beside"), os.DirFS(beside)),
+				os.CopyFS(filepath.Join(env.WorkDir, "front"), os.DirFS("../../internal/local/apigateway/testdata/front")),
 				os.Symlink(packages, filepath.Join(env.WorkDir, "node_modules")))
 		},
 		Condition: func(name string) (bool, error) {

@@ -395,13 +395,32 @@ func (c *Comparison) Ignored(route int) (all []Ignored) {
 	return all
 }
 
+// FrontHeaders are those that a front adds.
+type FrontHeaders struct {
+	By    string // in Markdown
+	Names []string
+}
+
+// AddedByFronts are the headers of fronts that are not compared. A header that API Gateway renames is among them if it is not
+// compared under its own name: X-Amzn-Remapped-Www-Authenticate has a service's words, and is compared.
+var AddedByFronts = []FrontHeaders{
+	{"API Gateway", []string{"X-Amzn-Requestid", "X-Amz-Apigw-Id", "X-Amzn-Trace-Id",
+		"X-Amzn-Remapped-Connection", "X-Amzn-Remapped-Content-Length", "X-Amzn-Remapped-Date", "X-Amzn-Remapped-Server"}},
+	{"CloudFront", []string{"Via", "X-Cache", "X-Amz-Cf-Id", "X-Amz-Cf-Pop", "Age"}},
+	{"the services, with `ui=on`", []string{"X-Answered-By"}},
+}
+
 // insignificant headers say nothing about the answer: they belong to the connection, name the program, or tell
 // the time, the trace, how long the answer took, or what a front did with it.
-var insignificant = set("Connection", "Keep-Alive", "Proxy-Connection", "Transfer-Encoding", "Trailer", "Upgrade", "Content-Length",
-	"Date", "Age", "Server", "Via", "X-Powered-By", "X-Runtime", "X-Response-Time", "Server-Timing",
-	"X-Request-Id", "X-Correlation-Id", "X-Trace-Id", "X-Amzn-Requestid", "X-Amzn-Trace-Id", "Traceparent", "Tracestate",
-	"X-Answered-By", "X-Cache", "X-Amz-Cf-Id", "X-Amz-Cf-Pop", "X-Amz-Apigw-Id",
-	"X-Amzn-Remapped-Connection", "X-Amzn-Remapped-Content-Length", "X-Amzn-Remapped-Date", "X-Amzn-Remapped-Server")
+var insignificant = func() map[string]bool {
+	all := set("Connection", "Keep-Alive", "Proxy-Connection", "Transfer-Encoding", "Trailer", "Upgrade", "Content-Length",
+		"Date", "Server", "X-Powered-By", "X-Runtime", "X-Response-Time", "Server-Timing",
+		"X-Request-Id", "X-Correlation-Id", "X-Trace-Id", "Traceparent", "Tracestate")
+	for _, front := range AddedByFronts {
+		maps.Copy(all, set(front.Names...))
+	}
+	return all
+}()
 
 // stickyCookies are those of the load balancer, which depend on its settings and not on the service
 // (https://docs.aws.amazon.com/elasticloadbalancing/latest/application/sticky-sessions.html).

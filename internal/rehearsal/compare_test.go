@@ -60,6 +60,8 @@ func TestCompare(t *testing.T) {
 		"two other headers":        {Expect{}, with("a"), with("a", "X-B: 1", "X-A: 1"), otherHeader, `header X-A is "1", not missing`},
 		"a body and its Etag":      {Expect{}, with("a", "Etag: 1"), with("b", "Etag: 2"), otherBody, `differs at byte 0: "b", not "a"`},
 		"a header without meaning": {Expect{}, with("a", "Date: 1", "Server: x", "Connection: close"), with("a", "X-Request-Id: 7", "Content-Length: 1"), fine, ""},
+		"a front's headers":        {Expect{}, with("a", "Via: 1", "X-Amzn-Remapped-Date: 1", "X-Amzn-Requestid: 1"), with("a", "Age: 1", "X-Amzn-Remapped-Server: x"), fine, ""},
+		"a renamed header":         {Expect{}, with("a", "X-Amzn-Remapped-Www-Authenticate: Basic"), with("a", "X-Amzn-Remapped-Www-Authenticate: Bearer"), otherHeader, `header X-Amzn-Remapped-Www-Authenticate is "Bearer", not "Basic"`},
 		"an ignored header":        {Expect{IgnoreHeaders: []string{"x-total", "LOCATION"}}, with("a", "X-Total: 5"), with("a", "Location: /b"), fine, ""},
 		"a cookie's value":         {Expect{}, with("a", "Set-Cookie: s=1; Path=/; HttpOnly; Expires=Mon"), with("a", "Set-Cookie: s=2; expires=Tue; httponly; path=/"), fine, ""},
 		"a cookie's attribute":     {Expect{}, with("a", "Set-Cookie: s=1; HttpOnly"), with("a", "Set-Cookie: s=1"), otherHeader, `header Set-Cookie is "s=1", not "s=1; HttpOnly"`},

@@ -19,6 +19,7 @@ import (
 	"cutover/internal/analysis/diagram"
 	"cutover/internal/assembly"
 	"cutover/internal/golden"
+	"cutover/internal/rehearsal"
 	"cutover/migration"
 )
 
@@ -92,6 +93,7 @@ func parts(t *testing.T) map[string]string {
 		"steps":              stepTables(),
 		"growth":             growthTable(),
 		"statuses":           statusTable(t),
+		"headers of fronts":  frontHeadersTable(),
 		"costs of requests":  cost.StoreTable(1900), // with its keys, a record has 2 KB
 		"costs of fronts":    cost.FrontTable(2000),
 		"costs of events":    cost.EventTable(),
@@ -120,6 +122,16 @@ func parts(t *testing.T) map[string]string {
 	maps.Copy(all, fieldTables(t))
 	maps.Copy(all, compatibilityTables())
 	return all
+}
+
+// frontHeadersTable has the headers that fronts add and that a rehearsal does not compare.
+func frontHeadersTable() string {
+	var b strings.Builder
+	b.WriteString("| by | headers |\n|---|---|\n")
+	for _, front := range rehearsal.AddedByFronts {
+		fmt.Fprintf(&b, "| %s | `%s` |\n", front.By, strings.Join(front.Names, "`, `"))
+	}
+	return b.String()
 }
 
 // statusTable is what the API's test writes: how each method answers.

@@ -29,8 +29,9 @@ type cache struct {
 }
 
 type kept struct {
-	answer *answer
-	until  time.Time
+	answer       *answer
+	until        time.Time
+	method, path string // of the request
 }
 
 func (c *cache) get(key string) *answer {
@@ -44,7 +45,7 @@ func (c *cache) get(key string) *answer {
 }
 
 // put keeps an answer, and gives up those whose time is over.
-func (c *cache) put(key string, a *answer, ttl time.Duration) {
+func (c *cache) put(key string, r *request, a *answer, ttl time.Duration) {
 	if len(a.body) > maxCached {
 		return
 	}
@@ -58,7 +59,22 @@ func (c *cache) put(key string, a *answer, ttl time.Duration) {
 		maps.DeleteFunc(c.kept, func(_ string, one kept) bool { return !now.Before(one.until) })
 		c.sweep = now.Add(ttl)
 	}
-	c.kept[key] = kept{a, now.Add(ttl)}
+	c.kept[key] = kept{a, now.Add(ttl), r.method, r.path}
+}
+
+// fresh are the answers that still serve, and until when the last of them does. Of says which requests count.
+func (c *cache) fresh(now time.Time, of func(method, path string) bool) (answers int, until time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, one := range c.kept {
+		if now.Before(one.until) && of(one.method, one.path) {
+			answers++
+			if one.until.After(until) {
+				until = one.until
+			}
+		}
+	}
+	return answers, until
 }
 
 // entries is how many answers are kept.

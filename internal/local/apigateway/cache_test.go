@@ -42,8 +42,8 @@ func TestThrottle(t *testing.T) {
 func TestCacheTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var c cache
-		c.put("a", &answer{status: 1}, time.Minute)
-		c.put("large", &answer{body: make([]byte, maxCached+1)}, time.Minute)
+		c.put("a", &request{}, &answer{status: 1}, time.Minute)
+		c.put("large", &request{}, &answer{body: make([]byte, maxCached+1)}, time.Minute)
 		time.Sleep(time.Minute - 1)
 		if c.get("a") == nil || c.get("large") != nil {
 			t.Error("an answer is not kept for its time, or is too large")
@@ -52,7 +52,7 @@ func TestCacheTime(t *testing.T) {
 		if c.get("a") != nil {
 			t.Error("an answer is kept for longer than its time")
 		}
-		c.put("b", &answer{}, time.Minute)
+		c.put("b", &request{}, &answer{}, time.Minute)
 		if c.entries() != 1 {
 			t.Errorf("%d answers are kept", c.entries())
 		}
@@ -126,6 +126,9 @@ func TestCached(t *testing.T) {
 	// A deployment keeps the answers, and another size of the cache does not.
 	d.update(func(a templates) { rename(a, "ApiDeployment2") })
 	want("another deployment", get("/live/api/users"), "503 1")
+	if e := <-d.told; e.State != provider.Warning || !strings.HasPrefix(e.Message, "API Gateway dev, stage live, answers from before the deployment out of its cache: 2 answers, for up to ") {
+		t.Errorf("told %v", e)
+	}
 	signed := func(a templates) {
 		rename(a, "ApiDeployment3")
 		a.properties("ApiStagelive")["CacheClusterSize"] = "1.6"
@@ -142,6 +145,14 @@ func TestCached(t *testing.T) {
 	fresh.Header.Set("Cache-Control", "no-store, max-age=0")
 	want("a new answer", by(fresh), "200 6")
 	want("the new answer", by(get("/live/api/users")), "200 6")
+	if len(d.told) != 0 {
+		t.Errorf("a cache without answers is told of: %v", <-d.told)
+	}
+	d.update(signed, func(a templates) { a.properties("ApiStagelive")["MethodSettings"] = []any{} })
+	if len(d.told) != 0 {
+		t.Errorf("answers that do not serve are told of: %v", <-d.told)
+	}
+	d.update(signed)
 	want("without a signature", get("/live/api/users"), `403 {"message":"Missing Authentication Token"}`)
 }
 

@@ -22,6 +22,7 @@ import (
 	"cutover/internal/local/backing/access"
 	"cutover/internal/local/provider"
 	"cutover/internal/model"
+	"cutover/internal/words"
 )
 
 // Options are what APIs need. All but Port and Free are required.
@@ -252,6 +253,18 @@ func (p *plan) Update(_ context.Context, stack string) error {
 		}
 		made[key] = now
 	}
+	next, err := p.change(stack, made)
+	if err != nil {
+		return err
+	}
+	for _, of := range next {
+		p.warnOfOld(of)
+	}
+	return nil
+}
+
+// change gives the stages of a stack what they have now.
+func (p *plan) change(stack string, made provider.Resources[*definition]) (provider.Resources[*stage], error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.Provider.made = p.Provider.made.Updated(stack, made)
@@ -259,7 +272,7 @@ func (p *plan) Update(_ context.Context, stack string) error {
 	for key, spec := range p.stages.Of(stack) {
 		definition := p.Provider.made[spec.Deployment.Key()]
 		if definition == nil {
-			return spec.Errorf("DeploymentId", "%s is not deployed yet", spec.Deployment.Key())
+			return nil, spec.Errorf("DeploymentId", "%s is not deployed yet", spec.Deployment.Key())
 		}
 		kept := &state{}
 		if now := p.Provider.stages[key]; now != nil {
@@ -270,11 +283,27 @@ func (p *plan) Update(_ context.Context, stack string) error {
 		}
 		next[key] = &stage{spec, definition, kept}
 		if err := p.credentials(definition); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	p.Provider.stages = p.Provider.stages.Updated(stack, next)
-	return nil
+	return next, nil
+}
+
+// warnOfOld tells of answers in the cache of a stage from before a deployment: they may be those of a service that does not
+// answer any more.
+func (p *Provider) warnOfOld(of *stage) {
+	now := time.Now()
+	answers, until := of.cache.fresh(now, func(method, path string) bool {
+		found := of.definition.find(method, path)
+		return found != nil && of.spec.Keeps(found.method, method) > 0
+	})
+	if answers > 0 {
+		p.options.Events(provider.Event{
+			Time: now, Kind: "stack", Subject: of.spec.Resource.Stack.Name, State: provider.Warning,
+			Message: fmt.Sprintf("%s, answers from before the deployment out of its cache: %s, for up to %s more", front{stage: of}.Name(), words.Count(answers, "answer"), until.Sub(now).Round(time.Second)),
+		})
+	}
 }
 
 // snapshot is what a deployment of an API finds that is new.

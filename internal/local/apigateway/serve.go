@@ -156,7 +156,7 @@ func (x *exchange) ask(of *stage, r *request) *answer {
 	if given == nil {
 		return refused.answer()
 	}
-	of.cache.put(key, given, ttl)
+	of.cache.put(key, r, given, ttl)
 	return warned(given, warn)
 }
 
