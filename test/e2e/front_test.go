@@ -100,8 +100,9 @@ func (a *account) front(t *testing.T) (front, place) {
 		Item []struct {
 			Path            string
 			ResourceMethods map[string]struct {
-				AuthorizationType string
-				MethodIntegration integration
+				AuthorizationType, RequestValidatorID string
+				RequestModels                         map[string]string
+				MethodIntegration                     integration
 			}
 		}
 	}
@@ -109,8 +110,12 @@ func (a *account) front(t *testing.T) (front, place) {
 	for _, resource := range tree.Item {
 		for _, all := range []bool{false, true} {
 			for verb, m := range resource.ResourceMethods {
+				authorization := m.AuthorizationType
+				if m.RequestValidatorID != "" {
+					authorization += a.validated(t, at.api, m.RequestValidatorID, m.RequestModels)
+				}
 				if all == (verb == "ANY") {
-					met(f.Methods, resource.Path, m.AuthorizationType, m.MethodIntegration, all, verb)
+					met(f.Methods, resource.Path, authorization, m.MethodIntegration, all, verb)
 				}
 			}
 		}
@@ -144,7 +149,11 @@ func (a *account) front(t *testing.T) (front, place) {
 		MethodSettings    map[string]struct {
 			LoggingLevel                                       string
 			MetricsEnabled, CachingEnabled, CacheDataEncrypted bool
+			CacheTTLInSeconds                                  int
+			ThrottlingRateLimit, ThrottlingBurstLimit          float64
 		}
+		CacheClusterEnabled bool
+		CacheClusterSize    string
 	}
 	a.rest(t, "apigateway", "/restapis/"+at.api+"/stages/live", &stage)
 	at.deployment, f.Filtered = stage.DeploymentID, stage.WebACLArn != ""
@@ -152,6 +161,15 @@ func (a *account) front(t *testing.T) (front, place) {
 	f.Settings["log"] = stage.AccessLogSettings.DestinationArn
 	for path, s := range stage.MethodSettings {
 		f.Settings[path] = fmt.Sprintf("log %s, metrics %t, cached %t, encrypted %t", s.LoggingLevel, s.MetricsEnabled, s.CachingEnabled, s.CacheDataEncrypted)
+		if s.CachingEnabled {
+			f.Settings[path] += fmt.Sprintf(", for %d s", s.CacheTTLInSeconds)
+		}
+		if s.ThrottlingRateLimit != 1000 { // moto's default
+			f.Settings[path] += fmt.Sprintf(", %g a second, %g at once", s.ThrottlingRateLimit, s.ThrottlingBurstLimit)
+		}
+	}
+	if stage.CacheClusterEnabled {
+		f.Settings["cache"] = stage.CacheClusterSize + " GB"
 	}
 	var connected struct{ SecurityGroupIds, SubnetIds []string }
 	a.rest(t, "apigateway", "/v2/vpclinks/"+link, &connected)
@@ -230,6 +248,24 @@ func (a *account) front(t *testing.T) (front, place) {
 	return f, at
 }
 
+// validated says which bodies a method takes.
+func (a *account) validated(t *testing.T, api, id string, models map[string]string) (text string) {
+	t.Helper()
+	var validator struct{ ValidateRequestBody, ValidateRequestParameters bool }
+	a.rest(t, "apigateway", "/restapis/"+api+"/requestvalidators/"+id, &validator)
+	text = fmt.Sprintf(" bodies %t, parameters %t", validator.ValidateRequestBody, validator.ValidateRequestParameters)
+	for _, kind := range slices.Sorted(maps.Keys(models)) {
+		var model struct{ ContentType, Schema string }
+		a.rest(t, "apigateway", "/restapis/"+api+"/models/"+models[kind], &model)
+		var schema struct{ Required []string }
+		if err := json.Unmarshal([]byte(model.Schema), &schema); err != nil {
+			t.Fatalf("%v: %s", err, model.Schema)
+		}
+		text += fmt.Sprintf(", %s as %s with %q", kind, model.ContentType, schema.Required)
+	}
+	return text
+}
+
 // head returns the headers of an object of a bucket.
 func (a *account) head(t *testing.T, path string) http.Header {
 	t.Helper()
@@ -304,7 +340,8 @@ func wanted(phase string, files []string) front {
 }
 
 // TestFront puts API Gateway and a page behind CloudFront before the load balancer, and walks through phases. With the last
-// phase, a service wants signatures, a web ACL comes, the load balancer closes, and the page changes. All of it is taken back.
+// phase, services want signatures, valid bodies, a cache and a limit, a web ACL comes, the load balancer closes, and the page
+// changes. All of it is taken back.
 func TestFront(t *testing.T) {
 	root, err := filepath.Abs("../..")
 	if err != nil {
@@ -386,6 +423,12 @@ func TestFront(t *testing.T) {
 				want.Methods[verb+" "+path] = strings.Replace(want.Methods[verb+" "+path], "NONE", "AWS_IAM", 1)
 			}
 		}
+		want.Live = maps.Clone(want.Methods)
+		want.Methods["POST /api/users"] = strings.Replace(want.Methods["POST /api/users"], "AWS_IAM", `AWS_IAM bodies true, parameters false, application/json as application/json with ["username" "name"]`, 1)
+		const set = "log ERROR, metrics true, cached false, encrypted true"
+		want.Settings["cache"], want.Settings["~1api~1threads/GET"] = "0.5 GB", strings.Replace(set, "cached false", "cached true", 1)+", for 60 s"
+		want.Settings["~1api~1posts/*"] = set + ", 100 a second, 200 at once"
+		want.Settings["~1api~1posts~1{proxy+}/*"] = want.Settings["~1api~1posts/*"]
 		want.Ways, want.Filtered = want.Ways[1:], true
 		changed := same(t, want)
 		if changed.deployment == first.deployment || changed.prefix == first.prefix || changed.api != first.api || changed.distribution != first.distribution {
@@ -403,8 +446,11 @@ func TestFront(t *testing.T) {
 		step(phase+" again", func(t *testing.T) {
 			deploy(t, phase)
 			compare(t, a, phase)
-			at := same(t, wanted(phase, names))
-			// The snapshot that the stage has is another one, with the same methods.
+			want := wanted(phase, names)
+			// The snapshot that the stage has is another one. It was made before the method that validates bodies was deleted.
+			want.Live = maps.Clone(want.Methods)
+			want.Live["POST /api/users"] = strings.Replace(want.Live["POST /api/users"], "NONE", "AWS_IAM", 1)
+			at := same(t, want)
 			at.deployment = first.deployment
 			equal(t, "names of the front", at, first)
 		})

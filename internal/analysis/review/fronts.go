@@ -234,21 +234,28 @@ func (b *behind) left(was, is *model.APIStage) {
 	for _, m := range left {
 		names = append(names, m.Name())
 	}
-	var opens []called
+	var opens, locked []called
 	served, wanted := snapshot.Routes(), is.API.Routes()
 	for _, r := range requestsOf(was.API) {
 		now, _ := served.Find(r.method, r.sample())
 		then, _ := wanted.Find(r.method, r.sample())
-		if slices.Contains(left, now) && now.Authorization == open && then != nil && then.Authorization != open {
+		switch {
+		case !slices.Contains(left, now) || then == nil || now.Authorization == then.Authorization:
+		case now.Authorization == open:
 			opens = append(opens, r)
+		default:
+			locked = append(locked, r)
 		}
 	}
-	anybody := ""
+	means := ""
 	if opens != nil {
-		anybody = ". So anybody may call what has to have an authorization: " + grouped(opens)
+		means += ". So anybody may call what has to have an authorization: " + grouped(opens)
+	}
+	if locked != nil {
+		means += ". So the authorization of before is asked for: " + grouped(locked)
 	}
 	b.add(is.Resource, opens != nil, "goes on serving %s until the deployment after this one, because CloudFormation deletes methods after it has made a deployment%s. To make one at once, use aws apigateway create-deployment --stage-name %s",
-		few(8, names, ""), anybody, is.Name)
+		few(8, names, ""), means, is.Name)
 }
 
 // changedMethods are the methods that are new, gone or changed, in words.

@@ -80,11 +80,11 @@ func TestFronts(t *testing.T) {
 		{"ANY takes over", way{methods: methods{"ANY /users": "NONE", "POST /users": "AWS_IAM", "PUT /users": "AWS_IAM"}}, way{made: "Next", methods: methods{"ANY /users": "NONE"}}, []string{
 			"OPENS Api lets anybody call what had to have the authorization AWS_IAM: POST, PUT /users",
 			"Stage gets a new deployment of the API (Next), because its methods change: POST /users goes, PUT /users goes. Until then the stage serves the methods of before. A rollback brings both back",
-			"Stage goes on serving POST /users, PUT /users until the deployment after this one, because CloudFormation deletes methods after it has made a deployment. To make one at once, use aws apigateway create-deployment --stage-name live"}},
+			"Stage goes on serving POST /users, PUT /users until the deployment after this one, because CloudFormation deletes methods after it has made a deployment. So the authorization of before is asked for: POST, PUT /users. To make one at once, use aws apigateway create-deployment --stage-name live"}},
 		{"the resource above takes over", way{methods: methods{"ANY /{proxy+}": "NONE", "ANY /users": "AWS_IAM"}}, way{methods: methods{"ANY /{proxy+}": "NONE"}, made: "Next"}, []string{
 			"OPENS Api lets anybody call what had to have the authorization AWS_IAM: all methods /users",
 			"Stage gets a new deployment of the API (Next), because its methods change: ANY /users goes. Until then the stage serves the methods of before. A rollback brings both back",
-			"Stage goes on serving ANY /users until the deployment after this one, because CloudFormation deletes methods after it has made a deployment. To make one at once, use aws apigateway create-deployment --stage-name live"}},
+			"Stage goes on serving ANY /users until the deployment after this one, because CloudFormation deletes methods after it has made a deployment. So the authorization of before is asked for: all methods /users. To make one at once, use aws apigateway create-deployment --stage-name live"}},
 		{"a narrower method without authorization", way{methods: methods{"ANY /users": "AWS_IAM"}}, way{methods: methods{"ANY /users": "AWS_IAM", "DELETE /users": "NONE"}, made: "Next"}, []string{
 			"OPENS Api lets anybody call what had to have the authorization AWS_IAM: DELETE /users",
 			"Stage gets a new deployment of the API (Next), because its methods change: DELETE /users is new. Until then the stage serves the methods of before. A rollback brings both back"}},

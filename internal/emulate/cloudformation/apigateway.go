@@ -58,6 +58,35 @@ var gateway = map[string]*handler{
 		},
 		delete: func(c *call, p props) { apigateway(c, http.MethodDelete, method(p), nil) },
 	},
+	"AWS::ApiGateway::Model": {
+		name:  "Name",
+		shape: func(name string) string { return strings.ReplaceAll(name, "-", "") },
+		create: func(c *call, p props) string {
+			putModel(c, p)
+			return c.id
+		},
+		update: func(c *call, old, p props) {
+			dropModel(c, old)
+			putModel(c, p)
+		},
+		delete: dropModel,
+	},
+	"AWS::ApiGateway::RequestValidator": {
+		ref:  "RequestValidatorId",
+		name: "Name",
+		create: func(c *call, p props) string {
+			c.only(p, "Name", "RestApiId", "ValidateRequestBody", "ValidateRequestParameters")
+			return apigateway(c, http.MethodPost, "/"+str(p, "RestApiId")+"/requestvalidators", with(lowerFirst(p, "ValidateRequestBody", "ValidateRequestParameters"), props{"name": c.id})).first("id")
+		},
+		update: func(c *call, _, p props) {
+			apigateway(c, http.MethodPatch, "/"+str(p, "RestApiId")+"/requestvalidators/"+c.id, props{"patchOperations": []any{
+				replacing("/validateRequestBody", str(p, "ValidateRequestBody")), replacing("/validateRequestParameters", str(p, "ValidateRequestParameters")),
+			}})
+		},
+		delete: func(c *call, p props) {
+			apigateway(c, http.MethodDelete, "/"+str(p, "RestApiId")+"/requestvalidators/"+c.id, nil)
+		},
+	},
 	"AWS::ApiGateway::Deployment": {
 		ref: "DeploymentId",
 		create: func(c *call, p props) string {
@@ -142,13 +171,23 @@ func method(p props) string {
 	return "/" + str(p, "RestApiId") + "/resources/" + str(p, "ResourceId") + "/methods/" + str(p, "HttpMethod")
 }
 
+// putModel makes a model of bodies.
+func putModel(c *call, p props) {
+	c.only(p, "ContentType", "Description", "Name", "RestApiId", "Schema")
+	apigateway(c, http.MethodPost, "/"+str(p, "RestApiId")+"/models", with(lowerFirst(p, "ContentType", "Description"), props{"name": c.id, "schema": document(p["Schema"])}))
+}
+
+func dropModel(c *call, p props) {
+	apigateway(c, http.MethodDelete, "/"+str(p, "RestApiId")+"/models/"+c.id, nil)
+}
+
 // putMethod makes a method with its integration.
 func putMethod(c *call, p props) {
 	integration := section(p, "Integration")
-	c.only(p, "ApiKeyRequired", "AuthorizationType", "HttpMethod", "Integration", "OperationName", "RequestParameters", "ResourceId", "RestApiId")
+	c.only(p, "ApiKeyRequired", "AuthorizationType", "HttpMethod", "Integration", "OperationName", "RequestModels", "RequestParameters", "RequestValidatorId", "ResourceId", "RestApiId")
 	c.only(integration, "CacheKeyParameters", "CacheNamespace", "ConnectionId", "ConnectionType", "IntegrationHttpMethod", "IntegrationTarget", "PassthroughBehavior",
 		"RequestParameters", "TimeoutInMillis", "Type", "Uri")
-	apigateway(c, http.MethodPut, method(p), lowerFirst(p, "ApiKeyRequired", "AuthorizationType", "OperationName", "RequestParameters"))
+	apigateway(c, http.MethodPut, method(p), lowerFirst(p, "ApiKeyRequired", "AuthorizationType", "OperationName", "RequestModels", "RequestParameters", "RequestValidatorId"))
 	params := lowerFirst(integration, "CacheKeyParameters", "CacheNamespace", "ConnectionId", "ConnectionType", "IntegrationTarget", "PassthroughBehavior", "RequestParameters",
 		"TimeoutInMillis", "Type", "Uri")
 	apigateway(c, http.MethodPut, method(p)+"/integration", with(params, props{"httpMethod": integration["IntegrationHttpMethod"]}))

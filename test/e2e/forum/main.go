@@ -17,7 +17,9 @@ func main() {
 	bridged.Services[1].Compute = config.EC2{}
 	signed := deployment.Forum
 	signed.Services = slices.Clone(signed.Services)
-	signed.Services[0].API.WriteAuthorization = config.AWSIAM
+	signed.Services[0].API = config.API{WriteAuthorization: config.AWSIAM, Validate: []config.Validated{{Method: "POST", Path: "/api/users", Schema: "stacks/testdata/user.schema.json"}}}
+	signed.Services[1].API.Cache = []config.Cached{{Path: "/api/threads", Query: []string{"limit"}, TTLSeconds: 60}}
+	signed.Services[2].API.RateLimit, signed.Services[2].API.BurstLimit = 100, 200
 	changed := deployment.Forum
 	changed.Services = slices.Clone(changed.Services)
 	changed.Services[0].Environment = map[string]string{"CHANGED": "1"}
