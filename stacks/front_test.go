@@ -205,22 +205,27 @@ func TestDirect(t *testing.T) {
 	equal(t, "who may call the alias", permitted, []string{"dev-Front apigateway.amazonaws.com", "dev-UsersFunction elasticloadbalancing.amazonaws.com"})
 }
 
-// TestRehearsalOfAskingRules closes the old door on the way to parallel, goes on to retired and back, and opens the door again. No
-// request by CloudFront is lost, and every answer is the monolith's.
-func TestRehearsalOfAskingRules(t *testing.T) {
+// TestRehearsalOfTheOldDoor closes it on the way to parallel, goes on to retired and back, and opens it again: that of a public
+// load balancer, whose rules ask for a secret, and that of an internal one behind a VPC origin. No request by CloudFront is lost,
+// and every answer is the monolith's.
+func TestRehearsalOfTheOldDoor(t *testing.T) {
 	nightly.Test(t, "it rehearses on this machine")
-	phases := map[string]*assembly.Assembly{"monolith": synth(t, with(fronts()["asked"], settings{"directAccess": "on"}))}
-	for _, phase := range []string{"parallel", "switched", "retired"} {
-		phases[phase] = synth(t, with(fronts()["asked"], settings{"phase": phase}))
-	}
-	wait := rehearse(t, phases, "--walk", "monolith,parallel,switched,retired,switched,parallel,monolith", "--rate", "20")
-	t.Parallel()
-	report, code := wait()
-	if code != 0 || !report.Verdict.Passed || report.Totals.Lost != 0 || report.Totals.Different != 0 {
-		t.Errorf("exit code %d, %+v, %q", code, report.Totals, report.Verdict.Reasons)
-	}
-	if report.Totals.Requests < 100 {
-		t.Errorf("only %d requests were sent", report.Totals.Requests)
+	for _, front := range []string{"asked", "closed"} {
+		t.Run(front, func(t *testing.T) {
+			phases := map[string]*assembly.Assembly{"monolith": synth(t, with(fronts()[front], settings{"directAccess": "on", "cloudFrontPrefixListId": ""}))}
+			for _, phase := range []string{"parallel", "switched", "retired"} {
+				phases[phase] = synth(t, with(fronts()[front], settings{"phase": phase}))
+			}
+			wait := rehearse(t, phases, "--walk", "monolith,parallel,switched,retired,switched,parallel,monolith", "--rate", "20")
+			t.Parallel()
+			report, code := wait()
+			if code != 0 || !report.Verdict.Passed || report.Totals.Lost != 0 || report.Totals.Different != 0 {
+				t.Errorf("exit code %d, %+v, %q", code, report.Totals, report.Verdict.Reasons)
+			}
+			if report.Totals.Requests < 100 {
+				t.Errorf("only %d requests were sent", report.Totals.Requests)
+			}
+		})
 	}
 }
 
@@ -258,7 +263,7 @@ func TestRehearsalOfSignatures(t *testing.T) {
 	for _, phase := range []string{"monolith", "parallel", "switched"} {
 		phases[phase] = signed(t, phase)
 	}
-	wait := rehearse(t, phases, "--walk", "monolith,parallel,switched,parallel", "--rate", "20", "--routes", "stacks/testdata/signed.yaml", "--writes")
+	wait := rehearse(t, phases, "--walk", "monolith,parallel,switched,parallel", "--rate", "10", "--routes", "stacks/testdata/signed.yaml", "--writes")
 	t.Parallel()
 	report, code := wait()
 	if code != 0 || !report.Verdict.Passed || report.Totals.Lost != 0 || report.Totals.Different != 0 {
