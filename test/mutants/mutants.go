@@ -408,7 +408,7 @@ var mutants = []mutant{
 		"a method stays open that should ask for a signature, and nobody says so"},
 	{"internal/local/ecs/process/process.go", "defer runtime.UnlockOSThread()", "", "TestNoThreadEnds",
 		"the end of a task ends the program of a store"},
-	{"internal/local/apigateway/provider.go", "\t\t\tnow = old\n", "", "TestDeployments",
+	{"internal/local/apigateway/provider.go", "\t\tif old == nil {\n\t\t\tmade[key]", "\t\tif true {\n\t\t\tmade[key]", "TestDeployments",
 		"a change of methods without a deployment is seen here, and not on AWS"},
 	{"internal/local/apigateway/provider.go", "kept = now.state", "", "TestCached",
 		"a deployment empties the cache, so that an old answer is not seen after a switch"},

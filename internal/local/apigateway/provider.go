@@ -228,7 +228,8 @@ func (p *plan) Attribute(ref assembly.Ref) (any, error) {
 }
 
 // Update implements [provider.Plan]. A deployment that is new has the resources and methods as they are now, and one that
-// is there keeps its own. A new one also has the methods that leave: see [model.RestAPI.Snapshot]. Requests that begin afterwards go by what the stage has now, and others end as they began.
+// is there keeps its own. A new one also has the methods that leave: see [model.RestAPI.Snapshot]. Requests that begin
+// afterwards go by what the stage has now, and others end as they began.
 func (p *plan) Update(_ context.Context, stack string) error {
 	for _, key := range p.apis.Of(stack).Keys() {
 		if socket := p.Take(key); socket != nil {
@@ -241,17 +242,16 @@ func (p *plan) Update(_ context.Context, stack string) error {
 	p.Provider.model, p.groups = p.model, map[*model.Integration]string{}
 	p.mu.Unlock()
 	for key, d := range p.made.Of(stack) {
-		now := define(d.API)
-		if old := before[key]; old == nil {
-			now = p.snapshot(stack, d)
-		} else {
-			if old.fingerprint() != now.fingerprint() {
-				p.options.Events(provider.Event{Kind: "stack", Subject: stack, State: provider.Warning,
-					Message: fmt.Sprintf("%s is an earlier deployment, and keeps the methods that it was made with: as on AWS, a change of methods needs a deployment with another logical id", key)})
-			}
-			now = old
+		old := before[key]
+		if old == nil {
+			made[key] = p.snapshot(stack, d)
+			continue
 		}
-		made[key] = now
+		if old.fingerprint() != define(d.API).fingerprint() {
+			p.options.Events(provider.Event{Kind: "stack", Subject: stack, State: provider.Warning,
+				Message: fmt.Sprintf("%s is an earlier deployment, and keeps the methods that it was made with: as on AWS, a change of methods needs a deployment with another logical id", key)})
+		}
+		made[key] = old
 	}
 	next, err := p.change(stack, made)
 	if err != nil {
