@@ -126,7 +126,7 @@ func TestCached(t *testing.T) {
 	// A deployment keeps the answers, and another size of the cache does not.
 	d.update(func(a templates) { rename(a, "ApiDeployment2") })
 	want("another deployment", get("/live/api/users"), "503 1")
-	if e := <-d.told; e.State != provider.Warning || !strings.HasPrefix(e.Message, "API Gateway dev, stage live, answers from before the deployment out of its cache: 2 answers, for up to ") {
+	if e := d.event(); e.State != provider.Warning || !strings.HasPrefix(e.Message, "API Gateway dev, stage live, answers from before the deployment out of its cache: 2 answers, for up to ") {
 		t.Errorf("told %v", e)
 	}
 	signed := func(a templates) {

@@ -163,6 +163,15 @@ func (d *deployment) try(changes ...func(templates)) error {
 	return nil
 }
 
+// event is the next that was told; empty if none was.
+func (d *deployment) event() (e provider.Event) {
+	select {
+	case e = <-d.told:
+	default:
+	}
+	return e
+}
+
 // base is the URL of the API, without a stage.
 func (d *deployment) base() string {
 	return fmt.Sprintf("http://localhost:%d", d.Port("dev-Front/Api49610EDF"))

@@ -39,7 +39,7 @@ func TestDeployments(t *testing.T) {
 	want("at first", 200)
 	d.update(locked)
 	want("with the same deployment", 200)
-	if e := <-d.told; !strings.Contains(e.Message, "dev-Front/ApiDeployment0123456789 is an earlier deployment, and keeps the methods") {
+	if e := d.event(); !strings.Contains(e.Message, "dev-Front/ApiDeployment0123456789 is an earlier deployment, and keeps the methods") {
 		t.Errorf("told %v", e)
 	}
 
@@ -110,13 +110,7 @@ func TestMethodsThatLeave(t *testing.T) {
 		{"ApiDeployment3", "", 403, 403},
 	} {
 		d.update(locked, func(a templates) { rename(a, step.deployment) })
-		told := ""
-		select {
-		case e := <-d.told:
-			told = e.Message
-		default:
-		}
-		if !strings.Contains(told, step.told) || step.told == "" && told != "" {
+		if told := d.event().Message; !strings.Contains(told, step.told) || step.told == "" && told != "" {
 			t.Errorf("%+v: told %q", step, told)
 		}
 		for method, want := range map[string]int{http.MethodPost: step.post, http.MethodPut: step.put} {
