@@ -8,6 +8,9 @@ import (
 	"cutover/migration"
 )
 
+// ContentSecurityPolicy lets the page use its own files and the API, and nobody show it in a frame.
+const ContentSecurityPolicy = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"
+
 // deployed is what the page asks for at /deployment.json.
 type deployed struct {
 	Environment string            `json:"environment"`

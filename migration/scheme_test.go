@@ -55,8 +55,8 @@ func TestSchemesExcludeEachOther(t *testing.T) {
 				t.Errorf("internal load balancers in %s follow internet-facing ones in %s", next, deployed)
 			}
 			_, held := names(deployed, true)
-			_, all := names(next, false)
-			if !meet(all, held) {
+			plain, _ := names(next, false)
+			if !meet(plain, held) {
 				t.Errorf("internet-facing load balancers in %s follow internal ones in %s", next, deployed)
 			}
 		}

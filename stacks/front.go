@@ -172,7 +172,8 @@ func (f *Front) validate(props *awsapigateway.CfnMethodProps, id string, method 
 
 // host is the DNS name of the REST API.
 func (f *Front) host() *string {
-	return awscdk.Fn_Sub(jsii.String("${Api}.execute-api.${AWS::Region}.${AWS::URLSuffix}"), &map[string]*string{"Api": f.API.Ref()})
+	// By cfn-lint, Fn::Sub does not take Fn::GetStackOutput, by which dev-Ui has the id.
+	return awscdk.Fn_Join(jsii.String(""), &[]*string{f.API.Ref(), jsii.String(".execute-api."), awscdk.Aws_REGION(), jsii.String("."), awscdk.Aws_URL_SUFFIX()})
 }
 
 // apiID is the beginning of the ids of what belongs to a resource.

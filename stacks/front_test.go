@@ -4,9 +4,12 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"cutover/config"
 	"cutover/deployment"
@@ -65,6 +68,21 @@ func TestGoldensOfAskingRules(t *testing.T) {
 	}
 }
 
+// TestGoldensOfOtherFronts compares the stacks of an internal load balancer that CloudFront alone may ask, and CloudFront with
+// a domain.
+func TestGoldensOfOtherFronts(t *testing.T) {
+	if !*golden.Update {
+		nightly.Test(t, "it synthesizes two more deployments")
+	}
+	for name, parts := range map[string][]string{"closed": {"Network", "Routing", "Ui"}, "public": {"Ui"}} {
+		a := synth(t, fronts()[name])
+		for _, part := range parts {
+			stack := a.Stack("dev-" + part)
+			golden.Compare(t, filepath.Join(goldenDir, "fronts", name, stack.Name+".json"), goldenTemplate(t, stack))
+		}
+	}
+}
+
 // TestNagOfFronts reads what cdk-nag says of each front: what is suppressed is needed.
 func TestNagOfFronts(t *testing.T) {
 	nightly.Test(t, "cdk-nag writes reports")
@@ -104,6 +122,33 @@ func TestFrontsLeaveTheRest(t *testing.T) {
 			named := strings.Contains(got, "ANSWERED_BY")
 			if got != want && !(named && context["ui"] == "on") {
 				t.Errorf("%s: %s changes", name, stack.Name)
+			}
+		}
+	}
+}
+
+// TestPhaseLeavesFronts: a phase changes nothing of a front but the function that tells the page about it.
+func TestPhaseLeavesFronts(t *testing.T) {
+	template := func(phase, part string) string {
+		a := synthDeployment(t, fronted(), with(fronts()["both"], settings{"phase": phase}))
+		return string(goldenTemplate(t, a.Stack("dev-"+part)))
+	}
+	function := regexp.MustCompile(`"FunctionCode": .*`)
+	for _, part := range []string{"Front", "Ui"} {
+		before := template("monolith", part)
+		for _, phase := range []string{"parallel", "switched"} {
+			after := template(phase, part)
+			if part == "Ui" {
+				if after == before {
+					t.Errorf("%s: the page is not told", phase)
+				}
+				if n := len(function.FindAllString(after, -1)); n != 1 {
+					t.Fatalf("%s: dev-Ui has %d functions, want 1", phase, n)
+				}
+				after = function.ReplaceAllLiteralString(after, function.FindString(before))
+			}
+			if after != before {
+				t.Errorf("%s: dev-%s changes: %s", phase, part, cmp.Diff(before, after))
 			}
 		}
 	}

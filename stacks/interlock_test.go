@@ -40,7 +40,7 @@ type position struct {
 
 // positions are all positions of two services, as somebody would set them: one phase for all,
 // places, and the rest with the monolith.
-func positions(t *testing.T, d config.Deployment) (m migration.Migration, all []position) {
+func positions(t *testing.T, d config.Deployment) (migration.Migration, []position) {
 	t.Helper()
 	var contexts []settings
 	for _, phase := range migration.PhaseNames() {
@@ -54,7 +54,12 @@ func positions(t *testing.T, d config.Deployment) (m migration.Migration, all []
 	}
 	const done = "users=switched,posts=switched"
 	contexts = append(contexts, settings{"phase": done, "rest": "monolith"}, settings{"phase": done + ",api=retired"}, settings{"phase": done + ",api=removed"})
+	return positionsIn(t, d, contexts...)
+}
 
+// positionsIn are the positions in contexts.
+func positionsIn(t *testing.T, d config.Deployment, contexts ...settings) (m migration.Migration, all []position) {
+	t.Helper()
 	app := awscdk.NewApp(&awscdk.AppProps{AnalyticsReporting: jsii.Bool(false), Outdir: jsii.String(t.TempDir()),
 		Context: &map[string]any{"aws:cdk:disable-creation-stack-traces": true}})
 	for i, context := range contexts {
@@ -143,7 +148,7 @@ func (a *account) call(action string, values url.Values) {
 }
 
 // existing is the line of the log about a resource whose name exists.
-var existing = regexp.MustCompile(`(\S+) (\S+) \S+ CREATE_FAILED: .*HandlerErrorCode: AlreadyExists`)
+var existing = regexp.MustCompile(`(\S+) (\S+) \S+ (?:CREATE|UPDATE)_FAILED: .*HandlerErrorCode: AlreadyExists`)
 
 // deploy deploys stacks as the CDK command line does, and ends with the first that fails. It
 // returns the resource that CloudFormation refuses because its name exists, as in
@@ -209,6 +214,44 @@ func TestInterlockOnAWS(t *testing.T) {
 	m, all := positions(t, split(""))
 	t.Parallel()
 	everyStep(t, m, all)
+}
+
+// TestInterlockKeepsTheScheme: CloudFormation refuses another scheme of the load balancers before anything changes, in
+// either direction, and takes the same one.
+func TestInterlockKeepsTheScheme(t *testing.T) {
+	var contexts []settings
+	for _, phase := range []string{"parallel", "switched", "users=10%,posts=monolith"} {
+		for _, scheme := range []string{config.InternetFacing, config.Internal} {
+			contexts = append(contexts, settings{"phase": phase, "scheme": scheme})
+		}
+	}
+	m, all := positionsIn(t, split(""), contexts...)
+	t.Parallel()
+	for i, from := range all {
+		for j, to := range all {
+			a := newAccount(t)
+			for _, stacks := range [][]string{from.gates, from.phases} {
+				if refused := a.deploy(from, stacks); refused != "" {
+					t.Fatalf("a new environment cannot begin in %s: %s", from.name, refused)
+				}
+				if _, err := step.Read(m, "dev", step.Here, a.parameters); err != nil {
+					t.Fatalf("%s after %v: %v", from.name, stacks, err)
+				}
+			}
+			before := maps.Clone(a.parameters)
+			refused := a.deploy(to, to.gates)
+			if legal := i%2 == j%2 && m.Follows(from.state, to.state); legal != (refused == "") {
+				t.Errorf("%s after %s: refused %q, and legal is %t", to.name, from.name, refused, legal)
+			}
+			if refused == "" {
+				if refused := a.deploy(to, to.phases); refused != "" {
+					t.Errorf("%s after %s is not completed: %s", to.name, from.name, refused)
+				}
+			} else if !strings.HasPrefix(refused, "dev-Gate/") || !maps.Equal(a.parameters, before) {
+				t.Errorf("%s after %s: %s is refused, and the parameters are %v, before %v", to.name, from.name, refused, a.parameters, before)
+			}
+		}
+	}
 }
 
 // With several load balancers the gate is several stacks. A later one may refuse a step after an

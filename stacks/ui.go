@@ -27,9 +27,6 @@ import (
 // pageDir has the files of the page, from the root of the repository.
 const pageDir = "web"
 
-// contentSecurityPolicy lets the page use its own files and the API, and nobody show it in a frame.
-const contentSecurityPolicy = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"
-
 // errorCodes are the statuses that CloudFront would keep for 10 s if nothing else is said
 // (https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/HTTPStatusCodes.html).
 var errorCodes = []float64{400, 403, 404, 405, 414, 416, 500, 501, 502, 503, 504}
@@ -207,7 +204,7 @@ func securityHeaders(stack awscdk.Stack) awscloudfront.ResponseHeadersPolicy {
 	return awscloudfront.NewResponseHeadersPolicy(stack, jsii.String("SecurityHeaders"), &awscloudfront.ResponseHeadersPolicyProps{
 		Comment: jsii.String("What browsers are told about the page"),
 		SecurityHeadersBehavior: &awscloudfront.ResponseSecurityHeadersBehavior{
-			ContentSecurityPolicy:   &awscloudfront.ResponseHeadersContentSecurityPolicy{ContentSecurityPolicy: jsii.String(contentSecurityPolicy), Override: jsii.Bool(true)},
+			ContentSecurityPolicy:   &awscloudfront.ResponseHeadersContentSecurityPolicy{ContentSecurityPolicy: jsii.String(config.ContentSecurityPolicy), Override: jsii.Bool(true)},
 			ContentTypeOptions:      &awscloudfront.ResponseHeadersContentTypeOptions{Override: jsii.Bool(true)},
 			FrameOptions:            &awscloudfront.ResponseHeadersFrameOptions{FrameOption: awscloudfront.HeadersFrameOption_DENY, Override: jsii.Bool(true)},
 			ReferrerPolicy:          &awscloudfront.ResponseHeadersReferrerPolicy{ReferrerPolicy: awscloudfront.HeadersReferrerPolicy_SAME_ORIGIN, Override: jsii.Bool(true)},

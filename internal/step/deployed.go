@@ -57,10 +57,12 @@ func Read(m migration.Migration, env, region string, values map[string]string) (
 			own[name] = value
 		}
 	}
-	if d.Internal = own[config.SchemeParameter] == config.Internal; d.Internal {
-		for _, claim := range migration.NotInternetFacing() {
+	for _, claim := range migration.NotInternetFacing() {
+		if own[claim.Name] == claim.Value { // also before the last stack of the first deployment has the scheme
 			delete(own, claim.Name)
 		}
+	}
+	if d.Internal = own[config.SchemeParameter] == config.Internal; d.Internal {
 		renamed := map[string]string{}
 		for name, value := range own {
 			renamed[migration.InternetFacing(name)] = value

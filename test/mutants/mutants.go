@@ -902,6 +902,8 @@ var mutants = []mutant{
 		"a write to /api/usersx needs no signature, and the load balancer sends it to users"},
 	{"config/api.go", "[]string{\"GET\", \"HEAD\", \"OPTIONS\"}", "[]string{\"GET\", \"HEAD\", \"OPTIONS\", \"PATCH\"}", "TestSignedResources",
 		"anybody may call a method that writes"},
+	{"config/page.go", "one.Writes = one.Writes && !slices", "_ = !slices", "TestPageWrites",
+		"the page offers writes that API Gateway refuses, because a browser does not sign"},
 	{"config/api.go", "Phase < migration.Switched", "Phase < migration.Parallel", "TestFrontMistakes",
 		"a function gets all requests before the switch"},
 	{"stacks/front.go", "\t\tkeys = append(keys, \"method.request.path.proxy\")\n", "", "TestGoldensOfFronts",

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"testing"
 
+	"cutover/config"
 	"cutover/services/forumtest"
 )
 
@@ -33,9 +34,6 @@ type front struct {
 	instead func(w http.ResponseWriter, r *http.Request) bool
 }
 
-// security is the policy that the page must do with.
-const security = "default-src 'self'; frame-ancestors 'none'; form-action 'self'; base-uri 'none'"
-
 func newFront(t *testing.T, writes bool) *front {
 	t.Helper()
 	start(t)
@@ -54,7 +52,7 @@ func (f *front) change(change func()) {
 }
 
 func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Content-Security-Policy", security)
+	w.Header().Set("Content-Security-Policy", config.ContentSecurityPolicy)
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	switch {
 	case r.URL.Path == "/deployment.json":
