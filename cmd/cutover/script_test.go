@@ -104,8 +104,8 @@ func running(t *testing.T, ends int64) (url string) {
 
 // The scripts in testdata call the command as a user does. Each has the assembly
 // of the shop (internal/local/testdata) in the directory shop, and in the directory beside
-// those of a service beside a monolith that exists already, and in the directory front a load balancer behind API
-// Gateway (internal/local/apigateway/testdata). The list of services
+// those of a service beside a monolith that exists already. The directory front has a load
+// balancer behind API Gateway (internal/local/apigateway/testdata). The list of services
 // in cdk.out is that of the forum, and newer than its sources.
 func TestScripts(t *testing.T) {
 	if testing.Short() {

@@ -22,7 +22,6 @@ import (
 	"cutover/internal/local/backing/access"
 	"cutover/internal/local/provider"
 	"cutover/internal/model"
-	"cutover/internal/words"
 )
 
 // Options are what APIs need. All but Port and Free are required.
@@ -299,10 +298,7 @@ func (p *Provider) warnOfOld(of *stage) {
 		return found != nil && of.spec.Keeps(found.method, method) > 0
 	})
 	if answers > 0 {
-		p.options.Events(provider.Event{
-			Time: now, Kind: "stack", Subject: of.spec.Resource.Stack.Name, State: provider.Warning,
-			Message: fmt.Sprintf("%s, answers from before the deployment out of its cache: %s, for up to %s more", front{stage: of}.Name(), words.Count(answers, "answer"), until.Sub(now).Round(time.Second)),
-		})
+		p.options.Events(provider.OldAnswers(of.spec.Resource.Stack.Name, front{stage: of}.Name()+",", answers, now, until))
 	}
 }
 

@@ -91,7 +91,6 @@ func TestDeployments(t *testing.T) {
 	}
 }
 
-// An integration has its time, and a load balancer that does not answer is a network error.
 // As on AWS, a method that leaves is deleted after the new deployment is made, so only the next one is without it.
 func TestMethodsThatLeave(t *testing.T) {
 	post := func(a templates) {
@@ -121,6 +120,7 @@ func TestMethodsThatLeave(t *testing.T) {
 	}
 }
 
+// An integration has its time, and a load balancer that does not answer is a network error.
 func TestTimeout(t *testing.T) {
 	end := make(chan bool)
 	d := deploy(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

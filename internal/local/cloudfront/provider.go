@@ -14,7 +14,6 @@ import (
 	"cutover/internal/assembly"
 	"cutover/internal/local/provider"
 	"cutover/internal/model"
-	"cutover/internal/words"
 )
 
 // Options are what distributions need. All but Port and Free are required.
@@ -218,10 +217,7 @@ func (p *Provider) warnOfOld(key string, f *front, d *distribution) {
 		return b.origin.Bucket == nil && b.CachePolicy.Keeps()
 	})
 	if answers > 0 {
-		p.options.Events(provider.Event{
-			Time: now, Kind: "stack", Subject: provider.StackOf(key), State: provider.Warning,
-			Message: fmt.Sprintf("CloudFront %s answers from before the deployment out of its cache: %s, for up to %s more", d.Name, words.Count(answers, "answer"), until.Sub(now).Round(time.Second)),
-		})
+		p.options.Events(provider.OldAnswers(provider.StackOf(key), "CloudFront "+d.Name, answers, now, until))
 	}
 }
 

@@ -148,7 +148,8 @@ func (p *Provider) launch(v *version) (*environment, error) {
 	cmd.Stdout, cmd.Stderr = stdout.in, stderr.in
 	started := make(chan error)
 	go func() {
-		// Linux ends the process when the thread that started it ends. So the thread must last as long, and go on then, as in package process.
+		// Linux ends the process when the thread that started it ends. So the thread must last as long, and go on then, as in
+		// package process.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		if err == nil {

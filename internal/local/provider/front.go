@@ -1,11 +1,14 @@
 package provider
 
 import (
+	"fmt"
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"cutover/internal/rules"
+	"cutover/internal/words"
 )
 
 // Front takes requests of clients before a load balancer, and sends them on: a stage of API Gateway, a distribution of
@@ -80,4 +83,13 @@ func RawURL(scheme, host, path, query string) *url.URL {
 		}
 	}
 	return u
+}
+
+// OldAnswers warns that a front still answers out of its cache from before a deployment of a stack, until a time: they may be
+// answers of a service that does not answer any more.
+func OldAnswers(stack, front string, answers int, now, until time.Time) Event {
+	return Event{
+		Time: now, Kind: "stack", Subject: stack, State: Warning,
+		Message: fmt.Sprintf("%s answers from before the deployment out of its cache: %s, for up to %s more", front, words.Count(answers, "answer"), until.Sub(now).Round(time.Second)),
+	}
 }

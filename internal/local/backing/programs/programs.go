@@ -104,10 +104,12 @@ func (f Found) try(ctx context.Context, dir string) (*Program, error) {
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		err := p.launch.Start()
-		if started <- err; err == nil {
-			defer close(p.done)
-			p.err = p.launch.Wait()
+		started <- err
+		if err != nil {
+			return
 		}
+		defer close(p.done)
+		p.err = p.launch.Wait()
 	}()
 	if err := <-started; err != nil {
 		return nil, err
