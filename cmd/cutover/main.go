@@ -268,18 +268,25 @@ func cdkProgram() (string, error) {
 	if cdk, err := exec.LookPath("cdk"); err == nil {
 		return filepath.Abs(cdk)
 	}
-	dir, err := filepath.Abs(".")
+	if dir, ok := above(".", filepath.Join("node_modules", ".bin", "cdk")); ok {
+		return filepath.Join(dir, "node_modules", ".bin", "cdk"), nil
+	}
+	return "", errors.New("the cdk command is missing: run `npm ci`, or name a synthesized assembly with --app")
+}
+
+// above returns the directory that has the file: dir, or the nearest one above it.
+func above(dir, file string) (string, bool) {
+	dir, err := filepath.Abs(dir)
 	for err == nil {
-		cdk := filepath.Join(dir, "node_modules", ".bin", "cdk")
-		if _, err := os.Stat(cdk); err == nil {
-			return cdk, nil
+		if _, err := os.Stat(filepath.Join(dir, file)); err == nil {
+			return dir, true
 		}
 		if dir == filepath.Dir(dir) {
 			break
 		}
 		dir = filepath.Dir(dir)
 	}
-	return "", errors.New("the cdk command is missing: run `npm ci`, or name a synthesized assembly with --app")
+	return "", false
 }
 
 // synth runs a CDK command line in the app's directory.

@@ -41,7 +41,8 @@ type reviewing struct {
 	files     string
 	asJSON    bool
 
-	progress func(format string, a ...any)
+	node, library string // compare templates: Node.js, and where it finds the library of cdk diff
+	progress      func(format string, a ...any)
 }
 
 func reviewCommand(g *global) *cobra.Command {
@@ -215,6 +216,9 @@ func (o *reviewing) review(ctx context.Context, g *global) (report *review.Repor
 	if err != nil {
 		return nil, err
 	}
+	if o.node, o.library, err = differ(); err != nil {
+		return nil, err
+	}
 	o.progress("checking out the base, %s", short)
 	tree, remove, err := checkout(ctx, filepath.Join(o.out, "base"), commit)
 	if err != nil {
@@ -282,11 +286,10 @@ func (o *reviewing) assemblies(ctx context.Context, g *global) (*review.Report, 
 		return nil, fmt.Errorf("--app: %w", err)
 	}
 	report.Existing = review.Existing([]review.Pair{pair}, before.Deployment, after.Deployment)
-	cdk, err := cdkProgram()
-	if err != nil {
+	if o.node, o.library, err = differ(); err != nil {
 		return nil, err
 	}
-	if err := o.differences(ctx, report, cdk, []review.Pair{pair}, pair); err != nil || !o.rehearsal {
+	if err := o.differences(ctx, report, []review.Pair{pair}, pair); err != nil || !o.rehearsal {
 		return report, err
 	}
 	o.progress("rehearsing the step and the way back")
@@ -351,19 +354,37 @@ func (o *reviewing) compare(ctx context.Context, report *review.Report, phases [
 		}
 	}
 	report.Existing = review.Existing(pairs, before.listed, head.listed)
-	return o.differences(ctx, report, head.cdk, pairs, deployment, services...)
+	return o.differences(ctx, report, pairs, deployment, services...)
 }
 
-// differences fills in what differs in pairs of assemblies. The node beside the CDK command line compares them.
-func (o *reviewing) differences(ctx context.Context, report *review.Report, cdk string, pairs []review.Pair, deployment review.Pair, services ...migration.Migration) error {
-	o.progress("comparing the templates")
-	node, err := exec.LookPath(filepath.Join(filepath.Dir(cdk), "node"))
-	if err != nil {
-		if node, err = exec.LookPath("node"); err != nil {
-			return errors.New("the node command is missing: run `npm ci`")
-		}
+// differ finds what compares templates: Node.js, and a directory where Node.js finds the library of "cdk diff". It
+// looks in the working directory and above it, and then where this program is: `make` builds it in a clone
+// of Cutover, which has the library.
+func differ() (node, dir string, err error) {
+	places := []string{"."}
+	if program, err := os.Executable(); err == nil {
+		places = append(places, filepath.Dir(program))
 	}
-	if report.Stacks, err = review.Compare(ctx, node, ".", pairs); err != nil {
+	for _, place := range places {
+		dir, ok := above(place, filepath.Join("node_modules", "@aws-cdk", "cloudformation-diff"))
+		if !ok {
+			continue
+		}
+		if node, err = exec.LookPath(filepath.Join(dir, "node_modules", ".bin", "node")); err != nil {
+			if node, err = exec.LookPath("node"); err != nil {
+				return "", "", fmt.Errorf("the node command is missing: run `npm ci` in %s", dir)
+			}
+		}
+		return node, dir, nil
+	}
+	return "", "", errors.New("the library of cdk diff is not installed: run `npm install @aws-cdk/cloudformation-diff`, or use bin/cutover of a clone of Cutover, after `npm ci` there")
+}
+
+// differences fills in what differs in pairs of assemblies.
+func (o *reviewing) differences(ctx context.Context, report *review.Report, pairs []review.Pair, deployment review.Pair, services ...migration.Migration) error {
+	o.progress("comparing the templates")
+	var err error
+	if report.Stacks, err = review.Compare(ctx, o.node, o.library, pairs); err != nil {
 		return err
 	}
 	report.Replacements, report.Data = review.Replacements(report.Stacks), review.Losses(pairs)
