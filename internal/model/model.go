@@ -19,6 +19,7 @@ package model
 
 import (
 	"cmp"
+	"crypto/sha256"
 	"fmt"
 	"regexp"
 	"slices"
@@ -346,6 +347,19 @@ func name(b *Base, v assembly.Value) string {
 		return name
 	}
 	return readable(b.Resource)
+}
+
+// MadeUp is a name for a resource that its template leaves to the deployment, in the style of CloudFormation: of the
+// stack and the logical id, before an ending such as ".fifo". A name over the most characters is cut. A hash
+// then tells it from others, where CloudFormation has random characters.
+// https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-name.html
+func MadeUp(r *assembly.Resource, ending string, most int) string {
+	name := r.Stack.Name + "-" + r.LogicalID
+	if len(name)+len(ending) > most {
+		end := fmt.Sprintf("-%x", sha256.Sum256([]byte(name)))[:13]
+		name = name[:most-len(end)-len(ending)] + end
+	}
+	return name + ending
 }
 
 // hash is the end of a logical id that CDK makes of a construct's path.

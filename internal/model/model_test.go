@@ -87,3 +87,32 @@ func TestNames(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
+
+// A made-up name is as long as AWS takes names, and stays apart from others.
+func TestMadeUp(t *testing.T) {
+	of := func(stack, id string) *assembly.Resource {
+		return &assembly.Resource{Stack: &assembly.Stack{Name: stack}, LogicalID: id}
+	}
+	long := strings.Repeat("Queue", 20)
+	for _, test := range []struct {
+		stack, id, ending, want string
+	}{
+		{"dev-Feed", "Queue", "", "dev-Feed-Queue"},
+		{"dev-Feed", "Queue", ".fifo", "dev-Feed-Queue.fifo"},
+		{"dev-Feed", long[:71], "", "dev-Feed-" + long[:71]},
+	} {
+		if got := MadeUp(of(test.stack, test.id), test.ending, 80); got != test.want {
+			t.Errorf("%+v: %s", test, got)
+		}
+	}
+	cut := map[string]bool{}
+	for _, id := range []string{long, long + "1", long[:72]} {
+		for _, ending := range []string{"", ".fifo"} {
+			name := MadeUp(of("dev-Feed", id), ending, 80)
+			if len(name) != 80 || !strings.HasPrefix(name, "dev-Feed-QueueQueue") || !strings.HasSuffix(name, ending) || cut[name] {
+				t.Errorf("%s%s: %s, of %d", id, ending, name, len(name))
+			}
+			cut[name] = true
+		}
+	}
+}

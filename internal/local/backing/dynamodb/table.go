@@ -69,11 +69,10 @@ func read(a *assembly.Assembly, of *model.Table) *table {
 	return t
 }
 
-// nameOf is the name of a table: that of the template, or one from the stack and the logical id, as
-// CloudFormation makes up names.
+// nameOf is the name of a table: that of the template, or one that is made up.
 func nameOf(t *model.Table) string {
 	if t.Resource.Properties["TableName"] == nil {
-		return t.Resource.Stack.Name + "-" + t.Resource.LogicalID
+		return model.MadeUp(t.Resource, "", 255)
 	}
 	return t.Name
 }

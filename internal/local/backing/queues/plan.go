@@ -55,10 +55,10 @@ func (r *resource) policy() []model.Statement {
 func (p *Provider) Plan(m *model.Model, text provider.Text) provider.Plan {
 	next := &plan{Provider: p, model: m, text: text, all: provider.Resources[*resource]{}, keys: map[string]bool{}}
 	for _, q := range m.Queues {
-		next.all[q.Key()] = &resource{service: "sqs", name: nameOf(&q.Base, q.Name, "QueueName", q.FIFO), region: q.Resource.Stack.Region, queue: q, base: &q.Base}
+		next.all[q.Key()] = &resource{service: "sqs", name: nameOf(&q.Base, q.Name, "QueueName", q.FIFO, longest["sqs"]), region: q.Resource.Stack.Region, queue: q, base: &q.Base}
 	}
 	for _, t := range m.Topics {
-		next.all[t.Key()] = &resource{service: "sns", name: nameOf(&t.Base, t.Name, "TopicName", t.FIFO), region: t.Resource.Stack.Region, topic: t, base: &t.Base}
+		next.all[t.Key()] = &resource{service: "sns", name: nameOf(&t.Base, t.Name, "TopicName", t.FIFO, longest["sns"]), region: t.Resource.Stack.Region, topic: t, base: &t.Base}
 	}
 	if next.used = used(m); !next.used {
 		return next
@@ -71,17 +71,16 @@ func (p *Provider) Plan(m *model.Model, text provider.Text) provider.Plan {
 	return next
 }
 
-// nameOf is the name of a queue or a topic: that of the template, or one from the stack and the logical id, as
-// CloudFormation makes up names.
-func nameOf(b *model.Base, name, property string, fifo bool) string {
+// nameOf is the name of a queue or a topic: that of the template, or one that is made up.
+func nameOf(b *model.Base, name, property string, fifo bool, most int) string {
 	if b.Resource.Properties[property] != nil {
 		return name
 	}
-	name = b.Resource.Stack.Name + "-" + b.Resource.LogicalID
+	ending := ""
 	if fifo {
-		name += ".fifo"
+		ending = ".fifo"
 	}
-	return name
+	return model.MadeUp(b.Resource, ending, most)
 }
 
 func (r *resource) encryptedBy() *model.EncryptionKey {
@@ -140,6 +139,9 @@ var names = map[string]*regexp.Regexp{
 	"sns": regexp.MustCompile(`^[a-zA-Z0-9_-]{1,256}$|^[a-zA-Z0-9_-]{1,251}\.fifo$`),
 }
 
+// longest is how many characters a name may have.
+var longest = map[string]int{"sqs": 80, "sns": 256}
+
 // properties of queues and topics that count here.
 var properties = map[string]string{"sqs": "QueueName", "sns": "TopicName"}
 
@@ -156,7 +158,11 @@ func (p *plan) Check() error {
 		errs = append(errs, r.base.Problem(property, "FifoQueue", "FifoTopic", "ContentBasedDeduplication", "VisibilityTimeout", "MessageRetentionPeriod",
 			"ReceiveMessageWaitTimeSeconds", "DelaySeconds", "MaximumMessageSize", "RedrivePolicy", "KmsMasterKeyId", "Condition"))
 		if !names[r.service].MatchString(r.name) || hasSuffix(r.name) != r.fifo() {
-			errs = append(errs, r.base.Errorf(property, "AWS takes no %s with the name %q, FIFO: %v", kinds[r.service], r.name, r.fifo()))
+			kind := "standard"
+			if r.fifo() {
+				kind = "FIFO"
+			}
+			errs = append(errs, r.base.Errorf(property, `AWS takes no %s %s with the name %q: a name has letters, digits, "-" and "_", %d at most; that of a FIFO %[2]s ends with ".fifo"`, kind, kinds[r.service], r.name, longest[r.service]))
 		}
 		if other := holders[r.service+r.name]; other != "" {
 			errs = append(errs, r.base.Errorf(property, "the %s %s is also that of %s", kinds[r.service], r.name, other))

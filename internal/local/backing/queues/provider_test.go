@@ -455,7 +455,7 @@ func TestRefused(t *testing.T) {
 		"a FIFO queue of a standard topic": {func(r object) {
 			r["Topic"].(object)["Properties"] = object{"TopicName": "dev-users"}
 		}, "the FIFO queue dev-feed.fifo takes messages of FIFO topics alone, and dev-users is a standard one"},
-		"a name": {func(r object) { r["Dead"] = queue("dev.dead", nil) }, `S/Dead/Properties.QueueName: AWS takes no queue with the name "dev.dead"`},
+		"a name": {func(r object) { r["Dead"] = queue("dev.dead", nil) }, `S/Dead/Properties.QueueName: AWS takes no standard queue with the name "dev.dead": `},
 		"a dead-letter queue of another kind": {func(r object) { r["Dead"] = queue("dev-dead", nil) },
 			"S/Queue/Properties.RedrivePolicy: the dead-letter queue of a FIFO queue is a FIFO queue"},
 		"one name twice": {func(r object) { r["Dead"] = queue("dev-feed.fifo", nil) }, "the queue dev-feed.fifo is also that of S/Dead"},
