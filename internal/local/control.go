@@ -24,7 +24,17 @@ import (
 // A runner takes commands over HTTP on a Unix socket in its directory. The permissions of the
 // directory decide which users may control the runner.
 
-func socketFile(dir string) string { return filepath.Join(dir, "control.sock") }
+// socketFile is the socket of a runner, from the working directory if that is shorter: the path of a socket has 107
+// characters at most (unix(7)).
+func socketFile(dir string) string {
+	file := filepath.Join(dir, "control.sock")
+	if here, err := os.Getwd(); err == nil {
+		if relative, err := filepath.Rel(here, file); err == nil && len(relative) < len(file) {
+			return relative
+		}
+	}
+	return file
+}
 
 // answerTimeout is the time that clients have to read answers when the runner ends.
 const answerTimeout = 5 * time.Second
