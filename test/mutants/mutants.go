@@ -440,7 +440,7 @@ var mutants = []mutant{
 		"a canary is judged by what came before it"},
 	{"internal/local/fronts.go", "if !signed {", "if !signed || true {", "stacks.TestRehearsalOfSignatures",
 		"a rehearsal signs no request"},
-	{"internal/local/apigateway/provider.go", "return found != nil && of.spec.Keeps(found.method, method) > 0", "return found != nil", "TestCached",
+	{"internal/local/apigateway/provider.go", "_, ttl := of.spec.Kept(of.definition.routes, method, path)\n\t\treturn ttl > 0", "return of.definition.find(method, path) != nil", "TestCached",
 		"a deployment warns of answers that nobody gets"},
 	{"cmd/cutover/fronts.go", "path, ttl := keeps(phases[phase].Model, ruled(shows.Route()))", "path, ttl := keeps(phases[phase].Model, rules.Request{})", "TestScripts",
 		"a collection is written whose answers a front keeps"},

@@ -294,8 +294,8 @@ func (p *plan) change(stack string, made provider.Resources[*definition]) (provi
 func (p *Provider) warnOfOld(of *stage) {
 	now := time.Now()
 	answers, until := of.cache.fresh(now, func(method, path string) bool {
-		found := of.definition.find(method, path)
-		return found != nil && of.spec.Keeps(found.method, method) > 0
+		_, ttl := of.spec.Kept(of.definition.routes, method, path)
+		return ttl > 0
 	})
 	if answers > 0 {
 		p.options.Events(provider.OldAnswers(of.spec.Resource.Stack.Name, front{stage: of}.Name()+",", answers, now, until))
