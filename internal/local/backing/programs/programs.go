@@ -138,9 +138,6 @@ func answers(address string) bool {
 	return err == nil
 }
 
-// PID is the program's process.
-func (p *Program) PID() int { return p.launch.Process.Pid }
-
 // Done is closed when the program has ended.
 func (p *Program) Done() <-chan struct{} { return p.done }
 
