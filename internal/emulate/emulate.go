@@ -72,7 +72,7 @@ func Missing() []string {
 	if !supported {
 		out = append(out, "Linux (the emulator's Docker registry must be on the same host as the Docker engine)")
 	}
-	return append(append(out, motoMissing()...), DockerMissing()...)
+	return append(append(out, motoMissing()...), dockerMissing()...)
 }
 
 func motoMissing() []string {
