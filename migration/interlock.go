@@ -179,15 +179,10 @@ func claims(state string) []string {
 	return []string{state}
 }
 
-// Claims returns the names of a state of one phase for all that a deployment claims.
-func (s State) Claims() []string { return claims(s.onPhaseLine()) }
-
-// Blocks returns the names of the states of one phase for all that must not follow, sorted.
+// blocks returns the names of the states of one phase for all that must not follow, sorted.
 //
 // No state blocks a state that it may follow itself. So the names never clash: a deployment never
 // blocks what the deployment before has claimed.
-func (s State) Blocks() []string { return s.blocks(s.onPhaseLine()) }
-
 func (s State) blocks(state string) (names []string) {
 	for _, far := range phaseLine.far(state) {
 		// Nothing before Retired blocks Removed by this name: a removed monolith is a retired one,
@@ -243,7 +238,7 @@ func (m Migration) Locks(s State) []Lock {
 	if s.Places == "" {
 		first.claim(claims(s.onPhaseLine()), "", "", reached, begun)
 		first.Last = append(first.Last, Parameter{"Parameter", phase, s.Phase.String(), "The phase of the migration that is deployed"})
-		first.block(s.Blocks(), "", "")
+		first.block(s.blocks(s.onPhaseLine()), "", "")
 		return append([]Lock{first}, m.computeLocks(s)...)
 	}
 	first.pass(s)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -239,8 +240,7 @@ func TestLint(t *testing.T) {
 	}
 	// Templates that are the same in several phases are looked at once.
 	seen := map[string]bool{}
-	// W3005 is a DependsOn that a Ref or Fn::GetAtt makes needless, as CDK writes it for functions of its own.
-	args := []string{"--non-zero-exit-code", "warning", "--format", "parseable", "--ignore-checks", "W3005", "--"}
+	args := []string{"--non-zero-exit-code", "warning", "--format", "parseable", "--"}
 	for _, a := range assemblies {
 		for _, stack := range a.Stacks {
 			file := filepath.Join(a.Dir, stack.Name+".template.json")
@@ -262,6 +262,13 @@ func TestLint(t *testing.T) {
 	}
 	t.Parallel()
 	if err := cmd.Wait(); err != nil {
-		t.Errorf("cfn-lint: %v\n%s", err, bytes.ReplaceAll(out.Bytes(), []byte(scratch), nil))
+		said := bytes.ReplaceAll(out.Bytes(), []byte(scratch), nil)
+		if rest := needless.ReplaceAll(said, nil); len(rest) > 0 || len(said) == 0 {
+			t.Errorf("cfn-lint: %v\n%s", err, rest)
+		}
 	}
 }
+
+// needless are the lines of cfn-lint about a DependsOn that a Ref or Fn::GetAtt makes needless: CDK's for its function that
+// deploys files, and those of two resources before which all of another is there.
+var needless = regexp.MustCompile(`(?m)^.*:W3005:'(?:CustomCDKBucketDeployment.* at 'Resources/CustomCDKBucketDeployment|Role.* at 'Resources/Account/|Stage' .* at 'Resources/WebAclAssociation/).*\n+`)

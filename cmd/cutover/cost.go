@@ -127,39 +127,23 @@ func (v *view) estimate(e cost.Estimate, markdown bool) string {
 	if len(e.Traffic) > 0 {
 		fmt.Fprintf(&b, "\nTraffic adds US$ %s.\n", strings.Join(e.Traffic, ", "))
 	}
-	if len(e.Calls) > 0 {
-		b.WriteString("\nFinding and calling each other:\n\n")
-		for _, call := range e.Calls {
-			b.WriteString("- " + text(call) + "\n")
+	list := func(title string, all []string) {
+		if len(all) == 0 {
+			return
+		}
+		b.WriteString("\n" + title + ":\n\n")
+		for _, one := range all {
+			b.WriteString("- " + text(one) + "\n")
 		}
 	}
-	if len(e.Functions) > 0 {
-		b.WriteString("\nFunctions:\n\n")
-		for _, function := range e.Functions {
-			b.WriteString("- " + text(function) + "\n")
-		}
-	}
-	if len(e.Events) > 0 {
-		b.WriteString("\nEvents:\n\n")
-		for _, event := range e.Events {
-			b.WriteString("- " + text(event) + "\n")
-		}
-	}
-	if len(e.Fronts) > 0 {
-		b.WriteString("\nA million requests:\n\n")
-		for _, front := range e.Fronts {
-			b.WriteString("- " + text(front) + "\n")
-		}
-	}
+	list("Finding and calling each other", e.Calls)
+	list("Functions", e.Functions)
+	list("Events", e.Events)
+	list("A million requests", e.Fronts)
 	if len(e.Unpriced) > 0 {
 		fmt.Fprintf(&b, "\nNot in the estimate: %s.\n", text(strings.Join(e.Unpriced, ", ")))
 	}
-	if len(e.Unknown) > 0 {
-		b.WriteString("\nNot known before a deployment, and estimated with its default:\n\n")
-		for _, unknown := range e.Unknown {
-			b.WriteString("- " + text(unknown) + "\n")
-		}
-	}
+	list("Not known before a deployment, and estimated with its default", e.Unknown)
 	return b.String()
 }
 

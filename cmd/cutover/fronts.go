@@ -96,10 +96,8 @@ func keeps(m *model.Model, r rules.Request) (path string, ttl time.Duration) {
 		if stage.API == nil {
 			continue
 		}
-		if method, _ := stage.API.Routes().Find(r.Method, r.Path); method != nil {
-			if ttl := stage.Keeps(method, r.Method); ttl > 0 {
-				return method.Of.Path(), ttl
-			}
+		if method, ttl := stage.Kept(stage.API.Routes(), r.Method, r.Path); ttl > 0 {
+			return method.Of.Path(), ttl
 		}
 	}
 	return "", 0

@@ -34,8 +34,8 @@ var nameable = regexp.MustCompile(`^[a-z][a-z0-9_]{0,62}$`)
 // taken are names of databases, users and roles that a cluster has already.
 var taken = []string{Administration, "template0", "template1", "rdsadmin", "rds_superuser", "rds_password", "rds_replication", IAMRole, "public", "none"}
 
-// Check refuses names that neither a database nor a user of a service can have.
-func Check(name string) error {
+// check refuses names that neither a database nor a user of a service can have.
+func check(name string) error {
 	switch {
 	case !nameable.MatchString(name):
 		return fmt.Errorf("%q cannot be the name of a database and its user: give a lower-case letter, and then at most 62 lower-case letters, digits and underscores", name)
@@ -66,9 +66,9 @@ func closed(name string) Step {
 
 // Setup are the steps by which a service gets a database and a user, both of one name. Only this user
 // connects to the database, with a token of IAM, and makes tables in the schema public. The database
-// belongs to the administrator, so the user cannot drop it. A name that [Check] refuses is refused.
+// belongs to the administrator, so the user cannot drop it. A name that [check] refuses is refused.
 func Setup(name string) ([]Step, error) {
-	if err := Check(name); err != nil {
+	if err := check(name); err != nil {
 		return nil, err
 	}
 	return []Step{

@@ -12,7 +12,7 @@ func TestCheck(t *testing.T) {
 		"": false, "Users": false, "my-shop": false, "2users": false, "_users": false, strings.Repeat("a", 64): false, `a"; drop`: false, "ü": false, "users\n": false,
 		"postgres": false, "template0": false, "template1": false, "rdsadmin": false, "rds_iam": false, "public": false, "pg_users": false, "none": false,
 	} {
-		err := Check(name)
+		err := check(name)
 		if (err == nil) != fine {
 			t.Errorf("%q: %v", name, err)
 		}

@@ -40,8 +40,8 @@ func dockerRuns(env []string) bool {
 	return cmd.Run() == nil
 }
 
-// DockerMissing returns what this machine lacks for [StartDocker].
-func DockerMissing() []string {
+// dockerMissing returns what this machine lacks for [StartDocker].
+func dockerMissing() []string {
 	if _, err := exec.LookPath("docker"); err != nil {
 		return []string{"the docker command"}
 	}

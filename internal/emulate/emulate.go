@@ -33,6 +33,7 @@ import (
 	"sync"
 	"time"
 
+	"cutover/internal/child"
 	"cutover/internal/emulate/cloudformation"
 )
 
@@ -71,7 +72,7 @@ func Missing() []string {
 	if !supported {
 		out = append(out, "Linux (the emulator's Docker registry must be on the same host as the Docker engine)")
 	}
-	return append(append(out, motoMissing()...), DockerMissing()...)
+	return append(append(out, motoMissing()...), dockerMissing()...)
 }
 
 func motoMissing() []string {
@@ -249,14 +250,14 @@ func startProcess(log string, env []string, name string, args ...string) (*proce
 	defer f.Close() // the child has its own
 	cmd := exec.Command(name, args...)
 	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr, cmd.SysProcAttr = filepath.Dir(log), env, f, f, childAttributes()
-	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("starting %s: %w", name, err)
-	}
 	p := &process{cmd: cmd, log: log, done: make(chan struct{})}
-	go func() {
+	err = child.Start(cmd.Start, func() {
 		cmd.Wait()
 		close(p.done)
-	}()
+	})
+	if err != nil {
+		return nil, fmt.Errorf("starting %s: %w", name, err)
+	}
 	return p, nil
 }
 

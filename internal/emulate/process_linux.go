@@ -6,15 +6,15 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+
+	"cutover/internal/child"
 )
 
 const supported = true
 
-// childAttributes give a child a process group of its own, so that Ctrl-C reaches it through Close only. The kernel ends
-// the child if this process dies without Close. After SIGTERM, a Docker engine stops its containers and its containerd.
-func childAttributes() *syscall.SysProcAttr {
-	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
-}
+// childAttributes let Ctrl-C reach a child through Close only. After SIGTERM, a Docker engine stops its containers and
+// its containerd.
+func childAttributes() *syscall.SysProcAttr { return child.Attributes(syscall.SIGTERM) }
 
 func terminate(p *os.Process) { p.Signal(syscall.SIGTERM) }
 

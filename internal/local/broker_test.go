@@ -309,8 +309,8 @@ func TestBroker(t *testing.T) {
 	}
 	// Who sees all of the deployment sees no password.
 	text, err := json.Marshal([]any{d.Status(), d.told()})
-	kept, failed := os.ReadFile(filepath.Join(DataDir(dir), "secrets", "generated.json"))
-	info, _ := os.Stat(filepath.Join(DataDir(dir), "secrets", "generated.json"))
+	kept, failed := os.ReadFile(filepath.Join(dataDir(dir), "secrets", "generated.json"))
+	info, _ := os.Stat(filepath.Join(dataDir(dir), "secrets", "generated.json"))
 	if err != nil || failed != nil || info.Mode().Perm() != 0o600 {
 		t.Fatal(err, failed, info.Mode())
 	}

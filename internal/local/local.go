@@ -211,8 +211,8 @@ func (r *Runner) start(ctx context.Context) error {
 		return err
 	}
 	r.access = access.New()
-	r.secrets = secrets.New(DataDir(r.options.Dir))
-	r.brokers = broker.New(DataDir(r.options.Dir), broker.Options{Resolve: r.secrets.Resolve, Secrets: r.options.Secrets, Events: r.tell})
+	r.secrets = secrets.New(dataDir(r.options.Dir))
+	r.brokers = broker.New(dataDir(r.options.Dir), broker.Options{Resolve: r.secrets.Resolve, Secrets: r.options.Secrets, Events: r.tell})
 	r.functions = lambda.New(lambda.Options{
 		Dir: functions, Access: r.access, Tasks: func(m *model.Model, text provider.Text) *ecs.Tasks { return r.services.Tasks(m, text) },
 		Driver: driver, Replaced: r.options.Replaced, Events: r.tell, Logs: r.log,
@@ -326,12 +326,12 @@ func (r *Runner) Assembly() *assembly.Assembly {
 	return r.deployed
 }
 
-// DataDir is the directory of what stores keep, in the directory of a deployment. It outlives the deployment.
-func DataDir(dir string) string { return filepath.Join(dir, "data") }
+// dataDir is the directory of what stores keep, in the directory of a deployment. It outlives the deployment.
+func dataDir(dir string) string { return filepath.Join(dir, "data") }
 
 // RemoveData removes what the stores of a deployment keep. The deployment must not run.
 func RemoveData(dir string) error {
-	stores, err := filepath.Glob(filepath.Join(DataDir(dir), "*"))
+	stores, err := filepath.Glob(filepath.Join(dataDir(dir), "*"))
 	if err != nil {
 		return err
 	}
@@ -339,5 +339,5 @@ func RemoveData(dir string) error {
 	for _, store := range stores {
 		errs = append(errs, programs.Remove(store))
 	}
-	return errors.Join(append(errs, os.RemoveAll(DataDir(dir)))...)
+	return errors.Join(append(errs, os.RemoveAll(dataDir(dir)))...)
 }

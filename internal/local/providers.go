@@ -27,15 +27,15 @@ var kinds = []func(*Runner) provider.Provider{
 	func(*Runner) provider.Provider { return ssm.New() },
 	func(r *Runner) provider.Provider { return r.secrets },
 	func(r *Runner) provider.Provider { return r.access },
-	func(r *Runner) provider.Provider { return dynamodb.New(DataDir(r.options.Dir), r.access, r.tell) },
-	func(r *Runner) provider.Provider { return queues.New(DataDir(r.options.Dir), r.access, r.tell) },
+	func(r *Runner) provider.Provider { return dynamodb.New(dataDir(r.options.Dir), r.access, r.tell) },
+	func(r *Runner) provider.Provider { return queues.New(dataDir(r.options.Dir), r.access, r.tell) },
 	func(r *Runner) provider.Provider {
-		return postgres.New(DataDir(r.options.Dir), r.access, os.Getenv, r.tell)
+		return postgres.New(dataDir(r.options.Dir), r.access, os.Getenv, r.tell)
 	},
 	func(r *Runner) provider.Provider { return r.brokers },
 	func(r *Runner) provider.Provider { return r.functions },
 	func(r *Runner) provider.Provider {
-		return eventsource.New(eventsource.Options{Dir: filepath.Join(DataDir(r.options.Dir), "positions"), Access: r.access, Functions: r.functions, Events: r.tell})
+		return eventsource.New(eventsource.Options{Dir: filepath.Join(dataDir(r.options.Dir), "positions"), Access: r.access, Functions: r.functions, Events: r.tell})
 	},
 	func(r *Runner) provider.Provider { return r.balancers },
 	func(r *Runner) provider.Provider { return r.names },

@@ -63,12 +63,12 @@ func TestStoreFaults(t *testing.T) {
 func TestRemoveData(t *testing.T) {
 	t.Parallel()
 	dir, elsewhere := t.TempDir(), filepath.Join(t.TempDir(), "postgresql")
-	for _, name := range []string{elsewhere, filepath.Join(dir, "tasks"), filepath.Join(DataDir(dir), "a"), filepath.Join(DataDir(dir), "b")} {
+	for _, name := range []string{elsewhere, filepath.Join(dir, "tasks"), filepath.Join(dataDir(dir), "a"), filepath.Join(dataDir(dir), "b")} {
 		if err := os.MkdirAll(name, 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := os.Symlink(elsewhere, filepath.Join(DataDir(dir), "a", "data")); err != nil {
+	if err := os.Symlink(elsewhere, filepath.Join(dataDir(dir), "a", "data")); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
@@ -76,7 +76,7 @@ func TestRemoveData(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	for name, there := range map[string]bool{elsewhere: false, DataDir(dir): false, filepath.Join(dir, "tasks"): true} {
+	for name, there := range map[string]bool{elsewhere: false, dataDir(dir): false, filepath.Join(dir, "tasks"): true} {
 		if _, err := os.Stat(name); (err == nil) != there {
 			t.Errorf("%s is there: %v", name, !there)
 		}

@@ -435,6 +435,14 @@ func (s *APIStage) Keeps(of *APIMethod, method string) time.Duration {
 	return settings.TTL
 }
 
+// Kept finds the method that takes a request, and says for how long the stage keeps the answer; 0 if it keeps none.
+func (s *APIStage) Kept(routes APIRoutes, method, path string) (found *APIMethod, ttl time.Duration) {
+	if found, _ = routes.Find(method, path); found != nil {
+		ttl = s.Keeps(found, method)
+	}
+	return found, ttl
+}
+
 // ExecuteAPI is the host name of an API, of which a REST API's is the first part.
 // https://docs.aws.amazon.com/apigateway/latest/developerguide/how-to-call-api.html
 const ExecuteAPI = ".execute-api."

@@ -39,8 +39,6 @@ const (
 const (
 	Fine        = fine
 	ServerError = serverError
-	OtherStatus = otherStatus
-	OtherHeader = otherHeader
 	OtherBody   = otherBody
 )
 

@@ -85,11 +85,11 @@ func relayed(arm bool, memoryMiB, batch int) between {
 // outbox is what a million rows of 1 KB cost in an outbox of Aurora at most: each is written with its record, and deleted in a transaction
 // of its own. In DynamoDB the event is an attribute of some bytes.
 func outbox() Cents {
-	return amount(StorageWrites(1024, 0)+StorageWrites(1024, 1), prices.Traffic["databaseRequests"].Price)
+	return amount(storageWrites(1024, 0)+storageWrites(1024, 1), prices.Traffic["databaseRequests"].Price)
 }
 
-// StorageWrites are those of a row in a transaction: see [Request.StorageRequests]. The commit counts once for a transaction.
-func StorageWrites(bytes, commits int) int { return 1 + above(bytes, 4096) + commits }
+// storageWrites are those of a row in a transaction: see [Request.StorageRequests]. The commit counts once for a transaction.
+func storageWrites(bytes, commits int) int { return 1 + above(bytes, 4096) + commits }
 
 // EventTable is what a million events of 1 KB cost on their way from the outbox to one consumer, in Markdown: in batches as under load, to
 // one by one. What tasks cost comes on top.

@@ -137,7 +137,7 @@ func (r Request) TableUnits() (reads, writes int) {
 // https://aws.amazon.com/rds/aurora/faqs/ ("What are I/Os in Amazon Aurora and how are they calculated?")
 func (r Request) StorageRequests() (writes int) {
 	for _, size := range r.Writes {
-		writes += StorageWrites(size, 0)
+		writes += storageWrites(size, 0)
 	}
 	if writes > 0 {
 		writes++

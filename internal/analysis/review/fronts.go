@@ -286,10 +286,8 @@ func (b *behind) caches(was, is *model.APIStage) {
 	}
 	before, after := was.API.Routes(), is.API.Routes()
 	kept := func(s *model.APIStage, routes model.APIRoutes, r called) (seconds int) {
-		if m, _ := routes.Find(r.method, r.sample()); m != nil {
-			return int(s.Keeps(m, r.method).Seconds())
-		}
-		return 0
+		_, ttl := s.Kept(routes, r.method, r.sample())
+		return int(ttl.Seconds())
 	}
 	for _, r := range requestsOf(was.API, is.API) {
 		if r.method != "GET" { // API Gateway keeps answers to GET alone, unless a method says otherwise

@@ -294,8 +294,8 @@ func (p *plan) change(stack string, made provider.Resources[*definition]) (provi
 func (p *Provider) warnOfOld(of *stage) {
 	now := time.Now()
 	answers, until := of.cache.fresh(now, func(method, path string) bool {
-		found := of.definition.find(method, path)
-		return found != nil && of.spec.Keeps(found.method, method) > 0
+		_, ttl := of.spec.Kept(of.definition.routes, method, path)
+		return ttl > 0
 	})
 	if answers > 0 {
 		p.options.Events(provider.OldAnswers(of.spec.Resource.Stack.Name, front{stage: of}.Name()+",", answers, now, until))
@@ -371,9 +371,9 @@ func (d *definition) fingerprint() string {
 	return string(text)
 }
 
-// CredentialsFile is the file in the directory of a deployment with the credentials of its user, if an API asks for
+// credentialsFile is the file in the directory of a deployment with the credentials of its user, if an API asks for
 // signatures. SDKs and the command line of AWS read it with the variable AWS_SHARED_CREDENTIALS_FILE.
-func CredentialsFile(dir string) string { return filepath.Join(dir, "credentials") }
+func credentialsFile(dir string) string { return filepath.Join(dir, "credentials") }
 
 // credentials writes the file if a method asks for a signature.
 func (p *Provider) credentials(d *definition) error {
@@ -383,14 +383,14 @@ func (p *Provider) credentials(d *definition) error {
 	user := p.options.Access.User()
 	var b strings.Builder
 	fmt.Fprintf(&b, "[default]\naws_access_key_id = %s\naws_secret_access_key = %s\nregion = %s\n", user.Key, user.Secret, d.api.Resource.Stack.Region)
-	if err := os.WriteFile(CredentialsFile(p.options.Dir), []byte(b.String()), 0o600); err != nil {
+	if err := os.WriteFile(credentialsFile(p.options.Dir), []byte(b.String()), 0o600); err != nil {
 		return fmt.Errorf("the credentials for signing requests cannot be written: %w", err)
 	}
 	return nil
 }
 
 func (p *Provider) forgetCredentials() error {
-	if err := os.Remove(CredentialsFile(p.options.Dir)); !errors.Is(err, os.ErrNotExist) {
+	if err := os.Remove(credentialsFile(p.options.Dir)); !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
 	return nil

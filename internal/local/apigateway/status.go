@@ -65,7 +65,7 @@ func (p *Provider) Status() any {
 		s.mu.Lock()
 		one.Counts, one.P50, one.P99 = s.counts, s.took.Percentile(0.5), s.took.Percentile(0.99)
 		s.mu.Unlock()
-		if file := CredentialsFile(p.options.Dir); slices.ContainsFunc(one.Routes, func(r RouteStatus) bool { return r.Authorization == "AWS_IAM" }) {
+		if file := credentialsFile(p.options.Dir); slices.ContainsFunc(one.Routes, func(r RouteStatus) bool { return r.Authorization == "AWS_IAM" }) {
 			if _, err := os.Stat(file); err == nil {
 				one.Credentials = file
 			}

@@ -13,7 +13,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -22,8 +21,8 @@ import (
 
 	"github.com/google/uuid"
 
+	"cutover/internal/child"
 	"cutover/internal/local/ecs"
-	"cutover/internal/local/ecs/process"
 	"cutover/internal/local/provider"
 	"cutover/internal/model"
 )
@@ -138,7 +137,7 @@ func (p *Provider) launch(v *version) (*environment, error) {
 		return e, p.startContainer(e, variables, last)
 	}
 	cmd := exec.Command(filepath.Join(v.dir, bootstrap))
-	cmd.Dir, cmd.SysProcAttr = v.dir, process.GroupAttributes()
+	cmd.Dir, cmd.SysProcAttr = v.dir, child.Attributes(syscall.SIGKILL)
 	for _, one := range append(variables, model.Variable{Name: "TMPDIR", Value: tmp}) {
 		cmd.Env = append(cmd.Env, one.Name+"="+one.Value)
 	}
@@ -146,26 +145,22 @@ func (p *Provider) launch(v *version) (*environment, error) {
 	stderr, err2 := p.output(e, "stderr")
 	err = cmp.Or(v.ctx.Err(), errors.Join(err1, err2))
 	cmd.Stdout, cmd.Stderr = stdout.in, stderr.in
-	started := make(chan error)
-	go func() {
-		// Linux ends the process when the thread that started it ends. So the thread must last as long, and go on then, as in
-		// package process.
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		if err == nil {
-			err = cmd.Start()
-		}
-		if err == nil {
+	end := func() {
+		stdout.end()
+		stderr.end()
+		last()
+	}
+	if err == nil {
+		err = child.Start(func() error {
 			e.commands.Lock()
-			e.pid = cmd.Process.Pid
-			e.commands.Unlock()
-			if v.ctx.Err() != nil {
-				e.signal(syscall.SIGKILL)
+			defer e.commands.Unlock()
+			err := cmd.Start()
+			if err == nil {
+				e.pid = cmd.Process.Pid
 			}
-		}
-		started <- err
-		if err == nil {
-			err = cmd.Wait()
+			return err
+		}, func() {
+			err := cmd.Wait()
 			e.commands.Lock()
 			_ = syscall.Kill(-e.pid, syscall.SIGKILL) // what it has started
 			e.pid = 0
@@ -173,14 +168,15 @@ func (p *Provider) launch(v *version) (*environment, error) {
 			if err != nil {
 				e.outcome = err.Error()
 			}
-		}
-		stdout.end()
-		stderr.end()
-		last()
-	}()
-	if err := <-started; err != nil {
-		<-e.ended
+			end()
+		})
+	}
+	if err != nil {
+		end()
 		return nil, err
+	}
+	if v.ctx.Err() != nil {
+		e.signal(syscall.SIGKILL)
 	}
 	return e, nil
 }

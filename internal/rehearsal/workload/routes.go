@@ -57,7 +57,7 @@ type ignored struct {
 	Body    bool     `json:"body"`
 }
 
-// values is a value or a list.
+// values is a value or a list. What is no text is taken as JSON.
 type values []string
 
 func (v *values) UnmarshalJSON(text []byte) error {

@@ -1,7 +1,6 @@
 package workload
 
 import (
-	"encoding/json"
 	"strconv"
 	"strings"
 
@@ -14,26 +13,12 @@ type streamEntry struct {
 	entry
 	Type        string      `json:"type"`
 	Begin       []stepEntry `json:"begin"`
-	Send        texts       `json:"send"`
+	Send        values      `json:"send"`
 	ID          string      `json:"id"`
 	IgnoreIDs   bool        `json:"ignoreIds"`
 	Connections int         `json:"connections"`
 	Uncut       bool        `json:"uncut"`
 	MayEnd      bool        `json:"mayEnd"`
-}
-
-// texts are values that are sent. What is no text is sent as JSON.
-type texts []string
-
-func (t *texts) UnmarshalJSON(text []byte) error {
-	return oneOrMore(text, func(value json.RawMessage) error {
-		var s string
-		if json.Unmarshal(value, &s) != nil {
-			s = string(value)
-		}
-		*t = append(*t, s)
-		return nil
-	})
 }
 
 // streams adds the streams of a routes file.

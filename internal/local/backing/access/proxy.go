@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -54,10 +55,14 @@ func Serve(proxy http.Handler) (net.Listener, error) {
 	return l, nil
 }
 
-// Answered reads the answer of a service that speaks JSON to an operation. Out may be nil. The error is a [*Refusal] if the
-// service answers one.
-func Answered(operation string, response *http.Response, text []byte, out any) error {
+// Answered reads the answer of a service that speaks JSON to an operation, and closes it. Out may be nil. The error is a
+// [*Refusal] if the service answers one.
+func Answered(operation string, response *http.Response, out any) error {
+	defer func() { _ = response.Body.Close() }()
+	text, err := io.ReadAll(response.Body)
 	switch {
+	case err != nil:
+		return err
 	case response.StatusCode == http.StatusOK && out == nil:
 		return nil
 	case response.StatusCode == http.StatusOK:

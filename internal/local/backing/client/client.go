@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 	"time"
@@ -93,10 +92,5 @@ func (c *Client) Call(ctx context.Context, of Service, operation string, in, out
 	if err != nil {
 		return err
 	}
-	defer func() { _ = response.Body.Close() }()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		return err
-	}
-	return access.Answered(operation, response, text, out)
+	return access.Answered(operation, response, out)
 }

@@ -152,12 +152,7 @@ func (p *proxy) call(ctx context.Context, operation string, in, out any) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = response.Body.Close() }()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		return err
-	}
-	return access.Answered(operation, response, text, out)
+	return access.Answered(operation, response, out)
 }
 
 const jsonType = "application/x-amz-json-1.0"

@@ -9,6 +9,8 @@ import (
 	"regexp"
 	"strconv"
 	"syscall"
+
+	"cutover/internal/child"
 )
 
 // dynamoDBLocal has AWS's DynamoDB Local in its directory emulator. The licence of DynamoDB Local is beside the
@@ -86,7 +88,7 @@ func dynamoDBByJava(java, emulator, data string, port int) launch {
 		"-jar", filepath.Join(emulator, "DynamoDBLocal.jar"), "-sharedDb", "-disableTelemetry",
 		"-dbPath", data, "-port", strconv.Itoa(port))
 	cmd.Dir = emulator
-	cmd.SysProcAttr = attributes(nil, syscall.SIGTERM)
+	cmd.SysProcAttr = child.Attributes(syscall.SIGTERM)
 	address := fmt.Sprintf("127.0.0.1:%d", port)
 	return launch{cmd, "http://" + address, func() bool { return answers(address) }, syscall.SIGTERM}
 }
@@ -97,7 +99,7 @@ func dynamoDBByDocker(ctx context.Context, docker, data string, port int) launch
 	cmd := exec.Command(docker, "run", "--rm", "--name", name, "--user", fmt.Sprintf("%d:%d", os.Getuid(), os.Getgid()),
 		"-p", fmt.Sprintf("127.0.0.1:%d:8000", port), "-v", data+":/data", dynamoDBImage,
 		"-jar", "DynamoDBLocal.jar", "-sharedDb", "-disableTelemetry", "-dbPath", "/data")
-	cmd.SysProcAttr = attributes(nil, syscall.SIGTERM)
+	cmd.SysProcAttr = child.Attributes(syscall.SIGTERM)
 	address := fmt.Sprintf("127.0.0.1:%d", port)
 	return launch{cmd, "http://" + address, func() bool { return answers(address) }, syscall.SIGTERM}
 }

@@ -16,6 +16,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"cutover/internal/child"
 )
 
 // PostgreSQLMajor is the major version of Aurora PostgreSQL in the templates.
@@ -159,7 +161,8 @@ func (p postgres) prepare(ctx context.Context, dir string, port int) (launch, er
 		cmd := exec.Command(program, args...)
 		cmd.Dir = "/"
 		cmd.Env = append(os.Environ(), "LC_ALL=C", "TZ=UTC")
-		cmd.SysProcAttr = attributes(owner, syscall.SIGINT)
+		cmd.SysProcAttr = child.Attributes(syscall.SIGINT)
+		cmd.SysProcAttr.Credential = owner
 		return cmd
 	}
 	if owner != nil && run("test", "-x", filepath.Join(p.bin, "postgres")).Run() != nil {

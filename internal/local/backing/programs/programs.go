@@ -12,9 +12,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"time"
+
+	"cutover/internal/child"
 )
 
 // Found is a program that is on this machine and can be started.
@@ -98,20 +99,11 @@ func (f Found) try(ctx context.Context, dir string) (*Program, error) {
 	}
 	defer func() { _ = log.Close() }()
 	p.launch.Stdout, p.launch.Stderr = log, log
-	started := make(chan error)
-	go func() {
-		// Linux ends the program when the thread that started it ends, as in package process.
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		err := p.launch.Start()
-		started <- err
-		if err != nil {
-			return
-		}
-		defer close(p.done)
+	err = child.Start(p.launch.Start, func() {
 		p.err = p.launch.Wait()
-	}()
-	if err := <-started; err != nil {
+		close(p.done)
+	})
+	if err != nil {
 		return nil, err
 	}
 	for !p.launch.ready() {
@@ -145,9 +137,6 @@ func answers(address string) bool {
 	}
 	return err == nil
 }
-
-// PID is the program's process.
-func (p *Program) PID() int { return p.launch.Process.Pid }
 
 // Done is closed when the program has ended.
 func (p *Program) Done() <-chan struct{} { return p.done }

@@ -15,6 +15,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"cutover/internal/child"
 )
 
 // fauxqs is what stands for SQS and SNS: npm's manifest and lockfile, which name the version and the checksum of the
@@ -43,7 +45,7 @@ func FindQueues(ctx context.Context) (Found, error) {
 	return Found{"fauxqs", fauxqsVersion, func(_ context.Context, data string, port int) (launch, error) {
 		cmd := exec.Command(node, "--disable-warning=ExperimentalWarning", filepath.Join(dir, "start.js"), data, strconv.Itoa(port))
 		cmd.Dir = dir
-		cmd.SysProcAttr = attributes(nil, syscall.SIGTERM)
+		cmd.SysProcAttr = child.Attributes(syscall.SIGTERM)
 		address := fmt.Sprintf("127.0.0.1:%d", port)
 		return launch{cmd, "http://" + address, func() bool { return answers(address) }, syscall.SIGTERM}, nil
 	}}, nil

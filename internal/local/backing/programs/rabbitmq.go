@@ -14,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"cutover/internal/child"
 )
 
 // debianRabbitMQ is where Debian has RabbitMQ's script. The one on PATH is for root and the user rabbitmq alone.
@@ -87,7 +89,7 @@ func rabbitMQ(script, dir string, port int, user, password string) (launch, erro
 		fmt.Sprintf("ERL_FLAGS=-start_epmd false -erl_epmd_port %d", distribution), "ERL_CRASH_DUMP_SECONDS=0",
 		"RUNNING_UNDER_SYSTEMD=true", // then the script becomes the program
 	)
-	cmd.SysProcAttr = attributes(nil, syscall.SIGTERM)
+	cmd.SysProcAttr = child.Attributes(syscall.SIGTERM)
 	api := url.URL{Scheme: "http", User: url.UserPassword(user, password), Host: fmt.Sprintf("127.0.0.1:%d", management)}
 	return launch{cmd, api.String(), func() bool { return listens(api.String(), port) }, syscall.SIGTERM}, nil
 }

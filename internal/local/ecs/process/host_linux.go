@@ -9,15 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 )
-
-// GroupAttributes put a process into a group of its own. The kernel ends the process if this
-// program is killed.
-func GroupAttributes() *syscall.SysProcAttr {
-	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-}
 
 // stat reads /proc/PID/stat from its third field on. Nil if the process has ended, even if
 // nobody has waited for the process yet.

@@ -8,13 +8,8 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 )
-
-// GroupAttributes put a process into a group of its own. If this program is
-// killed, the process lives on until the next Sweep.
-func GroupAttributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
 
 // startTime is when a process started.
 func startTime(pid int) (start string, alive bool) {

@@ -44,7 +44,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -52,6 +51,7 @@ import (
 	"syscall"
 	"time"
 
+	"cutover/internal/child"
 	"cutover/internal/local/ecs"
 	"cutover/internal/local/ecs/volumes"
 	"cutover/internal/model"
@@ -361,19 +361,13 @@ type process struct {
 
 func (p *process) start(r ecs.StartRequest) error {
 	cmd := exec.Command(p.argv[0])
-	cmd.Args, cmd.Env, cmd.Dir, cmd.SysProcAttr = p.argv, p.env, p.dir, GroupAttributes()
-	started := make(chan error)
-	go func() {
-		// Linux ends the process when the thread that started it ends. So the thread must
-		// last as long, and longer: it may have started other processes before. A goroutine
-		// that ends with its thread locked ends the thread.
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		file, output, err := p.launch(cmd, r)
-		started <- err
-		if err != nil {
-			return
-		}
+	cmd.Args, cmd.Env, cmd.Dir, cmd.SysProcAttr = p.argv, p.env, p.dir, child.Attributes(syscall.SIGKILL)
+	var file string
+	var output func()
+	return child.Start(func() (err error) {
+		file, output, err = p.launch(cmd, r)
+		return err
+	}, func() {
 		// Not cmd.Wait, which closes the pipes before they are read.
 		state, err := cmd.Process.Wait()
 		killGroup(p.pid) // as the end of a container's first process ends the others
@@ -382,8 +376,7 @@ func (p *process) start(r ecs.StartRequest) error {
 		os.Remove(file)
 		output()
 		close(p.done)
-	}()
-	return <-started
+	})
 }
 
 // launch starts the process and records it, or leaves nothing. The record comes first:
@@ -514,7 +507,7 @@ func (p *process) Exec(ctx context.Context, command []string) (int, string, erro
 	}
 	cmd := exec.CommandContext(ctx, name)
 	cmd.Args, cmd.Env, cmd.Dir = command, p.env, p.dir
-	cmd.SysProcAttr = GroupAttributes()
+	cmd.SysProcAttr = child.Attributes(syscall.SIGKILL)
 	cmd.Cancel = func() error { killGroup(cmd.Process.Pid); return nil }
 	cmd.WaitDelay = time.Second
 	output, err := cmd.CombinedOutput()

@@ -290,34 +290,6 @@ func TestCommandInPlaceOfAContainer(t *testing.T) {
 	}
 }
 
-// A thread that ends takes with it all that it has started: tasks, and the programs behind the stores.
-func TestNoThreadEnds(t *testing.T) {
-	if runtime.GOOS != "linux" {
-		t.Skip("only on Linux does a process end with the thread that started it")
-	}
-	threads := func() (ids []string) {
-		entries, err := os.ReadDir("/proc/self/task")
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, e := range entries {
-			ids = append(ids, e.Name())
-		}
-		return ids
-	}
-	d := newDriver(t, map[string]string{"web": "read end"})
-	for range 10 {
-		before := threads()
-		c, _ := start(t, d, model.Container{Name: "web"})
-		wait(t, c)
-		for _, id := range before {
-			if !slices.Contains(threads(), id) {
-				t.Fatalf("thread %s has ended", id)
-			}
-		}
-	}
-}
-
 // A command finds each port of its container, also one that no variable has, or that several have.
 func TestPortsOfACommand(t *testing.T) {
 	d := &Driver{options: Options{Run: map[string]string{"web": "true"}}, ports: map[int]bool{}}
