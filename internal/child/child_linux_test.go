@@ -51,7 +51,7 @@ func TestEndsWithItsStarter(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = out.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_ = out.SetReadDeadline(time.Now().Add(time.Minute))
 	if _, err := io.Copy(io.Discard, lines); err != nil {
 		t.Errorf("the child lives on: %v", err)
 		if pid, err := strconv.Atoi(strings.TrimSpace(line)); err == nil {
