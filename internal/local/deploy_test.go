@@ -19,6 +19,7 @@ import (
 	"cutover/internal/local/alb"
 	"cutover/internal/local/ecs"
 	"cutover/internal/model"
+	"cutover/internal/nightly"
 )
 
 // There and back, under load: nothing is lost, every service answers for its own
@@ -81,6 +82,7 @@ func TestMigration(t *testing.T) {
 // Each load balancer answers at a port of its own, moves the paths of its own
 // services, and has the monolith behind it.
 func TestSeveralLoadBalancers(t *testing.T) {
+	nightly.Test(t, "it moves a service to a further load balancer, under load")
 	if testing.Short() {
 		t.Skip("slow: it waits for health checks")
 	}
@@ -387,6 +389,7 @@ func TestStackRemoved(t *testing.T) {
 // A service that cannot start does not come to answer, and the one that runs goes
 // on to.
 func TestCrashRollsBack(t *testing.T) {
+	nightly.Test(t, "it deploys a service that crashes, under load")
 	t.Parallel()
 	d := start(t, stateDir(t), nil)
 	d.deploy(forum(t, "switched"))

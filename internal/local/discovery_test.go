@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/miekg/dns"
 
@@ -148,7 +149,7 @@ func TestDiscovery(t *testing.T) {
 			select {
 			case <-done:
 				return
-			default:
+			case <-time.After(5 * time.Millisecond):
 			}
 			got, err := get(http.DefaultClient, urls[0])
 			if err != nil {

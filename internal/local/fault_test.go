@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"cutover/internal/nightly"
 )
 
 // harm does a fault and waits until the deployment has recovered.
@@ -26,6 +28,7 @@ func (d *deployment) harm(kind, service string) {
 // Neither an instance that is drained nor an image that does not run costs a
 // request. A fault that ends half of the tasks leaves the other half.
 func TestFaults(t *testing.T) {
+	nightly.Test(t, "it does four faults under load")
 	t.Parallel()
 	d := start(t, stateDir(t), nil)
 	assembly := forum(t, "switched", func(a templates) {

@@ -14,6 +14,7 @@ import (
 
 	"cutover/internal/canary"
 	"cutover/internal/local/alb"
+	"cutover/internal/nightly"
 )
 
 // What was measured is what went through in the periods asked for, and nothing of
@@ -215,6 +216,7 @@ func TestCanariesOfComputes(t *testing.T) {
 // A canary that does as the monolith does may go on; one that fails, or is late,
 // is found out.
 func TestCanary(t *testing.T) {
+	nightly.Test(t, "it measures a canary under load")
 	t.Parallel()
 	program, err := os.Executable()
 	if err != nil {
