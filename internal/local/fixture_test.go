@@ -47,7 +47,7 @@ func TestMain(m *testing.M) {
 		os.Exit(serveRunner(argument))
 	}
 	// Most of the time is spent waiting for health checks. The command line wins.
-	flag.Set("test.parallel", "10")
+	flag.Set("test.parallel", "20")
 	os.Exit(m.Run())
 }
 
