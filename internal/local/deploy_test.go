@@ -366,6 +366,7 @@ func TestPriorityInUse(t *testing.T) {
 
 // A stack that the app has no more goes, also if a deployment in between failed.
 func TestStackRemoved(t *testing.T) {
+	nightly.Test(t, "it deploys the forum three times")
 	t.Parallel()
 	d := start(t, stateDir(t), nil)
 	d.deploy(forum(t, "parallel"))

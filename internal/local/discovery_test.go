@@ -14,6 +14,7 @@ import (
 	"github.com/miekg/dns"
 
 	"cutover/internal/local/discovery"
+	"cutover/internal/nightly"
 )
 
 // village is an assembly of services that find each other. Caller says in its first line of output where it finds
@@ -75,6 +76,7 @@ func village(t *testing.T, section string) (dir string) {
 
 // Tasks find each other by Service Connect, by addresses and by ports in DNS, as far as security groups let them.
 func TestDiscovery(t *testing.T) {
+	nightly.Test(t, "it replaces a service while another one calls it")
 	if testing.Short() {
 		t.Skip("slow: it starts processes")
 	}

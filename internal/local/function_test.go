@@ -167,6 +167,7 @@ func TestFunction(t *testing.T) {
 // Functions are compared as ECS services are. If their execution environments are killed, the next request starts
 // another one.
 func TestFunctionAsCanary(t *testing.T) {
+	nightly.Test(t, "it starts a function in two shares")
 	t.Parallel()
 	d := start(t, stateDir(t), nil)
 	d.deploy(usersOnLambda(t, func(resources map[string]any) {

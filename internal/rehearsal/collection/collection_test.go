@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"cutover/internal/nightly"
 )
 
 // A server that does all right passes, however its answers overlap and get lost. What is remembered has bounds.
@@ -30,6 +32,9 @@ func TestHonest(t *testing.T) {
 	for name, config := range map[string]func() Config{"notes": ofNotes, "orders": ofOrders, "chosen ids": chosen, "idempotent": located} {
 		for _, status := range []int{200, noAnswer, 500} {
 			t.Run(fmt.Sprint(name, " ", status), func(t *testing.T) {
+				if status == noAnswer {
+					nightly.Test(t, "it sends 1,800 requests, some without an answer")
+				}
 				t.Parallel()
 				for seed := range uint64(2) {
 					s := newShop()

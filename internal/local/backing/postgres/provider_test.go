@@ -278,6 +278,7 @@ func TestCluster(t *testing.T) {
 
 // A server of the user's own is used in place of a program.
 func TestOwnServer(t *testing.T) {
+	nightly.Test(t, "it sets up a database on a server")
 	if testing.Short() {
 		t.Skip("slow: it starts PostgreSQL")
 	}
