@@ -35,7 +35,8 @@ func TestMigration(t *testing.T) {
 
 	stop := load(t, d.url(80))
 	before := d.tasks()
-	for _, phase := range []string{"parallel", "switched", "retired", "removed", "retired", "switched", "parallel", "monolith"} {
+	move := func(phase string) {
+		t.Helper()
 		d.deploy(forum(t, phase))
 		deployed := time.Now()
 		d.answers()
@@ -70,6 +71,15 @@ func TestMigration(t *testing.T) {
 			}
 		}
 	}
+	for _, phase := range []string{"parallel", "switched", "retired", "removed"} {
+		move(phase)
+	}
+	t.Run("back", func(t *testing.T) {
+		nightly.Test(t, "it goes back through four phases")
+		for _, phase := range []string{"retired", "switched", "parallel", "monolith"} {
+			move(phase)
+		}
+	})
 	requests, lost := stop()
 	if len(lost) > 0 {
 		t.Errorf("%d of %d requests were lost: %s", len(lost), requests, strings.Join(lost[:min(len(lost), 5)], "\n"))
@@ -234,12 +244,8 @@ func TestPhaseOutOfTurn(t *testing.T) {
 func TestDeletionsLast(t *testing.T) {
 	t.Parallel()
 	d := start(t, stateDir(t), nil)
-	// No tasks: only rules and services are looked at.
-	still := func(a templates) {
-		a.resources("AWS::ECS::Service", func(_, _ string, properties map[string]any) { properties["DesiredCount"] = 0.0 })
-	}
-	d.deploy(forum(t, "parallel", still))
-	a, err := assembly.Read(forum(t, "switched", still, func(a templates) { delete(a, "dev-Posts") }))
+	d.deploy(forum(t, "parallel", templates.still))
+	a, err := assembly.Read(forum(t, "switched", templates.still, func(a templates) { delete(a, "dev-Posts") }))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -323,11 +329,7 @@ func TestPriorityInUse(t *testing.T) {
 	t.Parallel()
 	d := start(t, stateDir(t), nil)
 	routing := func(a templates) map[string]any { return a["dev-Routing"]["Resources"].(map[string]any) }
-	// No tasks: only rules are looked at.
-	still := func(a templates) {
-		a.resources("AWS::ECS::Service", func(_, _ string, properties map[string]any) { properties["DesiredCount"] = 0.0 })
-	}
-	d.deploy(forum(t, "parallel", still))
+	d.deploy(forum(t, "parallel", templates.still))
 	before := d.picture()
 	for name, change := range map[string]func(templates){
 		"renamed": func(a templates) {
@@ -351,12 +353,12 @@ func TestPriorityInUse(t *testing.T) {
 			a["dev-Routing"]["Outputs"].(map[string]any)["Listener"] = map[string]any{"Value": map[string]any{"Ref": "LoadBalancerHttpF4A6AC3E"}}
 		},
 	} {
-		err := d.refuse(forum(t, "parallel", still, change), "priority 200", "is in use by dev-Routing/")
+		err := d.refuse(forum(t, "parallel", templates.still, change), "priority 200", "is in use by dev-Routing/")
 		if after := d.picture(); after != before {
 			t.Errorf("%s: the refusal (%v) changed what runs:\n%s\nwas\n%s", name, err, after, before)
 		}
 	}
-	d.deploy(forum(t, "parallel", still, func(a templates) {
+	d.deploy(forum(t, "parallel", templates.still, func(a templates) {
 		a.find(t, "AWS::ElasticLoadBalancingV2::ListenerRule", "UsersServiceRuleF8E4FD22")["Priority"] = 20011.0
 	}))
 	if rules := d.Status().Listeners[0].Rules; rules[1].Priority != 20011 {
@@ -524,7 +526,7 @@ func TestAssetsAreCopiedOnce(t *testing.T) {
 	dir := stateDir(t)
 	d := start(t, dir, shopCommands(t))
 	withAsset := func() string {
-		from := shop(t)
+		from := shop(t, templates.still)
 		for name, text := range map[string]string{"asset.1234/bin/program": "its name is the hash of this", "note.txt": from} {
 			file := filepath.Join(from, name)
 			err := os.MkdirAll(filepath.Dir(file), 0o755)

@@ -103,7 +103,7 @@ func TestFaults(t *testing.T) {
 func TestFaultRefusals(t *testing.T) {
 	t.Parallel()
 	d := start(t, stateDir(t), shopCommands(t))
-	d.deploy(shop(t))
+	d.deploy(shop(t, templates.still))
 	for _, test := range []struct{ kind, service, want string }{
 		{"kill", "users", `there is no service "users": choose from `},
 		{"melt", d.Status().Services[0].Name, `there is no fault "melt": choose from kill, kill-half, oom, `},

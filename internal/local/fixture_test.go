@@ -147,6 +147,11 @@ func (a templates) quick() {
 	})
 }
 
+// still leaves all services without tasks, where other things are looked at.
+func (a templates) still() {
+	a.resources("AWS::ECS::Service", func(_, _ string, properties map[string]any) { properties["DesiredCount"] = 0.0 })
+}
+
 // scaling has a service scale from one task to three by its requests and, at a
 // target that is never reached, by its processor time, and takes its count away. It
 // takes both for tasks to be removed.

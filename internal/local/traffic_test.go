@@ -169,6 +169,7 @@ func TestCanariesOfPlaces(t *testing.T) {
 // A service that moves to another compute is compared with itself: the new ECS service with the old one.
 // Here threads is the new one of users, and then of the monolith.
 func TestCanariesOfComputes(t *testing.T) {
+	nightly.Test(t, "it deploys eight positions of a move")
 	t.Parallel()
 	d := start(t, stateDir(t), nil)
 	tester := map[string]any{"Field": "http-header", "HttpHeaderConfig": map[string]any{"HttpHeaderName": "X-Tester", "Values": []any{"1"}}}
