@@ -20,6 +20,7 @@ import (
 
 	"cutover/assets/data"
 	"cutover/internal/local/backing/programs/programstest"
+	"cutover/internal/nightly"
 	"cutover/internal/queues"
 	judge "cutover/internal/rehearsal/events"
 	feed "cutover/services/feed/routes"
@@ -191,6 +192,7 @@ func chain(t *testing.T, with mistakes) (address string, o *judge.Observer) {
 // The judge of a rehearsal finds nothing wrong with the chain from the databases to the feed, although relays die, and finds each
 // mistake that the outbox is there against.
 func TestChain(t *testing.T) {
+	nightly.Test(t, "it starts PostgreSQL and a program that stands for SNS and SQS three times")
 	for name, test := range map[string]struct {
 		with  mistakes
 		finds []string // one of them

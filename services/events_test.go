@@ -62,6 +62,7 @@ func newPublishingIn(t testing.TB, variables map[string]string, stores map[strin
 	ended := make(chan error)
 	go func() { ended <- server.Serve(ctx, listener, io.Discard, p.modules...) }()
 	t.Cleanup(func() {
+		http.DefaultClient.CloseIdleConnections() // the server waits five seconds for one that was never used
 		stop()
 		if err := <-ended; err != nil {
 			t.Error(err)
@@ -90,6 +91,7 @@ func (p *publishing) do(t testing.TB, method, path, body string, header ...strin
 	if err != nil {
 		t.Fatal(err)
 	}
+	_, _ = io.Copy(io.Discard, response.Body) // or the connection serves no other request
 	_ = response.Body.Close()
 	return response.StatusCode, response.Header
 }

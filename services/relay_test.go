@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	"cutover/internal/local/backing/programs/programstest"
+	"cutover/internal/nightly"
 	"cutover/services/internal/events"
 	"cutover/services/internal/store"
 	"cutover/services/internal/store/storetest"
@@ -25,6 +26,7 @@ import (
 // Two relays of a database are killed again and again while there are writes. A queue gets the changes of each key in their
 // order, and all of them. Twice is allowed: consumers drop what they have seen.
 func TestRelaysAreKilled(t *testing.T) {
+	nightly.Test(t, "it starts PostgreSQL, a program that stands for SNS and SQS, and 17 relays")
 	const keys, rounds, each = 12, 8, 10
 	database, endpoint := storetest.PostgreSQL(t, "posts"), programstest.Queues(t).URL
 	ctx := t.Context()

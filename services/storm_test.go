@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"cutover/internal/nightly"
 	"cutover/services/internal/server"
 )
 
@@ -153,6 +154,7 @@ func drip(conn net.Conn, raw string) error {
 // After a storm no goroutine is left. Panics in the middle of it are one
 // answer and one line each.
 func TestStormLeavesNoGoroutine(t *testing.T) {
+	nightly.Test(t, "it is a storm")
 	if testing.Short() {
 		t.Skip("slow: it is a storm")
 	}

@@ -8,6 +8,7 @@ import (
 
 	"cutover/internal/assembly"
 	"cutover/internal/model"
+	"cutover/internal/nightly"
 )
 
 func ref(id string) any               { return map[string]any{"Ref": id} }
@@ -92,6 +93,7 @@ func TestAttributes(t *testing.T) {
 // A parameter's value may refer to other resources. A stack that is rolled back has
 // the attributes that it had.
 func TestAttributesRollBack(t *testing.T) {
+	nightly.Test(t, "it deploys a service that crashes")
 	t.Parallel()
 	d := start(t, stateDir(t), shopCommands(t))
 	breaker := func(a templates) {

@@ -17,6 +17,7 @@ import (
 
 	"cutover/internal/local/alb"
 	"cutover/internal/local/ecs"
+	"cutover/internal/nightly"
 )
 
 func TestSecondStart(t *testing.T) {
@@ -352,6 +353,7 @@ func TestRunnerKilled(t *testing.T) {
 
 // To stop takes what requests in flight need, and no more.
 func TestStopAnswers(t *testing.T) {
+	nightly.Test(t, "it stops a deployment under load")
 	if testing.Short() {
 		t.Skip("slow: it waits for health checks")
 	}

@@ -19,6 +19,7 @@ import (
 	"cutover/internal/local/alb"
 	"cutover/internal/local/ecs"
 	"cutover/internal/model"
+	"cutover/internal/nightly"
 )
 
 // There and back, under load: nothing is lost, every service answers for its own
@@ -34,7 +35,8 @@ func TestMigration(t *testing.T) {
 
 	stop := load(t, d.url(80))
 	before := d.tasks()
-	for _, phase := range []string{"parallel", "switched", "retired", "removed", "retired", "switched", "parallel", "monolith"} {
+	move := func(phase string) {
+		t.Helper()
 		d.deploy(forum(t, phase))
 		deployed := time.Now()
 		d.answers()
@@ -69,11 +71,22 @@ func TestMigration(t *testing.T) {
 			}
 		}
 	}
+	for _, phase := range []string{"parallel", "switched", "retired", "removed"} {
+		move(phase)
+	}
+	least := 250
+	t.Run("back", func(t *testing.T) {
+		nightly.Test(t, "it goes back through four phases")
+		least = 500
+		for _, phase := range []string{"retired", "switched", "parallel", "monolith"} {
+			move(phase)
+		}
+	})
 	requests, lost := stop()
 	if len(lost) > 0 {
 		t.Errorf("%d of %d requests were lost: %s", len(lost), requests, strings.Join(lost[:min(len(lost), 5)], "\n"))
 	}
-	if requests < 500 {
+	if requests < least {
 		t.Errorf("there were only %d requests", requests)
 	}
 }
@@ -81,6 +94,7 @@ func TestMigration(t *testing.T) {
 // Each load balancer answers at a port of its own, moves the paths of its own
 // services, and has the monolith behind it.
 func TestSeveralLoadBalancers(t *testing.T) {
+	nightly.Test(t, "it moves a service to a further load balancer, under load")
 	if testing.Short() {
 		t.Skip("slow: it waits for health checks")
 	}
@@ -232,12 +246,8 @@ func TestPhaseOutOfTurn(t *testing.T) {
 func TestDeletionsLast(t *testing.T) {
 	t.Parallel()
 	d := start(t, stateDir(t), nil)
-	// No tasks: only rules and services are looked at.
-	still := func(a templates) {
-		a.resources("AWS::ECS::Service", func(_, _ string, properties map[string]any) { properties["DesiredCount"] = 0.0 })
-	}
-	d.deploy(forum(t, "parallel", still))
-	a, err := assembly.Read(forum(t, "switched", still, func(a templates) { delete(a, "dev-Posts") }))
+	d.deploy(forum(t, "parallel", templates.still))
+	a, err := assembly.Read(forum(t, "switched", templates.still, func(a templates) { delete(a, "dev-Posts") }))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -321,11 +331,7 @@ func TestPriorityInUse(t *testing.T) {
 	t.Parallel()
 	d := start(t, stateDir(t), nil)
 	routing := func(a templates) map[string]any { return a["dev-Routing"]["Resources"].(map[string]any) }
-	// No tasks: only rules are looked at.
-	still := func(a templates) {
-		a.resources("AWS::ECS::Service", func(_, _ string, properties map[string]any) { properties["DesiredCount"] = 0.0 })
-	}
-	d.deploy(forum(t, "parallel", still))
+	d.deploy(forum(t, "parallel", templates.still))
 	before := d.picture()
 	for name, change := range map[string]func(templates){
 		"renamed": func(a templates) {
@@ -349,12 +355,12 @@ func TestPriorityInUse(t *testing.T) {
 			a["dev-Routing"]["Outputs"].(map[string]any)["Listener"] = map[string]any{"Value": map[string]any{"Ref": "LoadBalancerHttpF4A6AC3E"}}
 		},
 	} {
-		err := d.refuse(forum(t, "parallel", still, change), "priority 200", "is in use by dev-Routing/")
+		err := d.refuse(forum(t, "parallel", templates.still, change), "priority 200", "is in use by dev-Routing/")
 		if after := d.picture(); after != before {
 			t.Errorf("%s: the refusal (%v) changed what runs:\n%s\nwas\n%s", name, err, after, before)
 		}
 	}
-	d.deploy(forum(t, "parallel", still, func(a templates) {
+	d.deploy(forum(t, "parallel", templates.still, func(a templates) {
 		a.find(t, "AWS::ElasticLoadBalancingV2::ListenerRule", "UsersServiceRuleF8E4FD22")["Priority"] = 20011.0
 	}))
 	if rules := d.Status().Listeners[0].Rules; rules[1].Priority != 20011 {
@@ -364,6 +370,7 @@ func TestPriorityInUse(t *testing.T) {
 
 // A stack that the app has no more goes, also if a deployment in between failed.
 func TestStackRemoved(t *testing.T) {
+	nightly.Test(t, "it deploys the forum three times")
 	t.Parallel()
 	d := start(t, stateDir(t), nil)
 	d.deploy(forum(t, "parallel"))
@@ -387,6 +394,7 @@ func TestStackRemoved(t *testing.T) {
 // A service that cannot start does not come to answer, and the one that runs goes
 // on to.
 func TestCrashRollsBack(t *testing.T) {
+	nightly.Test(t, "it deploys a service that crashes, under load")
 	t.Parallel()
 	d := start(t, stateDir(t), nil)
 	d.deploy(forum(t, "switched"))
@@ -520,7 +528,7 @@ func TestAssetsAreCopiedOnce(t *testing.T) {
 	dir := stateDir(t)
 	d := start(t, dir, shopCommands(t))
 	withAsset := func() string {
-		from := shop(t)
+		from := shop(t, templates.still)
 		for name, text := range map[string]string{"asset.1234/bin/program": "its name is the hash of this", "note.txt": from} {
 			file := filepath.Join(from, name)
 			err := os.MkdirAll(filepath.Dir(file), 0o755)

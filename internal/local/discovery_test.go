@@ -9,10 +9,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/miekg/dns"
 
 	"cutover/internal/local/discovery"
+	"cutover/internal/nightly"
 )
 
 // village is an assembly of services that find each other. Caller says in its first line of output where it finds
@@ -74,6 +76,7 @@ func village(t *testing.T, section string) (dir string) {
 
 // Tasks find each other by Service Connect, by addresses and by ports in DNS, as far as security groups let them.
 func TestDiscovery(t *testing.T) {
+	nightly.Test(t, "it replaces a service while another one calls it")
 	if testing.Short() {
 		t.Skip("slow: it starts processes")
 	}
@@ -148,7 +151,7 @@ func TestDiscovery(t *testing.T) {
 			select {
 			case <-done:
 				return
-			default:
+			case <-time.After(5 * time.Millisecond):
 			}
 			got, err := get(http.DefaultClient, urls[0])
 			if err != nil {

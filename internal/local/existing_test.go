@@ -13,6 +13,7 @@ import (
 
 	"cutover/internal/assembly/assemblytest"
 	"cutover/internal/local/alb"
+	"cutover/internal/nightly"
 )
 
 // program is one that runs already: it answers with its name and what it was asked for.
@@ -53,6 +54,9 @@ func TestExisting(t *testing.T) {
 		start func(http.Handler) *httptest.Server
 	}{{"http", httptest.NewServer}, {"https", httptest.NewTLSServer}} {
 		t.Run(way.name, func(t *testing.T) {
+			if way.name == "https" {
+				nightly.Test(t, "it deploys the same beside a program that speaks HTTPS")
+			}
 			t.Parallel()
 			d := &deployment{t: t}
 			options := d.options(stateDir(t), map[string]string{"orders": command(t, "orders"), "reports": command(t, "reports")})

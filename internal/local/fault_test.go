@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"cutover/internal/nightly"
 )
 
 // harm does a fault and waits until the deployment has recovered.
@@ -26,6 +28,7 @@ func (d *deployment) harm(kind, service string) {
 // Neither an instance that is drained nor an image that does not run costs a
 // request. A fault that ends half of the tasks leaves the other half.
 func TestFaults(t *testing.T) {
+	nightly.Test(t, "it does four faults under load")
 	t.Parallel()
 	d := start(t, stateDir(t), nil)
 	assembly := forum(t, "switched", func(a templates) {
@@ -100,7 +103,7 @@ func TestFaults(t *testing.T) {
 func TestFaultRefusals(t *testing.T) {
 	t.Parallel()
 	d := start(t, stateDir(t), shopCommands(t))
-	d.deploy(shop(t))
+	d.deploy(shop(t, templates.still))
 	for _, test := range []struct{ kind, service, want string }{
 		{"kill", "users", `there is no service "users": choose from `},
 		{"melt", d.Status().Services[0].Name, `there is no fault "melt": choose from kill, kill-half, oom, `},

@@ -23,6 +23,7 @@ import (
 	"cutover/internal/build"
 	"cutover/internal/local/backing/access"
 	"cutover/internal/local/provider"
+	"cutover/internal/nightly"
 )
 
 // fronted puts the REST API of the golden templates before the load balancer of our deployment.
@@ -49,6 +50,7 @@ func fronted(t *testing.T) func(templates) {
 // A deployment with API Gateway before the load balancer answers there as at the load balancer, while the migration goes on
 // under load.
 func TestFront(t *testing.T) {
+	nightly.Test(t, "it deploys three phases behind API Gateway, under load")
 	t.Parallel()
 	d := start(t, stateDir(t), nil)
 	d.deploy(forum(t, "parallel", fronted(t)))
@@ -205,6 +207,7 @@ func TestFunctionBehindAPI(t *testing.T) {
 // What a request says and what an answer has is the same for clients and for the function, whether API Gateway invokes the
 // function or a load balancer does. The documents list what is different: fronts.md has the headers, lambda.md the limits.
 func TestParityOfFunctions(t *testing.T) {
+	nightly.Test(t, "it sends 700 requests to a function")
 	t.Parallel()
 	d := start(t, stateDir(t), nil)
 	contexts, err := build.Build(t.Context(), build.Options{Root: root, Arch: runtime.GOARCH, Out: t.TempDir(), Services: []build.Service{{Name: "answers", Dir: "services/internal/lambda/testdata/answers"}}})

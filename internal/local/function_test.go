@@ -14,6 +14,7 @@ import (
 	"cutover/internal/build"
 	"cutover/internal/local/alb"
 	"cutover/internal/local/ecs"
+	"cutover/internal/nightly"
 )
 
 // usersOnLambda is an app of one stack: a load balancer before our users, which are a function.
@@ -82,6 +83,7 @@ func onLambda(t *testing.T, context string, change func(resources map[string]any
 
 // Our users answer as a function behind the load balancer: under load, and while the function is deployed anew.
 func TestFunction(t *testing.T) {
+	nightly.Test(t, "it deploys a function four times, under load")
 	t.Parallel()
 	d := start(t, stateDir(t), nil)
 	d.deploy(usersOnLambda(t, nil))
@@ -165,6 +167,7 @@ func TestFunction(t *testing.T) {
 // Functions are compared as ECS services are. If their execution environments are killed, the next request starts
 // another one.
 func TestFunctionAsCanary(t *testing.T) {
+	nightly.Test(t, "it starts a function in two shares")
 	t.Parallel()
 	d := start(t, stateDir(t), nil)
 	d.deploy(usersOnLambda(t, func(resources map[string]any) {

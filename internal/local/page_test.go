@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"cutover/internal/local/alb"
+	"cutover/internal/nightly"
 )
 
 // paged puts the page and the distribution of the golden templates before the REST API.
@@ -58,6 +59,7 @@ func withPage(t *testing.T, dir string) string {
 
 // The page and the API answer at one address, CloudFront's, while the migration goes on under load.
 func TestPage(t *testing.T) {
+	nightly.Test(t, "it deploys three phases behind CloudFront, under load")
 	t.Parallel()
 	d := start(t, stateDir(t), nil)
 	d.deploy(withPage(t, forum(t, "parallel", paged(t))))

@@ -118,9 +118,6 @@ func TestNewKind(t *testing.T) {
 			a[stack]["Resources"].(map[string]any)[id] = map[string]any{"Type": lampType, "Properties": map[string]any{"Colour": colour}}
 		}
 	}
-	still := func(a templates) {
-		a.resources("AWS::ECS::Service", func(_, _ string, properties map[string]any) { properties["DesiredCount"] = 0.0 })
-	}
 	check := func(what string, told, lit string) {
 		t.Helper()
 		status := d.Status()
@@ -136,14 +133,14 @@ func TestNewKind(t *testing.T) {
 		l.told = nil
 	}
 
-	d.refuse(shop(t, still, lamp("ShopPlatform", "Hall", "red"), lamp("ShopBasket", "Desk", "black")), "cannot be run here", "ShopBasket/Desk: a black lamp gives no light")
+	d.refuse(shop(t, templates.still, lamp("ShopPlatform", "Hall", "red"), lamp("ShopBasket", "Desk", "black")), "cannot be run here", "ShopBasket/Desk: a black lamp gives no light")
 	check("refused", "", "map[]")
 	if events := d.told(); len(events) > 0 {
 		t.Errorf("something was begun: %v", events)
 	}
-	d.deploy(shop(t, still, lamp("ShopPlatform", "Hall", "red"), lamp("ShopBasket", "Desk", "blue")))
+	d.deploy(shop(t, templates.still, lamp("ShopPlatform", "Hall", "red"), lamp("ShopBasket", "Desk", "blue")))
 	check("deployed", "ShopPlatform/Hall becomes red, ShopBasket/Desk becomes blue", "map[ShopBasket/Desk:blue ShopPlatform/Hall:red]")
-	d.deploy(shop(t, still, lamp("ShopPlatform", "Hall", "red"), lamp("ShopBasket", "Shelf", "green")))
+	d.deploy(shop(t, templates.still, lamp("ShopPlatform", "Hall", "red"), lamp("ShopBasket", "Shelf", "green")))
 	check("replaced", "ShopPlatform/Hall becomes red, ShopBasket/Shelf becomes green, ShopBasket/Desk goes", "map[ShopBasket/Shelf:green ShopPlatform/Hall:red]")
 
 	// A provider after it in the list fails, and the stack is what it was.
@@ -155,10 +152,10 @@ func TestNewKind(t *testing.T) {
 		resources["Again"] = resources["Write20B66CD8"]
 		delete(resources, "Write20B66CD8")
 	}
-	d.refuse(shop(t, still, priority, lamp("ShopPlatform", "Hall", "red"), lamp("ShopBasket", "Desk", "white")), "ShopBasket", "is in use by")
+	d.refuse(shop(t, templates.still, priority, lamp("ShopPlatform", "Hall", "red"), lamp("ShopBasket", "Desk", "white")), "ShopBasket", "is in use by")
 	check("rolled back", "ShopPlatform/Hall becomes red, ShopBasket/Desk becomes white, ShopBasket/Shelf becomes green, ShopBasket/Desk goes", "map[ShopBasket/Shelf:green ShopPlatform/Hall:red]")
 
-	d.deploy(shop(t, still))
+	d.deploy(shop(t, templates.still))
 	check("removed", "ShopPlatform/Hall goes, ShopBasket/Shelf goes", "map[]")
 	if err := d.Stop(t.Context()); err != nil || !l.off {
 		t.Errorf("stopped: %v, %v", l.off, err)

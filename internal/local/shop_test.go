@@ -158,12 +158,9 @@ func TestPortOfNoListener(t *testing.T) {
 func TestListenerMoves(t *testing.T) {
 	t.Parallel()
 	d := start(t, stateDir(t), shopCommands(t))
-	still := func(a templates) {
-		a.resources("AWS::ECS::Service", func(_, _ string, properties map[string]any) { properties["DesiredCount"] = 0.0 })
-	}
-	d.deploy(shop(t, still))
+	d.deploy(shop(t, templates.still))
 	before := d.url(80)
-	d.deploy(shop(t, still, func(a templates) {
+	d.deploy(shop(t, templates.still, func(a templates) {
 		a.resources("AWS::ElasticLoadBalancingV2::Listener", func(_, _ string, properties map[string]any) {
 			if properties["Port"] == 80.0 {
 				properties["Port"] = 8000.0

@@ -14,6 +14,7 @@ import (
 
 	"cutover/internal/canary"
 	"cutover/internal/local/alb"
+	"cutover/internal/nightly"
 )
 
 // What was measured is what went through in the periods asked for, and nothing of
@@ -126,6 +127,15 @@ func ahead(service string, window float64, weights map[string]float64, more ...a
 	}
 }
 
+// monolithAlone leaves the other services without tasks, where only rules are looked at.
+func (a templates) monolithAlone() {
+	a.resources("AWS::ECS::Service", func(stack, _ string, properties map[string]any) {
+		if stack != "dev-Api" {
+			properties["DesiredCount"] = 0.0
+		}
+	})
+}
+
 // Beside the monolith's rule, a service that is switched is compared, and one that has a share.
 // The testers of a service make no canary.
 func TestCanariesOfPlaces(t *testing.T) {
@@ -133,7 +143,7 @@ func TestCanariesOfPlaces(t *testing.T) {
 	d := start(t, stateDir(t), nil)
 	tester := map[string]any{"Field": "http-header", "HttpHeaderConfig": map[string]any{"HttpHeaderName": "X-Tester", "Values": []any{"1"}}}
 	alone := func(service string) map[string]float64 { return map[string]float64{service: 1} }
-	d.deploy(forum(t, "parallel", ahead("posts", 1000, alone("posts")),
+	d.deploy(forum(t, "parallel", templates.monolithAlone, ahead("posts", 1000, alone("posts")),
 		ahead("users", 0, alone("users"), tester), shift("users", 10),
 		ahead("threads", 0, alone("threads"), tester), shift("threads", 0)))
 	check := func(want ...string) {
@@ -152,13 +162,14 @@ func TestCanariesOfPlaces(t *testing.T) {
 	}
 	check("users 10 map[1010:10] false", "posts 100 map[1030:100] true")
 	// The first rule holds requests of users back for the monolith, beside the rules of others.
-	d.deploy(forum(t, "parallel", ahead("users", 1000, alone("api")), shift("threads", 10), ahead("posts", 1000, alone("posts"))))
+	d.deploy(forum(t, "parallel", templates.monolithAlone, ahead("users", 1000, alone("api")), shift("threads", 10), ahead("posts", 1000, alone("posts"))))
 	check("threads 10 map[1020:10] false", "posts 100 map[1030:100] true")
 }
 
 // A service that moves to another compute is compared with itself: the new ECS service with the old one.
 // Here threads is the new one of users, and then of the monolith.
 func TestCanariesOfComputes(t *testing.T) {
+	nightly.Test(t, "it deploys eight positions of a move")
 	t.Parallel()
 	d := start(t, stateDir(t), nil)
 	tester := map[string]any{"Field": "http-header", "HttpHeaderConfig": map[string]any{"HttpHeaderName": "X-Tester", "Values": []any{"1"}}}
@@ -188,33 +199,34 @@ func TestCanariesOfComputes(t *testing.T) {
 	}
 	users := Compared{Monolith: []string{"api"}, Old: map[string]string{"threads": "users"}}
 	// Behind the monolith's rule, nobody asks them. Ahead of it, the share of the service is that of both.
-	d.deploy(forum(t, "parallel", ahead("users", 15000, to(0, 3, 1))))
+	d.deploy(forum(t, "parallel", templates.monolithAlone, ahead("users", 15000, to(0, 3, 1))))
 	check(users)
-	d.deploy(forum(t, "parallel", ahead("users", 1000, to(6, 3, 1))))
+	d.deploy(forum(t, "parallel", templates.monolithAlone, ahead("users", 1000, to(6, 3, 1))))
 	check(users, "threads with users 25 false", "users with api 40 false")
-	d.deploy(forum(t, "parallel", ahead("users", 0, to(0, 3, 1), tester), ahead("users", 1000, to(6, 3, 1))))
+	d.deploy(forum(t, "parallel", templates.monolithAlone, ahead("users", 0, to(0, 3, 1), tester), ahead("users", 1000, to(6, 3, 1))))
 	check(users, "threads with users 25 false", "users with api 40 false")
-	d.deploy(forum(t, "parallel", ahead("users", 1000, to(0, 3, 1))))
+	d.deploy(forum(t, "parallel", templates.monolithAlone, ahead("users", 1000, to(0, 3, 1))))
 	check(users, "threads with users 25 false", "users with api 100 true")
-	d.deploy(forum(t, "parallel", ahead("users", 1000, to(0, 4, 0))))
+	d.deploy(forum(t, "parallel", templates.monolithAlone, ahead("users", 1000, to(0, 4, 0))))
 	check(users, "users with api 100 true")
 	// Once the new one has it all, nothing of the old one is left to compare with the monolith.
-	d.deploy(forum(t, "parallel", ahead("users", 1000, to(0, 0, 4))))
+	d.deploy(forum(t, "parallel", templates.monolithAlone, ahead("users", 1000, to(0, 0, 4))))
 	check(users, "threads with users 100 true", "threads with api 100 true")
 	// Without the monolith, a service still is compared with itself.
 	check(Compared{Monolith: []string{"none"}, Old: users.Old}, "threads with users 100 true")
 	check(Compared{Old: users.Old}, "threads with users 100 true")
 	// The monolith moves as well: posts is the new one of it.
 	api := Compared{Monolith: []string{"api", "posts"}, Old: map[string]string{"posts": "api"}}
-	d.deploy(forum(t, "parallel", ahead("users", 1000, map[string]float64{"api": 30, "posts": 10, "users": 60})))
+	d.deploy(forum(t, "parallel", templates.monolithAlone, ahead("users", 1000, map[string]float64{"api": 30, "posts": 10, "users": 60})))
 	check(api, "posts with api 25 false", "users with api 60 false")
-	d.deploy(forum(t, "parallel", ahead("posts", 0, map[string]float64{"api": 3, "posts": 1})))
+	d.deploy(forum(t, "parallel", templates.monolithAlone, ahead("posts", 0, map[string]float64{"api": 3, "posts": 1})))
 	check(api, "posts with api 25 false")
 }
 
 // A canary that does as the monolith does may go on; one that fails, or is late,
 // is found out.
 func TestCanary(t *testing.T) {
+	nightly.Test(t, "it measures a canary under load")
 	t.Parallel()
 	program, err := os.Executable()
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	"cutover/internal/local/backing/programs/programstest"
+	"cutover/internal/nightly"
 )
 
 func start(t *testing.T) *Client {
@@ -127,6 +128,7 @@ func TestRedrive(t *testing.T) {
 
 // An observer gets what topics publish, and leaves nothing behind.
 func TestObserve(t *testing.T) {
+	nightly.Test(t, "it starts one more program that stands for SNS and SQS")
 	c := start(t)
 	created, err := c.sns.CreateTopic(t.Context(), &sns.CreateTopicInput{Name: aws.String("users.fifo"), Attributes: map[string]string{"FifoTopic": "true"}})
 	if err != nil {

@@ -117,6 +117,7 @@ func textOf(n *html.Node) string {
 }
 
 func TestPageInABrowser(t *testing.T) {
+	nightly.Test(t, "it starts three browsers")
 	t.Parallel()
 	for name, test := range map[string]struct {
 		walk   []string
@@ -140,9 +141,6 @@ func TestPageInABrowser(t *testing.T) {
 			}
 			run := simulate(test.walk, rate, test.fault)
 			run.events = append(run.events, Event{Time: run.began.Add(time.Second), Text: `</script><script>console.error("escaped")</script>`})
-			if !test.fault {
-				nightly.Test(t, "it starts one more browser")
-			}
 			r := analyse(run)
 			var page bytes.Buffer
 			if err := r.WritePage(&page); err != nil {

@@ -22,6 +22,7 @@ import (
 	"testing"
 	"time"
 
+	"cutover/internal/nightly"
 	"cutover/internal/rehearsal"
 	"cutover/internal/rehearsal/workload"
 )
@@ -363,18 +364,21 @@ func broken(end func(conn *net.TCPConn)) fault {
 	}
 }
 
-// Each of these mistakes is found, and the verdict names it.
-func TestMisbehaving(t *testing.T) {
+// mistake is one that a site may make.
+type mistake struct {
+	name string
+	// routes is what is asked.
+	routes string
+	wrong  fault
+	// verdict is a part of what the verdict and its samples say. More may be said, too.
+	verdict string
+	dwell   time.Duration // in a phase; default: enough
+}
+
+// mistakes are all, and one that is none.
+func mistakes() []mistake {
 	var honest fault
-	cases := []struct {
-		name string
-		// routes is what is asked.
-		routes string
-		wrong  fault
-		// verdict is a part of what the verdict and its samples say. More may be said, too.
-		verdict string
-		dwell   time.Duration // in a phase; default: enough
-	}{
+	return []mistake{
 		{"nothing is wrong", events + customers + notes, honest, "", 0},
 
 		{"a replaced note is not kept", notes, to("PUT /notes/", 2, forgotten), "Lost write", 0},
@@ -455,6 +459,22 @@ func TestMisbehaving(t *testing.T) {
 			return false
 		}, "api answered ", 0},
 	}
+}
+
+// One mistake of each kind is found, and the verdict names it.
+func TestMisbehaving(t *testing.T) {
+	few := []string{"nothing is wrong", "a replaced note is not kept", "the login answers 503", "a header is missing", "a body is cut off", "a stream is cut"}
+	misbehaving(t, slices.DeleteFunc(mistakes(), func(m mistake) bool { return !slices.Contains(few, m.name) }))
+}
+
+// Each mistake is found.
+func TestEachMistake(t *testing.T) {
+	nightly.Test(t, "it rehearses each mistake of a site")
+	misbehaving(t, mistakes())
+}
+
+func misbehaving(t *testing.T, cases []mistake) {
+	t.Helper()
 	dir := t.TempDir()
 	// They mostly wait, so some go side by side.
 	slots := make(chan struct{}, 4)

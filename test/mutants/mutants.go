@@ -492,7 +492,7 @@ var mutants = []mutant{
 	// The rehearsal: the load, what counts as lost, and the verdict.
 	{"internal/rehearsal/compare.go", "if !isJSON {\n\t\treturn otherBody, ", "if !isJSON {\n\t\treturn fine, ", "TestRunFindsDifferences",
 		"an answer with another body counts as the same"},
-	{"internal/rehearsal/compare.go", "all = append(all, strings.Join(append([]string{name}, attributes...), \"; \"))", "all = append(all, name)", "TestMisbehaving",
+	{"internal/rehearsal/compare.go", "all = append(all, strings.Join(append([]string{name}, attributes...), \"; \"))", "all = append(all, name)", "TestEachMistake",
 		"a session cookie that scripts may read passes"},
 	{"internal/rehearsal/compare.go", "p, how = otherBody, d.text()", "p, how = fine, d.text()", "TestCompare",
 		"JSON with another value counts as the same"},

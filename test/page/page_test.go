@@ -15,11 +15,13 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
+	"cutover/internal/nightly"
 	"cutover/services/forumtest"
 )
 
 // TestViews: every view fits into every window, by day and by night, and axe finds nothing.
 func TestViews(t *testing.T) {
+	nightly.Test(t, "it shows nine views in six windows")
 	t.Parallel()
 	f := newFront(t, true)
 	script, err := os.ReadFile(axe)
@@ -85,6 +87,7 @@ func TestViews(t *testing.T) {
 
 // TestCutOver: the page shows who answers while the traffic moves, phase by phase, and a lost request.
 func TestCutOver(t *testing.T) {
+	nightly.Test(t, "it carries the page through the phases in a browser")
 	t.Parallel()
 	f := newFront(t, false)
 	b := open(t, f, "/")
@@ -168,6 +171,7 @@ func TestCutOver(t *testing.T) {
 
 // TestKeyboard: somebody with a keyboard creates a thread. The focus and the title go with the view.
 func TestKeyboard(t *testing.T) {
+	nightly.Test(t, "it creates a thread by keyboard in a browser")
 	t.Parallel()
 	f := newFront(t, true)
 	b := open(t, f, "/users")
@@ -239,6 +243,7 @@ func TestLostAnswer(t *testing.T) {
 
 // TestWriters: a change is not lost to another one, and a refusal shows why.
 func TestWriters(t *testing.T) {
+	nightly.Test(t, "it changes records in a browser")
 	t.Parallel()
 	f := newFront(t, true)
 	b := open(t, f, "/threads/1")
@@ -335,6 +340,7 @@ func TestWriters(t *testing.T) {
 
 // TestPages: a long list comes page by page.
 func TestPages(t *testing.T) {
+	nightly.Test(t, "it reads a long list in a browser")
 	t.Parallel()
 	f := newFront(t, true)
 	for n := range 60 {
@@ -353,6 +359,7 @@ func TestPages(t *testing.T) {
 // TestReading: without writes there are no forms. Texts stay texts, paths are found or not, and errors are
 // shown as they are.
 func TestReading(t *testing.T) {
+	nightly.Test(t, "it reads and fails in a browser")
 	t.Parallel()
 	f := newFront(t, false)
 	b := open(t, f, "/threads/3")

@@ -14,13 +14,13 @@ import (
 	"github.com/dop251/goja"
 )
 
-// Limits of functions.
+// maxCode is the limit of a function's size.
 // https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/cloudfront-limits.html#limits-functions
-const (
-	maxCode = 10 << 10
-	// AWS gives a function less than a millisecond of a processor. This machine has others to serve.
-	maxRun = 10 * time.Second
-)
+const maxCode = 10 << 10
+
+// maxRun is how long a function may run. AWS gives it less than a millisecond of a processor, and this machine has others to serve.
+// Tests are shorter.
+var maxRun = 10 * time.Second
 
 // function is a function of CloudFront that can run.
 // https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/functions-javascript-runtime-features.html

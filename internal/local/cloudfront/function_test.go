@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"cutover/internal/model"
 )
@@ -20,6 +21,8 @@ func viewed() *request {
 
 // What a function makes of a request, or answers.
 func TestRequestFunctions(t *testing.T) {
+	defer func(before time.Duration) { maxRun = before }(maxRun)
+	maxRun = 200 * time.Millisecond
 	for body, want := range map[string]string{
 		"return event.request": "/users/1?a=1&b=2&a=3&c s=1; t=2 map[Accept:[x y] Host:[h] X-Real-Ip:[1]]",
 		"event.request.uri = '/index.html'; return event.request":                                                            "/index.html?a=1&b=2&a=3&c s=1; t=2 map[Accept:[x y] Host:[h] X-Real-Ip:[1]]",

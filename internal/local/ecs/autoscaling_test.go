@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"cutover/internal/model"
+	"cutover/internal/nightly"
 )
 
 // scaling is a service without a count that scales by requests and processor time.
@@ -122,6 +123,7 @@ func TestAutoscalingAndDeployments(t *testing.T) {
 
 // While a deployment is in progress, autoscaling adds tasks and removes none.
 func TestAutoscalingDuringADeployment(t *testing.T) {
+	nightly.Test(t, "it starts tasks that crash for an hour, in a bubble")
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		endless := func(s *model.Service) { s.CircuitBreaker.Enable = false }

@@ -16,6 +16,7 @@ import (
 	"cutover/internal/local/lambda"
 	"cutover/internal/local/provider"
 	"cutover/internal/model"
+	"cutover/internal/nightly"
 )
 
 // withQueues is a deployment with SQS, and a client of its user.
@@ -72,6 +73,7 @@ func (d *deployment) takes(n int) (all []string) {
 }
 
 func TestQueue(t *testing.T) {
+	nightly.Test(t, "it waits for messages to become visible again")
 	d, c := withQueues(t)
 	queue(t, c, "jobs", map[string]string{"VisibilityTimeout": "2"})
 	short := object{"Timeout": 1}
@@ -194,6 +196,7 @@ func TestQueue(t *testing.T) {
 
 // A group of a FIFO queue is in order, and a message that fails holds back its group alone.
 func TestFIFO(t *testing.T) {
+	nightly.Test(t, "it waits for messages to become visible again")
 	d, c := withQueues(t)
 	queue(t, c, "jobs.fifo", map[string]string{"FifoQueue": "true", "VisibilityTimeout": "2"})
 	all := queued(object{"QueueName": "jobs.fifo", "FifoQueue": true, "VisibilityTimeout": 2}, object{"FunctionResponseTypes": []any{"ReportBatchItemFailures"}})

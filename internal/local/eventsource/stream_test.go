@@ -29,6 +29,7 @@ import (
 	"cutover/internal/local/lambda"
 	"cutover/internal/local/provider"
 	"cutover/internal/model"
+	"cutover/internal/nightly"
 )
 
 // functions has one function, which does what the test says, and keeps what it was asked.
@@ -264,6 +265,7 @@ func (d *deployment) settles(records int) Status {
 }
 
 func TestStream(t *testing.T) {
+	nightly.Test(t, "it starts DynamoDB Local twice")
 	_, err := programs.FindDynamoDB(t.Context())
 	programstest.Need(t, err)
 	dir := t.TempDir()

@@ -27,22 +27,11 @@ import (
 
 type object = map[string]any
 
-// programs has the function of the tests, by what it says its version is. Each is built once.
+// programs has the directories of the function, by what it says its version is. Each is built once, and stays in build/, so that only
+// what has changed is linked.
 var programs struct {
 	sync.Mutex
-	dir string
-}
-
-func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "cutover-function-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	programs.dir = dir
-	code := m.Run()
-	_ = os.RemoveAll(dir)
-	os.Exit(code)
+	dirs map[string]string
 }
 
 // program is the directory of an asset with the function.
@@ -50,15 +39,22 @@ func program(t testing.TB, version string) string {
 	t.Helper()
 	programs.Lock()
 	defer programs.Unlock()
-	dir := filepath.Join(programs.dir, version)
-	if _, err := os.Stat(dir); err == nil {
+	if dir := programs.dirs[version]; dir != "" {
 		return dir
 	}
-	build := exec.Command("go", "build", "-ldflags", "-X main.version="+version, "-o", filepath.Join(dir, bootstrap), "./testdata/function")
+	dir, err := filepath.Abs(filepath.Join("..", "..", "..", "build", "test", "function", version))
+	if err != nil {
+		t.Fatal(err)
+	}
+	build := exec.Command("go", "build", "-buildvcs=false", "-ldflags", "-X main.version="+version, "-o", filepath.Join(dir, bootstrap), "./testdata/function")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
+	if programs.dirs == nil {
+		programs.dirs = map[string]string{}
+	}
+	programs.dirs[version] = dir
 	return dir
 }
 

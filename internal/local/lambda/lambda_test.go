@@ -15,6 +15,7 @@ import (
 
 	"cutover/internal/assembly"
 	"cutover/internal/local/provider"
+	"cutover/internal/nightly"
 )
 
 // The first invocation starts an environment, and the next one finds it. Lambda sets its variables.
@@ -224,6 +225,7 @@ func TestChildren(t *testing.T) {
 }
 
 func TestTimeout(t *testing.T) {
+	nightly.Test(t, "it waits for functions that take too long")
 	t.Parallel()
 	d := newDeployment(t)
 	d.mustDeploy(app{properties: object{"Timeout": 3}})
@@ -245,6 +247,7 @@ func TestTimeout(t *testing.T) {
 }
 
 func TestMemory(t *testing.T) {
+	nightly.Test(t, "it takes all memory of a function")
 	t.Parallel()
 	d := newDeployment(t)
 	d.mustDeploy(app{properties: object{"MemorySize": 128}})

@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"cutover/internal/nightly"
 )
 
 // A server that does all right passes, however its answers overlap and get lost. What is remembered has bounds.
@@ -30,6 +32,9 @@ func TestHonest(t *testing.T) {
 	for name, config := range map[string]func() Config{"notes": ofNotes, "orders": ofOrders, "chosen ids": chosen, "idempotent": located} {
 		for _, status := range []int{200, noAnswer, 500} {
 			t.Run(fmt.Sprint(name, " ", status), func(t *testing.T) {
+				if status == noAnswer {
+					nightly.Test(t, "it sends 1,800 requests, some without an answer")
+				}
 				t.Parallel()
 				for seed := range uint64(2) {
 					s := newShop()
@@ -169,6 +174,9 @@ func TestFaults(t *testing.T) {
 		}
 	}
 	idempotent := with(func(c *Config) { c.IdempotencyKey = "Idempotency-Key" })
+	// One of each kind.
+	few := []string{"orders in memory", "a delete is lost", "a read is stale", "a create is doubled", "an id is given twice", "a list misses an element",
+		"a list has an element twice", "a condition is ignored", "a condition is refused", "a tag stays", "no content"}
 	for name, test := range map[string]struct {
 		config func() Config
 		wrong  fault
@@ -271,6 +279,9 @@ func TestFaults(t *testing.T) {
 			foreignText, "orders in switched answers what nobody wrote for the note ", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
+			if !slices.Contains(few, name) {
+				nightly.Test(t, "it finds one more mistake of a kind")
+			}
 			t.Parallel()
 			s := newShop()
 			w := newWorld(t, test.config(), 1, s)

@@ -21,6 +21,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	"cutover/internal/local/backing/programs/programstest"
+	"cutover/internal/nightly"
 	"cutover/internal/queues"
 	"cutover/internal/rehearsal"
 )
@@ -173,6 +174,9 @@ func TestObserver(t *testing.T) {
 		}, want: "unexpected dead letter 1"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			if i > 2 {
+				nightly.Test(t, "it waits for one more mistake")
+			}
 			s := newSite(t, program.URL, fmt.Sprintf("t%d", i))
 			o := &Observer{
 				Topics: func() (*queues.Client, queues.Names, error) { return s.client, s.names, nil },
@@ -268,6 +272,7 @@ func (s *site) refuse(ctx context.Context, q queues.Queue, again *atomic.Int32) 
 
 // Poison becomes dead letters, with what follows it and nothing else. After the redrive nothing of it is left.
 func TestPoison(t *testing.T) {
+	nightly.Test(t, "it waits until poison is a dead letter, twice")
 	program := programstest.Queues(t)
 	for i, test := range []struct {
 		name string

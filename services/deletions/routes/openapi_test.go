@@ -36,6 +36,7 @@ func serveDeletions(t *testing.T, s *saga) string {
 		ended <- server.Serve(ctx, listener, io.Discard, func(rt *server.Router) error { s.serve(rt); return nil })
 	}()
 	t.Cleanup(func() {
+		http.DefaultClient.CloseIdleConnections() // the server waits five seconds for one that was never used
 		stop()
 		if err := <-ended; err != nil {
 			t.Error(err)

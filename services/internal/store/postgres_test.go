@@ -5,11 +5,13 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"cutover/internal/nightly"
 	"cutover/services/internal/store"
 	"cutover/services/internal/store/storetest"
 )
 
 func TestPostgreSQL(t *testing.T) {
+	nightly.Test(t, "it holds the contract against PostgreSQL")
 	getenv := storetest.PostgreSQL(t, "users", "own")
 	t.Run("contract", func(t *testing.T) {
 		storetest.Test(t, func(t *testing.T) store.Store { return storetest.Open(t, "users", getenv) })

@@ -15,6 +15,7 @@ import (
 	"cutover/internal/local/backing/programs/programstest"
 	"cutover/internal/local/provider"
 	"cutover/internal/model"
+	"cutover/internal/nightly"
 )
 
 // app is a stack with the broker b and a task of the service jobs that has its address, in the way that use says.
@@ -119,6 +120,7 @@ func TestCheck(t *testing.T) {
 // A change that AWS makes in place changes nothing. What replaces the broker gives an empty one elsewhere, and the one before goes at
 // last, so that a failed deployment goes back to it. Data stay if the template keeps them.
 func TestReplacement(t *testing.T) {
+	nightly.Test(t, "it starts RabbitMQ three times")
 	t.Parallel()
 	_, err := programs.FindRabbitMQ("", "")
 	programstest.Need(t, err)

@@ -30,6 +30,7 @@ import (
 	"cutover/internal/local/backing/programs/programstest"
 	"cutover/internal/local/provider"
 	"cutover/internal/model"
+	"cutover/internal/nightly"
 )
 
 type object = map[string]any
@@ -240,6 +241,7 @@ func code(err error) string {
 // TestProvider: tables are made, changed, kept and deleted as the templates say, and each task does with them
 // what its role allows.
 func TestProvider(t *testing.T) {
+	nightly.Test(t, "it starts DynamoDB Local twice")
 	t.Setenv(EndpointVariable, "")
 	_, err := programs.FindDynamoDB(t.Context())
 	programstest.Need(t, err)

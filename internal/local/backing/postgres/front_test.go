@@ -22,6 +22,7 @@ import (
 
 	"cutover/internal/local/backing/programs"
 	"cutover/internal/local/provider"
+	"cutover/internal/nightly"
 )
 
 // server starts PostgreSQL for all tests, when the first one needs it.
@@ -263,6 +264,7 @@ func TestCancel(t *testing.T) {
 
 // Clients of PostgreSQL 17 may begin with TLS at once, and clients of 18 ask for a newer protocol.
 func TestBeginnings(t *testing.T) {
+	nightly.Test(t, "it begins a connection in each way that clients have")
 	f := startFront(t)
 	config := f.config("users", "users", f.token("users", "users", "localhost"))
 	config.SSLNegotiation, config.TLSConfig.NextProtos = "direct", []string{"postgresql"}
@@ -299,6 +301,7 @@ func TestBeginnings(t *testing.T) {
 // With commit-error every other write is there, although its client got no answer. Reads, writes of nothing and what is
 // rolled back are answered.
 func TestCommitError(t *testing.T) {
+	nightly.Test(t, "it loses answers to commits")
 	f := startFront(t)
 	setup := f.must("users")
 	exec(t, setup, `DROP TABLE IF EXISTS numbers; CREATE TABLE numbers (n int PRIMARY KEY)`)
@@ -365,6 +368,7 @@ func (l lingering) Write(p []byte) (int, error) {
 
 // However slow the login to the server was, no answer after it is lost.
 func TestSlowLogin(t *testing.T) {
+	nightly.Test(t, "it waits for a login that takes too long")
 	f := startFront(t)
 	f.must("users") // is set up
 	f.dial = func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -382,6 +386,7 @@ func TestSlowLogin(t *testing.T) {
 // In a partition a user's connections wait, the old ones and new ones, and go on after it. Others do not
 // notice.
 func TestPartition(t *testing.T) {
+	nightly.Test(t, "it waits for answers that do not come")
 	f := startFront(t)
 	old, others := f.must("users"), f.must("threads")
 	clear, err := f.Fault("partition", "users")

@@ -22,6 +22,7 @@ import (
 	"cutover/internal/local/backing/programs"
 	"cutover/internal/local/provider"
 	"cutover/internal/model"
+	"cutover/internal/nightly"
 )
 
 const (
@@ -181,6 +182,7 @@ func freePort(t *testing.T) int {
 // A cluster of a template runs: each task reaches the databases that its role names, from its variables alone.
 // The data outlive the program, a deployment, and the cluster, unless the template says otherwise.
 func TestCluster(t *testing.T) {
+	nightly.Test(t, "it starts PostgreSQL several times")
 	if testing.Short() {
 		t.Skip("slow: it starts PostgreSQL")
 	}
@@ -276,6 +278,7 @@ func TestCluster(t *testing.T) {
 
 // A server of the user's own is used in place of a program.
 func TestOwnServer(t *testing.T) {
+	nightly.Test(t, "it sets up a database on a server")
 	if testing.Short() {
 		t.Skip("slow: it starts PostgreSQL")
 	}

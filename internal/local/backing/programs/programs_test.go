@@ -8,6 +8,7 @@ import (
 
 	"cutover/internal/local/backing/programs"
 	"cutover/internal/local/backing/programs/programstest"
+	"cutover/internal/nightly"
 )
 
 // TestStart: a program answers when it has started, and again with the same data after a crash.
@@ -28,6 +29,9 @@ func TestStart(t *testing.T) {
 		"queues":     func(ctx context.Context, _ string) (programs.Found, error) { return programs.FindQueues(ctx) },
 	} {
 		t.Run(name, func(t *testing.T) {
+			if name != "queues" {
+				nightly.Test(t, "it starts "+name)
+			}
 			t.Parallel()
 			dir := t.TempDir()
 			found, err := find(t.Context(), dir)

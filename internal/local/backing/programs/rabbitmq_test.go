@@ -11,10 +11,12 @@ import (
 
 	"cutover/internal/local/backing/programs"
 	"cutover/internal/local/backing/programs/programstest"
+	"cutover/internal/nightly"
 )
 
 // RabbitMQ starts with one user, and keeps durable messages over a crash. Nobody else logs in, and nothing runs when it has ended.
 func TestRabbitMQ(t *testing.T) {
+	nightly.Test(t, "it starts RabbitMQ twice")
 	t.Parallel()
 	const password = `"<secret>\#,:`
 	found, err := programs.FindRabbitMQ("cutover", password)

@@ -12,6 +12,7 @@ import (
 
 	"cutover/internal/local/backing/programs/programstest"
 	"cutover/internal/local/backing/queues/contract"
+	"cutover/internal/nightly"
 )
 
 // clients are those of an endpoint.
@@ -23,6 +24,7 @@ func clients(url string, credentials aws.Credentials) contract.Endpoint {
 
 // TestContract: what stands for SQS and SNS does what the document says, and no more. CUTOVER_CONTRACT is another endpoint.
 func TestContract(t *testing.T) {
+	nightly.Test(t, "it checks each promise against a program that stands for SNS and SQS")
 	t.Parallel()
 	url := os.Getenv("CUTOVER_CONTRACT")
 	if url == "" {

@@ -8,10 +8,12 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	"cutover/internal/local/backing/programs/programstest"
+	"cutover/internal/nightly"
 )
 
 // The depth of a queue is known without receiving from it.
 func TestDepth(t *testing.T) {
+	nightly.Test(t, "it starts one more program that stands for SQS")
 	t.Parallel()
 	url := programstest.Queues(t).URL
 	c := clients(url, aws.Credentials{AccessKeyID: "local", SecretAccessKey: "local"}).SQS

@@ -25,6 +25,7 @@ import (
 	"cutover/internal/local/backing/queues/contract"
 	"cutover/internal/local/provider"
 	"cutover/internal/model"
+	"cutover/internal/nightly"
 )
 
 type object = map[string]any
@@ -262,6 +263,7 @@ func kindOf(err error) string {
 
 // TestDeployment: who may publish and read what, faults, a crash of the program, and what stays after it.
 func TestDeployment(t *testing.T) {
+	nightly.Test(t, "it starts a program that stands for SNS and SQS three times")
 	t.Parallel()
 	_, err := programs.FindQueues(t.Context())
 	programstest.Need(t, err)
@@ -504,6 +506,7 @@ func TestKey(t *testing.T) {
 // TestSubscriptionsOfOthers: a deployment ends the subscriptions that leave its template. Those that somebody else has made stay
 // until the data of the deployment are taken up by another one.
 func TestSubscriptionsOfOthers(t *testing.T) {
+	nightly.Test(t, "it starts a program that stands for SNS and SQS twice")
 	t.Parallel()
 	_, err := programs.FindQueues(t.Context())
 	programstest.Need(t, err)

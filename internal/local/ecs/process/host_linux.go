@@ -1,9 +1,11 @@
 package process
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"slices"
@@ -96,36 +98,59 @@ func processes() (pids []int) {
 }
 
 // listening returns the addresses of this host at which some process listens on a port, by TCP, UDP
-// or both.
+// or both. TCP's tables begin with the sockets that listen. The others take milliseconds, and are not read.
 // https://docs.kernel.org/networking/proc_net_tcp.html
 func listening(protocols []string, port int) (addresses []net.IP, err error) {
-	states := map[string]string{"tcp": "0A", "udp": "07"} // of sockets that listen, or are not connected
 	for _, table := range []string{"tcp", "tcp6", "udp", "udp6"} {
-		protocol, file := table[:3], "/proc/net/"+table
-		if !slices.Contains(protocols, protocol) {
+		if !slices.Contains(protocols, table[:3]) {
 			continue
 		}
-		text, err := os.ReadFile(file)
-		if os.IsNotExist(err) { // without IPv6
-			continue
+		some, err := listeningIn(table, port)
+		if err != nil && !os.IsNotExist(err) { // without IPv6
+			return nil, err
+		}
+		addresses = append(addresses, some...)
+	}
+	return addresses, nil
+}
+
+func listeningIn(table string, port int) (addresses []net.IP, err error) {
+	tcp := strings.HasPrefix(table, "tcp")
+	state := "07" // of a socket that is not connected
+	if tcp {
+		state = "0A" // of one that listens
+	}
+	file, err := os.Open("/proc/net/" + table)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	lines := bufio.NewReaderSize(file, 256)                            // the kernel makes what is asked for
+	if _, err := lines.ReadString('\n'); err != nil && err != io.EOF { // the head
+		return nil, err
+	}
+	for {
+		line, err := lines.ReadString('\n')
+		if err == io.EOF {
+			return addresses, nil
 		}
 		if err != nil {
 			return nil, err
 		}
-		for line := range strings.Lines(string(text)) {
-			fields := strings.Fields(line)
-			if len(fields) < 4 || fields[3] != states[protocol] || !strings.HasSuffix(fields[1], fmt.Sprintf(":%04X", port)) {
-				continue
-			}
-			address, err := hex.DecodeString(strings.Split(fields[1], ":")[0])
-			if err != nil {
-				return nil, fmt.Errorf("%s: %w", file, err)
-			}
-			for word := range slices.Chunk(address, 4) { // each is in the order of the processor
-				slices.Reverse(word)
-			}
-			addresses = append(addresses, address)
+		fields := strings.Fields(line)
+		if tcp && len(fields) > 3 && fields[3] != state {
+			return addresses, nil
 		}
+		if len(fields) < 4 || fields[3] != state || !strings.HasSuffix(fields[1], fmt.Sprintf(":%04X", port)) {
+			continue
+		}
+		address, err := hex.DecodeString(strings.Split(fields[1], ":")[0])
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", file.Name(), err)
+		}
+		for word := range slices.Chunk(address, 4) { // each is in the order of the processor
+			slices.Reverse(word)
+		}
+		addresses = append(addresses, address)
 	}
-	return addresses, nil
 }

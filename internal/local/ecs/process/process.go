@@ -412,11 +412,15 @@ func (p *process) launch(cmd *exec.Cmd, r ecs.StartRequest) (file string, output
 
 // checkListeners waits until the process listens, and warns if others than this host reach it.
 func (p *process) checkListeners(r ecs.StartRequest) {
-	every := time.NewTicker(200 * time.Millisecond)
-	defer every.Stop()
 	for _, wanted := range p.wanted {
 		port := p.ports[wanted.number]
-		for {
+		// The table of sockets takes milliseconds to read, and some programs never listen.
+		for pause := 100 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
+			select {
+			case <-p.done:
+				return
+			case <-time.After(pause):
+			}
 			addresses, err := listening(wanted.protocols, port)
 			if err != nil {
 				return // nothing can be told here
@@ -427,11 +431,6 @@ func (p *process) checkListeners(r ecs.StartRequest) {
 			}
 			if len(addresses) > 0 {
 				break
-			}
-			select {
-			case <-p.done:
-				return
-			case <-every.C:
 			}
 		}
 	}
