@@ -20,7 +20,7 @@ import (
 func besideShop(t *testing.T, position, resources string, replace ...string) (*assembly.Assembly, config.Deployment) {
 	t.Helper()
 	dir := t.TempDir()
-	assemblytest.Beside(t, dir)
+	assemblytest.Beside(t, dir, position)
 	at := filepath.Join(dir, position)
 	names, err := filepath.Glob(filepath.Join(at, "*.json"))
 	if err != nil {
