@@ -117,6 +117,7 @@ func modules(t *testing.T) []dependency {
 			d.programs = append(d.programs, program)
 		}
 	}
+	standard := goRoot(t)
 	for _, p := range programs {
 		cmd := exec.Command("go", append([]string{"list", "-deps", "-json=Module,Standard"}, p.mains...)...)
 		cmd.Dir = root
@@ -140,7 +141,7 @@ func modules(t *testing.T) []dependency {
 			}
 			switch m := listed.Module; {
 			case listed.Standard:
-				use("Go's standard library", "", goRoot(t), p.name)
+				use("Go's standard library", "", standard, p.name)
 			case m != nil && !m.Main:
 				use(m.Path, m.Version, m.Dir, p.name)
 			}
