@@ -59,9 +59,12 @@ func variable(service, what string) string {
 
 // service returns the monolith or a service by its name.
 func (d Deployment) service(name string) (Service, bool) {
-	for _, s := range d.All() {
-		if s.Name == name {
-			return s, true
+	if d.Existing == "" && d.Monolith.Name == name {
+		return d.Monolith, true
+	}
+	for i := range d.Services { // a list of 490 services is asked for each of them, too often for a copy
+		if d.Services[i].Name == name {
+			return d.Services[i], true
 		}
 	}
 	return Service{}, false

@@ -32,6 +32,7 @@ import (
 	"cutover/internal/assembly/assemblytest"
 	"cutover/internal/listing"
 	"cutover/internal/local"
+	"cutover/internal/nightly"
 )
 
 func TestMain(m *testing.M) {
@@ -106,7 +107,8 @@ func running(t *testing.T, ends int64) (url string) {
 // of the shop (internal/local/testdata) in the directory shop, and in the directory beside
 // those of a service beside a monolith that exists already. The directory front has a load
 // balancer behind API Gateway (internal/local/apigateway/testdata). The list of services
-// in cdk.out is that of the forum, and newer than its sources.
+// in cdk.out is that of the forum, and newer than its sources. A script that takes seconds of a
+// processor begins with the condition nightly, as [nightly.Test] does.
 func TestScripts(t *testing.T) {
 	if testing.Short() {
 		t.Skip("slow: it waits for health checks")
@@ -142,6 +144,9 @@ func TestScripts(t *testing.T) {
 				os.Symlink(packages, filepath.Join(env.WorkDir, "node_modules")))
 		},
 		Condition: func(name string) (bool, error) {
+			if name == "nightly" {
+				return nightly.Runs(), nil
+			}
 			if name != "differ" {
 				return false, fmt.Errorf("unknown condition %q", name)
 			}

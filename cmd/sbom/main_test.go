@@ -14,14 +14,14 @@ import (
 
 	cdx "github.com/CycloneDX/cyclonedx-go"
 	"github.com/google/go-cmp/cmp"
+
+	"cutover/internal/nightly"
 )
 
 // TestSbom compares what the bills of materials list with what the go command
 // says that the services are built from.
 func TestSbom(t *testing.T) {
-	if testing.Short() {
-		t.Skip("slow: it compiles services")
-	}
+	nightly.Test(t, "it compiles services twice")
 	t.Chdir("../..")
 	out := t.TempDir()
 	services := []string{"api", "users", "threads", "posts"}

@@ -5,15 +5,15 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"cutover/internal/nightly"
 )
 
 const root = "../.."
 
 // The program has tests of its own, which run with the pinned Node.js.
 func TestProgram(t *testing.T) {
-	if testing.Short() {
-		t.Skip("slow: it starts many processes")
-	}
+	nightly.Test(t, "it starts the shop's programs many times")
 	node, err := filepath.Abs(root + "/node_modules/node/bin/node")
 	if err == nil {
 		_, err = os.Stat(node)

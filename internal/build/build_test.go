@@ -220,11 +220,20 @@ func TestContextsHoldTheBinaryAndTheDockerfileOnly(t *testing.T) {
 			t.Errorf("%s contains the path it was built in", name)
 		}
 	}
+	edit(t, filepath.Join(root, "services/cart/routes/routes.go"), "// List returns", "// List prints")
+	if _, progress := build(t, root, "amd64", shop); progress != "" {
+		t.Errorf("after an edit of a comment the build said %q, want nothing to do", progress)
+	}
+	edit(t, filepath.Join(root, "assets/data/orders.txt"), "pears", "plums")
+	if _, progress := build(t, root, "amd64", shop[2:]); progress != "Compiling orders for linux/amd64\n" {
+		t.Errorf("after an edit of the data the build said %q", progress)
+	}
 }
 
 // The same source gives the same bytes wherever it lies and whatever the
 // user's environment says.
 func TestSameBytesOnEveryMachine(t *testing.T) {
+	nightly.Test(t, "it compiles two copies of a module")
 	one, other := module(t), module(t)
 	write(t, filepath.Join(one, "services/cart/main.go"), networked)
 	write(t, filepath.Join(other, "services/cart/main.go"), networked)
@@ -334,6 +343,7 @@ func TestWhatAnEditChanges(t *testing.T) {
 }
 
 func TestArchitectures(t *testing.T) {
+	nightly.Test(t, "it compiles a program with the network for two architectures")
 	root := module(t)
 	write(t, filepath.Join(root, "services/cart/main.go"), networked)
 	for arch, machine := range map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64} {
@@ -359,6 +369,7 @@ func TestArchitectures(t *testing.T) {
 }
 
 func TestBuildsAtTheSameTime(t *testing.T) {
+	nightly.Test(t, "it compiles a module several times at once")
 	root := module(t)
 	want, _ := build(t, root, "amd64", cart)
 	intact := read(t, want["cart"])

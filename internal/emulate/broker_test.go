@@ -6,6 +6,8 @@ import (
 
 	cfntypes "github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
 	"github.com/google/go-cmp/cmp"
+
+	"cutover/internal/nightly"
 )
 
 // A broker with a configuration. CAPITALS are replaced.
@@ -33,6 +35,7 @@ func brokerStack(changes ...string) string {
 
 // TestBroker: a broker arrives at Amazon MQ with its configuration.
 func TestBroker(t *testing.T) {
+	nightly.Test(t, "it deploys and updates a message broker on an emulated AWS")
 	a := services(t)
 	cfn, destroy := stacks(t, a)
 	deploy := deploying(t, cfn, "broker")

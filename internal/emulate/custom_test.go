@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	cfntypes "github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
+
+	"cutover/internal/nightly"
 )
 
 // A custom resource whose function has a layer, as CDK's BucketDeployment. CAPITALS are replaced.
@@ -57,6 +59,7 @@ func zippedFile(t *testing.T, name, content string) string {
 
 // TestCustomResource: the function of a BucketDeployment runs with its layer, and its answer decides.
 func TestCustomResource(t *testing.T) {
+	nightly.Test(t, "it runs the programs of custom resources on an emulated AWS")
 	a := services(t)
 	cfn, destroy := stacks(t, a)
 	for _, one := range [][2]string{{"", ""}, {"/program.zip", zippedFile(t, "index.py", customProgram)}, {"/layer.zip", zippedFile(t, "bin/say", "#!/var/lang/bin/python\nimport sys\nprint(*sys.argv[1:])\n")}} {

@@ -17,6 +17,8 @@ import (
 	cfntypes "github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/google/go-cmp/cmp"
+
+	"cutover/internal/nightly"
 )
 
 // goldenTemplate is a reviewed template, without the parts that ask whether the account is bootstrapped.
@@ -42,6 +44,7 @@ func goldenTemplate(t *testing.T, file string, changes ...string) *string {
 // TestData: the tables and the database of the reviewed templates arrive at DynamoDB and RDS with what protects
 // them. Protected, they outlive their stack; otherwise a snapshot of the database remains.
 func TestData(t *testing.T) {
+	nightly.Test(t, "it deploys and updates tables and databases on an emulated AWS")
 	a := services(t)
 	endpoint, ctx := a.Endpoint(), t.Context()
 	config := aws.Config{Region: Region, BaseEndpoint: &endpoint, Credentials: credentials.NewStaticCredentialsProvider("test", "test", "")}

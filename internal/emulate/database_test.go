@@ -8,6 +8,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
 
 	"cutover/internal/database"
+	"cutover/internal/nightly"
 	"cutover/internal/onaws"
 )
 
@@ -19,6 +20,7 @@ func (a *AWS) environment() func(string) string {
 
 // The databases are made by the outputs of a stack. moto runs no SQL, and answers every query with no row.
 func TestDatabases(t *testing.T) {
+	nightly.Test(t, "it sets up databases on an emulated AWS")
 	a := services(t)
 	stacks := cloudformation.NewFromConfig(aws.Config{Region: Region, BaseEndpoint: aws.String(a.Endpoint()), Credentials: credentials.NewStaticCredentialsProvider("test", "test", "")})
 	set, err := stacks.CreateChangeSet(t.Context(), &cloudformation.CreateChangeSetInput{

@@ -11,6 +11,8 @@ import (
 
 	cfntypes "github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
 	"github.com/google/go-cmp/cmp"
+
+	"cutover/internal/nightly"
 )
 
 // A topic with a queue, both encrypted by one key, a table with a stream, and a function that reads both. CAPITALS are replaced.
@@ -161,6 +163,7 @@ func eventsPicture(t *testing.T, a *AWS, out map[string]string) map[string]map[s
 // TestEvents: topics, queues, subscriptions, keys, streams and event source mappings arrive at their services. They change in
 // place or by replacement, and a rollback leaves them as they were.
 func TestEvents(t *testing.T) {
+	nightly.Test(t, "it deploys and updates topics, queues and streams on an emulated AWS")
 	a := services(t)
 	cfn, destroy := stacks(t, a)
 	deploy := deploying(t, cfn, "events")

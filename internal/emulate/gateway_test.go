@@ -13,6 +13,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
 	cfntypes "github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
 	"github.com/google/go-cmp/cmp"
+
+	"cutover/internal/nightly"
 )
 
 // A private load balancer, and a REST API before it. CAPITALS are replaced.
@@ -144,6 +146,7 @@ func refusing(t *testing.T, stack string, deploy func(cfntypes.ChangeSetType, st
 }
 
 func TestAPIGateway(t *testing.T) {
+	nightly.Test(t, "it deploys and updates an API Gateway on an emulated AWS")
 	a := services(t)
 	cfn, destroy := stacks(t, a)
 	deploy := deploying(t, cfn, "gateway")
@@ -355,6 +358,7 @@ func TestAPIGateway(t *testing.T) {
 
 // TestFunctionBehindAPIGateway: a method calls the alias of a function, whose policy lets the API do so.
 func TestFunctionBehindAPIGateway(t *testing.T) {
+	nightly.Test(t, "it deploys a function behind API Gateway on an emulated AWS")
 	a := services(t)
 	cfn, destroy := stacks(t, a)
 	const template = `{"Resources": {

@@ -12,10 +12,13 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
 	cfntypes "github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
+
+	"cutover/internal/nightly"
 )
 
 // TestEgress: a security group may reach everything, until its template, or a resource of its own, says what it may reach.
 func TestEgress(t *testing.T) {
+	nightly.Test(t, "it deploys security groups on an emulated AWS")
 	a := services(t)
 	endpoint := a.Endpoint()
 	config := aws.Config{Region: Region, BaseEndpoint: &endpoint, Credentials: credentials.NewStaticCredentialsProvider("test", "test", "")}

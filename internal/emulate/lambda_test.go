@@ -15,6 +15,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
 	cfntypes "github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
+
+	"cutover/internal/nightly"
 )
 
 // A function with a version and an alias, and the target group that names the alias. CAPITALS are replaced.
@@ -43,6 +45,7 @@ func functionStack(changes ...string) string {
 }
 
 func TestFunctions(t *testing.T) {
+	nightly.Test(t, "it deploys and updates functions on an emulated AWS")
 	a := services(t)
 	endpoint := a.Endpoint()
 	config := aws.Config{Region: Region, BaseEndpoint: &endpoint, Credentials: credentials.NewStaticCredentialsProvider("test", "test", "")}

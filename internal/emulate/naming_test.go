@@ -12,6 +12,8 @@ import (
 	cfntypes "github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/google/go-cmp/cmp"
+
+	"cutover/internal/nightly"
 )
 
 // The namespaces of an environment, as a stack has them.
@@ -50,6 +52,7 @@ const (
 // TestNames: namespaces and names arrive at AWS Cloud Map, and a service's configuration at ECS. AWS deletes
 // neither a namespace that a service is in, nor a name under which tasks are registered.
 func TestNames(t *testing.T) {
+	nightly.Test(t, "it deploys names of services on an emulated AWS")
 	a := services(t)
 	endpoint, ctx := a.Endpoint(), t.Context()
 	config := aws.Config{Region: Region, BaseEndpoint: &endpoint, Credentials: credentials.NewStaticCredentialsProvider("test", "test", "")}

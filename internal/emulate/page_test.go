@@ -8,6 +8,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
 	cfntypes "github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
+
+	"cutover/internal/nightly"
 )
 
 // A page in a bucket behind a distribution. CAPITALS are replaced.
@@ -52,6 +54,7 @@ func pageStack(changes ...string) string {
 }
 
 func TestCloudFront(t *testing.T) {
+	nightly.Test(t, "it deploys and updates a distribution on an emulated AWS")
 	a := services(t)
 	cfn, destroy := stacks(t, a)
 	deploy := deploying(t, cfn, "page")
@@ -179,6 +182,7 @@ func TestCloudFront(t *testing.T) {
 
 // TestAddress: a record names a distribution, and a distribution sends a secret to its origin.
 func TestAddress(t *testing.T) {
+	nightly.Test(t, "it deploys an address with a certificate on an emulated AWS")
 	a := services(t)
 	cfn, destroy := stacks(t, a)
 	zone, resp := ask(t, a, http.MethodPost, "route53", "/2013-04-01/hostedzone", `<CreateHostedZoneRequest xmlns="https://route53.amazonaws.com/doc/2013-04-01/"><Name>example.com.</Name><CallerReference>1</CallerReference></CreateHostedZoneRequest>`)
@@ -220,6 +224,7 @@ func TestAddress(t *testing.T) {
 
 // TestVPCOrigin: CloudFront reaches a private load balancer.
 func TestVPCOrigin(t *testing.T) {
+	nightly.Test(t, "it deploys an origin in a VPC on an emulated AWS")
 	a := services(t)
 	cfn, destroy := stacks(t, a)
 	template := func(port, enabled string) string {

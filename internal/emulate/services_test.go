@@ -18,6 +18,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	ecstypes "github.com/aws/aws-sdk-go-v2/service/ecs/types"
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
+
+	"cutover/internal/nightly"
 )
 
 // started is the emulated AWS of all tests here. moto takes seconds to start.
@@ -101,6 +103,7 @@ const secondRule = `"Second": {"Type": "AWS::ElasticLoadBalancingV2::ListenerRul
 	"Conditions": [{"Field": "path-pattern", "PathPatternConfig": {"Values": ["/other"]}}], "Actions": [{"Type": "forward", "TargetGroupArn": {"Ref": "Users"}}]}},`
 
 func TestRoutingAndServices(t *testing.T) {
+	nightly.Test(t, "it deploys and updates a load balancer with a service a dozen times on an emulated AWS")
 	a := services(t)
 	endpoint := a.Endpoint()
 	config := aws.Config{Region: Region, BaseEndpoint: &endpoint, Credentials: credentials.NewStaticCredentialsProvider("test", "test", "")}
@@ -267,6 +270,7 @@ const asking = `{
 
 // TestAskingRules: a rule gets a condition with the value of a secret, and the listener another default action, in place. The way back works.
 func TestAskingRules(t *testing.T) {
+	nightly.Test(t, "it changes rules of a load balancer on an emulated AWS")
 	endpoint := services(t).Endpoint()
 	config := aws.Config{Region: Region, BaseEndpoint: &endpoint, Credentials: credentials.NewStaticCredentialsProvider("test", "test", "")}
 	cfn, balancers := cloudformation.NewFromConfig(config), elb.NewFromConfig(config)

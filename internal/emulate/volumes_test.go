@@ -14,6 +14,8 @@ import (
 	ecstypes "github.com/aws/aws-sdk-go-v2/service/ecs/types"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"cutover/internal/nightly"
 )
 
 // A file system with a volume, and a task that uses the volume and a sidecar.
@@ -44,6 +46,7 @@ const withVolume = `{
 // TestVolumesAndSidecars: what a task definition says of volumes, secrets and sidecars arrives at ECS,
 // and the file system at EFS. The file system goes after its mount targets.
 func TestVolumesAndSidecars(t *testing.T) {
+	nightly.Test(t, "it deploys file systems and tasks on an emulated AWS")
 	a := services(t)
 	endpoint, ctx := a.Endpoint(), t.Context()
 	config := aws.Config{Region: Region, BaseEndpoint: &endpoint, Credentials: credentials.NewStaticCredentialsProvider("test", "test", "")}

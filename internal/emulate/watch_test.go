@@ -14,12 +14,14 @@ import (
 
 	"cutover/config"
 	"cutover/internal/canary"
+	"cutover/internal/nightly"
 	"cutover/internal/step"
 	"cutover/migration"
 )
 
 // A canary is judged by the data in CloudWatch.
 func TestCanary(t *testing.T) {
+	nightly.Test(t, "it writes and reads metrics of an emulated AWS")
 	a := services(t)
 	endpoint := a.Endpoint()
 	client := cloudwatch.New(cloudwatch.Options{Region: Region, BaseEndpoint: &endpoint, Credentials: credentials.NewStaticCredentialsProvider("test", "test", "")},

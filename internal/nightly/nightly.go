@@ -7,11 +7,14 @@ import (
 	"testing"
 )
 
-// Test skips the test, unless the variable CUTOVER_NIGHTLY or CI is set: `make nightly` sets the
-// first, `.ci/run` the second. Does says what the test does: "It starts two Docker engines".
+// Runs says whether slow tests run, since the variable CUTOVER_NIGHTLY or CI is set: `make nightly` sets the first, `.ci/run` the
+// second.
+func Runs() bool { return os.Getenv("CUTOVER_NIGHTLY") != "" || os.Getenv("CI") != "" }
+
+// Test skips the test, unless slow tests run. Does says what the test does: "It starts two Docker engines".
 func Test(t testing.TB, does string) {
 	t.Helper()
-	if os.Getenv("CUTOVER_NIGHTLY") == "" && os.Getenv("CI") == "" {
+	if !Runs() {
 		t.Skip("slow: ", does, ". `make nightly` and `.ci/run` run the test.")
 	}
 }

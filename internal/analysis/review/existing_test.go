@@ -20,7 +20,7 @@ import (
 func besideShop(t *testing.T, position, resources string, replace ...string) (*assembly.Assembly, config.Deployment) {
 	t.Helper()
 	dir := t.TempDir()
-	assemblytest.Beside(t, dir)
+	assemblytest.Beside(t, dir, position)
 	at := filepath.Join(dir, position)
 	names, err := filepath.Glob(filepath.Join(at, "*.json"))
 	if err != nil {
@@ -51,6 +51,11 @@ func besideShop(t *testing.T, position, resources string, replace ...string) (*a
 }
 
 func TestExisting(t *testing.T) {
+	type first struct {
+		assembly *assembly.Assembly
+		list     config.Deployment
+	}
+	firsts, whole := map[string]first{}, t // most changes begin with the same assembly
 	const (
 		elb      = "arn:aws:elasticloadbalancing:eu-central-1:123456789012:"
 		balancer = elb + "loadbalancer/app/entrance/0123456789abcdef"
@@ -141,7 +146,12 @@ func TestExisting(t *testing.T) {
 			if !given {
 				from, to = "parallel", "parallel"
 			}
-			was, before := besideShop(t, from, "", test.was...)
+			key := from + strings.Join(test.was, "\x00")
+			if _, read := firsts[key]; !read {
+				a, d := besideShop(whole, from, "", test.was...)
+				firsts[key] = first{a, d}
+			}
+			was, before := firsts[key].assembly, firsts[key].list
 			is, after := besideShop(t, to, test.more, test.is...)
 			if diff := cmp.Diff(test.want, existingLines(t, was, is, before, after)); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)

@@ -4,6 +4,7 @@ import (
 	"embed"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -16,8 +17,8 @@ var beside embed.FS
 
 // Beside writes an assembly for each position of a service, orders, that takes paths over from a monolith which exists already:
 // in the directories monolith, parallel, share and switched. What exists already is described there. In monolith and parallel the
-// rule of the service is parked; in share half of the requests go to the service.
-func Beside(t testing.TB, dir string) {
+// rule of the service is parked; in share half of the requests go to the service. Where positions are named, only these are written.
+func Beside(t testing.TB, dir string, positions ...string) {
 	t.Helper()
 	const (
 		paths   = `{"Field": "path-pattern", "PathPatternConfig": {"Values": ["/api/orders*"]}}`
@@ -36,6 +37,9 @@ func Beside(t testing.TB, dir string) {
 		"share":    strings.NewReplacer(`"CONDITION"`, paths, `"ACTION"`, share, `"TASKS"`, "1"),
 		"switched": strings.NewReplacer(`"CONDITION"`, paths, `"ACTION"`, forward, `"TASKS"`, "1"),
 	} {
+		if len(positions) > 0 && !slices.Contains(positions, position) {
+			continue
+		}
 		at := filepath.Join(dir, position)
 		if err := os.MkdirAll(at, 0o700); err != nil {
 			t.Fatal(err)
