@@ -16,6 +16,7 @@ import (
 	"cutover/config"
 	"cutover/deployment"
 	"cutover/internal/assembly"
+	"cutover/internal/nightly"
 	"cutover/migration"
 	"cutover/stacks"
 )
@@ -188,6 +189,9 @@ func TestLogRetention(t *testing.T) {
 	stack := awscdk.NewStack(awscdk.NewApp(nil), jsii.String("Logs"), nil)
 	known := stacks.RetentionDays()
 	for days := 1; days <= 4000; days++ {
+		if !nightly.Runs() && !slices.ContainsFunc(known, func(one int) bool { return days-1 <= one && one <= days+1 }) {
+			continue
+		}
 		_, s, err := config.Load(deployment.Forum, settings{"logRetentionDays": float64(days)}, func(string) string { return "" })
 		equal(t, fmt.Sprintf("%d days are allowed", days), slices.Contains(known, days), err == nil)
 		if err == nil {
@@ -385,6 +389,7 @@ func physicalNames(t *testing.T, a *assembly.Assembly) map[string]string {
 // TestEnvironmentsInOneAccount: dev, staging and prod are deployed side by side,
 // and no name is there twice.
 func TestEnvironmentsInOneAccount(t *testing.T) {
+	nightly.Test(t, "it synthesizes two environments")
 	prod := production(migration.Parallel)
 	prod["namePrefix"] = "prod-"
 	all := map[string]string{}
@@ -472,7 +477,7 @@ func TestBootstrapQualifier(t *testing.T) {
 // error with a message and not a panic with a stack.
 func TestCDKErrorsAreReadable(t *testing.T) {
 	context := cdkContext(t, existingVPC(t, []string{"no-subnet-a", "no-subnet-b"}, []string{"no-subnet-c", "no-subnet-d"}))
-	err := synthTo(deployment.Forum, context, filepath.Join(scratch, "refused"), false)
+	err := synthTo(deployment.Forum, context, filepath.Join(scratch, "refused"), true)
 	if err == nil {
 		t.Fatal("subnets that are none were taken")
 	}

@@ -11,7 +11,10 @@ import (
 // first, `.ci/run` the second. Does says what the test does: "It starts two Docker engines".
 func Test(t testing.TB, does string) {
 	t.Helper()
-	if os.Getenv("CUTOVER_NIGHTLY") == "" && os.Getenv("CI") == "" {
+	if !Runs() {
 		t.Skip("slow: ", does, ". `make nightly` and `.ci/run` run the test.")
 	}
 }
+
+// Runs reports whether the slow tests run.
+func Runs() bool { return os.Getenv("CUTOVER_NIGHTLY") != "" || os.Getenv("CI") != "" }
