@@ -236,6 +236,7 @@ func TestContractsOfDiscovery(t *testing.T) {
 // TestOrderOfCalls: a service comes after those that it calls, and after the namespaces that its tasks
 // need. Deletion goes the other way.
 func TestOrderOfCalls(t *testing.T) {
+	nightly.Test(t, "it synthesizes one more deployment")
 	a := synthDiscovered(t)
 	needs := map[string][]string{}
 	for _, stack := range a.Stacks {

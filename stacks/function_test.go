@@ -25,6 +25,7 @@ var onLambda = config.Lambda{}
 // TestFunctionBeforeLoadBalancer pins the order of the stacks: the target group names the function's alias, and
 // the function's permission names the target group by what is known before.
 func TestFunctionBeforeLoadBalancer(t *testing.T) {
+	nightly.Test(t, "it synthesizes one more deployment")
 	a := atStop(t, stop{onEC2, onLambda, ""})
 	var order []string
 	for _, stack := range a.Stacks {

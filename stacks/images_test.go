@@ -231,7 +231,7 @@ func TestContextAtTheRoot(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := stacks.SynthWith(d, cdkContext(t, nil), out, compiled, func(awscdk.App) {}); err != nil {
+	if err := stacks.SynthWith(d, cdkContext(t, nil), out, compiled, validated); err != nil {
 		t.Fatal(err)
 	}
 	a, err := assembly.Read(out)
@@ -244,7 +244,7 @@ func TestContextAtTheRoot(t *testing.T) {
 // With images in registries alone there are no repositories, and nothing is built or pushed.
 func TestRegistryImagesOnly(t *testing.T) {
 	dir := filepath.Join(scratch, "registries")
-	if err := stacks.SynthWith(alike(1), cdkContext(t, settings{"phase": "removed"}), dir, compiled, func(awscdk.App) {}); err != nil {
+	if err := stacks.SynthWith(alike(1), cdkContext(t, settings{"phase": "removed"}), dir, compiled, validated); err != nil {
 		t.Fatal(err)
 	}
 	a, err := assembly.Read(dir)

@@ -129,8 +129,9 @@ func synthDeployment(t *testing.T, d config.Deployment, change settings) *assemb
 // slow tests the checks look at the assemblies with reports alone.
 func synthTo(d config.Deployment, context settings, dir string, reports bool) error {
 	return stacks.SynthWith(d, context, dir, compiled, func(app awscdk.App) {
-		awscdk.Validations_Of(app).AddPlugins(validation())
-		if validation().off = !reports && !nightly.Runs(); !validation().off {
+		validated(app)
+		if reports || nightly.Runs() {
+			validation().off = false
 			awscdk.Aspects_Of(app).Add(cdknag.NewAwsSolutionsChecks(&cdknag.NagPackProps{
 				Reports: &reports, ReportFormats: &[]cdknag.NagReportFormat{cdknag.NagReportFormat_JSON},
 			}), nil)

@@ -8,6 +8,8 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
+
+	"cutover/internal/nightly"
 )
 
 // once is CDK's validation. It validates each distinct template once: most syntheses have
@@ -24,6 +26,12 @@ var validation = sync.OnceValue(func() *once {
 	awscdk.NewCloudFormationValidatePlugin_Override(plugin, nil)
 	return plugin
 })
+
+// validated has the templates of an app validated if slow tests run.
+func validated(app awscdk.App) {
+	validation().off = !nightly.Runs()
+	awscdk.Validations_Of(app).AddPlugins(validation())
+}
 
 // Validate is called by CDK.
 func (o *once) Validate(context awscdk.IPolicyValidationContext) *awscdk.PolicyValidationPluginReport {
