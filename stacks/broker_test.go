@@ -34,6 +34,7 @@ func TestGoldensOfBroker(t *testing.T) {
 // TestBroker states what naming a broker changes: the secret with the address, who may read it, and who may reach the broker.
 // Services that name none are as they were.
 func TestBroker(t *testing.T) {
+	nightly.Test(t, "it synthesizes the broker twice")
 	without := brokered()
 	without.Monolith.Broker = ""
 	without.Services = slices.Clone(without.Services)

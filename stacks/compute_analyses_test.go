@@ -12,6 +12,7 @@ import (
 	"cutover/internal/analysis/isolation"
 	"cutover/internal/assembly"
 	"cutover/internal/model"
+	"cutover/internal/nightly"
 )
 
 // meetsControls fails the test for each control that neither a setting nor an argument excuses.
@@ -29,6 +30,7 @@ func meetsControls(t *testing.T, a *assembly.Assembly) {
 // TestAnalysesOfComputes: a service on Fargate, one that moves there and others on EC2 have a price, meet
 // the controls, are drawn where they are, and only the load balancer reaches them.
 func TestAnalysesOfComputes(t *testing.T) {
+	nightly.Test(t, "it synthesizes one more deployment")
 	a := synthComputes(t)
 	meetsControls(t, a)
 	estimates, err := cost.Read(model.Read(a))
@@ -88,6 +90,7 @@ func TestAnalysesOfComputes(t *testing.T) {
 // TestAnalysesOfFargateAlone: without instances nobody pays for one, and no control asks for one. Tasks with
 // a volume reach the file system, others do not.
 func TestAnalysesOfFargateAlone(t *testing.T) {
+	nightly.Test(t, "it synthesizes one more deployment")
 	d := changed(first, func(s *config.Service) {})
 	d.Monolith.Compute = config.Fargate{}
 	for i := range d.Services {

@@ -4,11 +4,13 @@ import (
 	"testing"
 
 	"cutover/internal/analysis/criticalpath"
+	"cutover/internal/nightly"
 )
 
 // TestCriticalPathOfProduction states what stacks/golden states of the phases: without a
 // certificate, too, production waits for an alarm besides.
 func TestCriticalPathOfProduction(t *testing.T) {
+	nightly.Test(t, "it synthesizes production without a certificate")
 	p, err := criticalpath.Read(nil, synth(t, settings{"env": "prod"}))
 	if err != nil {
 		t.Fatal(err)

@@ -17,6 +17,7 @@ import (
 	"cutover/deployment"
 	"cutover/internal/analysis/isolation"
 	"cutover/internal/assembly"
+	"cutover/internal/nightly"
 	"cutover/migration"
 	"cutover/stacks"
 )
@@ -201,6 +202,7 @@ func TestDashboardOfManyAlarms(t *testing.T) {
 // The dashboard takes one value of a load balancer's stack, whatever is behind it, and
 // none without a dashboard.
 func TestWatchTakesOneValue(t *testing.T) {
+	nightly.Test(t, "it synthesizes both profiles in four phases")
 	on, off := inPhase(t, migration.Monolith), synth(t, several)
 	equal(t, "outputs with it: target groups, the load balancer's name, Url", len(deployment.Forum.All())+1+1, len(on.Stack("dev-Routing").Outputs))
 	equal(t, "outputs without it", len(deployment.Forum.All())+1, len(off.Stack("dev-Routing").Outputs))

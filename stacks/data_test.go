@@ -64,6 +64,9 @@ func TestWhoUsesStores(t *testing.T) {
 		{"postgres", "_DATABASE_URL", onDatabase, migration.Switched, []string{onDatabase + "posts threads users"}, nil},
 		{"postgres", "_DATABASE_URL", onDatabase, migration.Removed, nil, nil},
 	} {
+		if !nightly.Runs() && test.phase != migration.Parallel {
+			continue
+		}
 		a := synthStore(t, test.store, settings{"phase": test.phase.String()})
 		wantGrants := map[string][]string{"api": test.monolith}
 		wantVariables := map[string][]string{}
@@ -200,6 +203,9 @@ func TestDataProtection(t *testing.T) {
 	for _, test := range tests {
 		a := golden.Read(t, ".", test.store) // with protection, by default
 		if test.protection == "off" {
+			if !nightly.Runs() && test.env+test.store != "devpostgres" {
+				continue
+			}
 			a = synthStore(t, test.store, settings{"dataProtection": "off", "env": test.env})
 		}
 		stack := a.Stack(test.env + "-Data")
@@ -272,6 +278,7 @@ func TestDatabase(t *testing.T) {
 // The database lets in the tasks of services that use it, by the security group that they have. A service
 // that moves has two.
 func TestWhoReachesTheDatabase(t *testing.T) {
+	nightly.Test(t, "it synthesizes three deployments")
 	rules := func(d config.Deployment, change settings) (found []string) {
 		t.Helper()
 		a := synthQuickly(t, d, change)

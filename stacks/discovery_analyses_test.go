@@ -10,11 +10,13 @@ import (
 	"cutover/internal/analysis/isolation"
 	"cutover/internal/assembly"
 	"cutover/internal/model"
+	"cutover/internal/nightly"
 )
 
 // TestWatchOfCalls: a service that is found by Service Connect has alarms of the calls, and the dashboard
 // and a saved query show them. Other services have none.
 func TestWatchOfCalls(t *testing.T) {
+	nightly.Test(t, "it synthesizes one more deployment")
 	a := synthDiscovered(t)
 	var alarms []string
 	for _, alarm := range a.Resources("AWS::CloudWatch::Alarm") {

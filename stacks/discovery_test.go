@@ -122,6 +122,7 @@ func polls(t *testing.T, a *assembly.Assembly) bool {
 
 // TestProxiesOnInstancesStart: proxies on instances, and no others, need a permission of the instances' role.
 func TestProxiesOnInstancesStart(t *testing.T) {
+	nightly.Test(t, "it synthesizes one more deployment")
 	equal(t, "with a caller on EC2", true, polls(t, synthDiscovered(t)))
 	d := discovered()
 	d.Services[1].Compute = config.Fargate{} // the proxy of the caller, too
@@ -130,6 +131,7 @@ func TestProxiesOnInstancesStart(t *testing.T) {
 
 // TestInstancesOfCalls: instances have set up what calls need, and nothing else.
 func TestInstancesOfCalls(t *testing.T) {
+	nightly.Test(t, "it synthesizes three deployments")
 	const published, attribute, interfaces = "-A CONTAINER-FORWARD -m conntrack --ctstate DNAT -j ACCEPT\n", "published-ports", "ECS_AWSVPC_BLOCK_IMDS=true"
 	for _, test := range []struct {
 		name                  string
@@ -195,6 +197,7 @@ func TestDNSNames(t *testing.T) {
 // TestContractsOfDiscovery pins the names that others hold on to, as [TestContracts] does. A namespace that
 // is replaced takes the names of all services with it.
 func TestContractsOfDiscovery(t *testing.T) {
+	nightly.Test(t, "it synthesizes one more deployment")
 	d := discovered()
 	d.Services[1].Next = config.Fargate{}
 	var got []string
@@ -233,6 +236,7 @@ func TestContractsOfDiscovery(t *testing.T) {
 // TestOrderOfCalls: a service comes after those that it calls, and after the namespaces that its tasks
 // need. Deletion goes the other way.
 func TestOrderOfCalls(t *testing.T) {
+	nightly.Test(t, "it synthesizes one more deployment")
 	a := synthDiscovered(t)
 	needs := map[string][]string{}
 	for _, stack := range a.Stacks {
@@ -273,6 +277,7 @@ func TestOrderOfCalls(t *testing.T) {
 // TestCallsChange states what a step changes, and the end of a call or of a way, when services call each
 // other. The stacks of the interlock are left out.
 func TestCallsChange(t *testing.T) {
+	nightly.Test(t, "it synthesizes seven steps of services that call each other")
 	moving, uncalled := discovered(), discovered()
 	moving.Services[1].Next = config.Fargate{}
 	uncalled.Services[1].Calls = uncalled.Services[1].Calls[1:]
@@ -387,6 +392,7 @@ func at(t *testing.T, d config.Deployment, phase, compute string) *assembly.Asse
 // TestNamespacesStay: a namespace that no service needs is in no template any more, so no deployment
 // deletes it. The one that is needed stays as it is.
 func TestNamespacesStay(t *testing.T) {
+	nightly.Test(t, "it synthesizes two deployments")
 	d := discovered()
 	d.Services[0].Discovery = nil
 	a := synthDeployment(t, d, settings{"phase": "switched"})
@@ -412,6 +418,7 @@ func changesOf(from, to *assembly.Assembly, stack string) (lines []string) {
 // TestAddressesOfLoadBalancers: callers ask the load balancer of the callee, the first one by the domain, and
 // with HTTPS if there is a certificate for it. Both pairs of a caller have the same addresses.
 func TestAddressesOfLoadBalancers(t *testing.T) {
+	nightly.Test(t, "it synthesizes three deployments")
 	d := split("press") // posts is behind it
 	d.Services[0].Calls, d.Services[0].Compute, d.Services[0].Next = []string{"api", "posts"}, config.EC2{}, config.Fargate{}
 	dnsName := func(stack string) any {

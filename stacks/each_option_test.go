@@ -9,6 +9,7 @@ import (
 
 	"cutover/config"
 	"cutover/internal/assembly"
+	"cutover/internal/nightly"
 )
 
 // alike has services that differ in nothing but their names. Their images are in a registry.
@@ -36,6 +37,7 @@ var inShort = strings.NewReplacer(
 // TestEachOption states what each option of a service changes in the templates, and so that the option
 // changes nothing else.
 func TestEachOption(t *testing.T) {
+	nightly.Test(t, "it synthesizes a service for each option, before and after")
 	const key = "arn:aws:kms:us-east-1:123456789012:key/00000000-0000-0000-0000-000000000000"
 	secret := func(secret config.Secret) func(*config.Service) {
 		return func(s *config.Service) { s.Secrets = map[string]config.Secret{"KEY": secret} }

@@ -12,12 +12,14 @@ import (
 	"cutover/internal/analysis/criticalpath"
 	"cutover/internal/analysis/isolation"
 	"cutover/internal/model"
+	"cutover/internal/nightly"
 )
 
 // TestWhoPublishesAndReceives: the relay alone publishes to the topic of its service, and the consumer alone receives from its queue.
 // Nobody subscribes, purges or reads dead letters. The monolith, whose modules ask for work until it is retired, sends to the queue of
 // work.
 func TestWhoPublishesAndReceives(t *testing.T) {
+	nightly.Test(t, "it synthesizes events with both stores, in two phases")
 	for _, test := range []struct{ store, phase, relay string }{
 		{"dynamodb", "monolith", "dev-users-relay: function"}, {"postgres", "monolith", "users-relay: task"}, {"postgres", "retired", "users-relay: task"},
 	} {
@@ -104,6 +106,7 @@ func TestNothingIsLost(t *testing.T) {
 
 // TestFunctionsReceive: a function's role receives, and nobody else.
 func TestFunctionsReceive(t *testing.T) {
+	nightly.Test(t, "it synthesizes functions that receive events")
 	i := isolated(t, synthDeployment(t, onFunctions(), settings{"store": "dynamodb", "events": "on"}))
 	for _, misuse := range i.Misuses(func(service, _ string) bool { return service == monolith.Name }) {
 		t.Error(misuse)

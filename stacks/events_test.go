@@ -55,6 +55,7 @@ func TestNagOfEvents(t *testing.T) {
 // TestEventsInEveryPhase: events flow in every phase, since the monolith publishes and asks for work as well. No phase
 // changes a topic, a queue, a relay or how many workers there are.
 func TestEventsInEveryPhase(t *testing.T) {
+	nightly.Test(t, "it synthesizes events in every phase")
 	var first *assembly.Assembly
 	for _, phase := range migration.Phases() {
 		a := synth(t, settings{"store": "postgres", "events": "on", "phase": phase.String()})
@@ -84,6 +85,7 @@ func TestEventsInEveryPhase(t *testing.T) {
 
 // TestMessagesOfFunctions: Lambda itself takes the messages of a service that runs there, and hears which of them failed.
 func TestMessagesOfFunctions(t *testing.T) {
+	nightly.Test(t, "it synthesizes a function that publishes")
 	m := model.Read(synthDeployment(t, onFunctions(), settings{"store": "dynamodb", "events": "on"}))
 	got := map[string]string{}
 	for _, e := range m.EventSources {
@@ -105,6 +107,7 @@ func TestMessagesOfFunctions(t *testing.T) {
 // TestSubscribers: endpoints outside of the deployment hear what a standard topic says, and a queue of such topics is
 // standard, too. A filter takes exact values and beginnings.
 func TestSubscribers(t *testing.T) {
+	nightly.Test(t, "it synthesizes one more deployment with events")
 	d := deployment.Forum
 	d.Services, d.WithEvents = slices.Clone(d.Services), slices.Clone(d.WithEvents)
 	d.Services[2].Unordered = true

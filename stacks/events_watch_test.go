@@ -9,6 +9,7 @@ import (
 
 	"cutover/internal/assembly"
 	"cutover/internal/model"
+	"cutover/internal/nightly"
 )
 
 // eventAlarms are what alarms of events watch, and when they go off, by name without the environment.
@@ -37,6 +38,7 @@ func eventAlarms(a *assembly.Assembly, stack string) map[string]string {
 // TestAlarmsOfEvents: what waits, what is late and what is given up sets off an alarm, and a worker without a task does. The runbook says
 // what to do about each of them.
 func TestAlarmsOfEvents(t *testing.T) {
+	nightly.Test(t, "it synthesizes events with alarms, with both stores")
 	from := func(what string, threshold, periods int) string {
 		return fmt.Sprintf("%s GreaterThanOrEqualToThreshold %d, %d × 300 s, without data notBreaching", what, threshold, periods)
 	}

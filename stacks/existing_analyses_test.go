@@ -15,6 +15,7 @@ import (
 	"cutover/internal/assembly"
 	"cutover/internal/local/alb"
 	"cutover/internal/model"
+	"cutover/internal/nightly"
 	"cutover/internal/step"
 )
 
@@ -87,6 +88,7 @@ func loaded(t *testing.T, d config.Deployment, change settings) (config.Deployme
 
 // TestReviewOfExisting: a step tells where the traffic goes, and touches nothing that exists already. The other listener does.
 func TestReviewOfExisting(t *testing.T) {
+	nightly.Test(t, "it synthesizes four positions")
 	const start = "orders=parallel,catalog=monolith"
 	places := func(phase string) settings { return existingSettings(settings{"phase": phase}) }
 	moved := places("orders=10%,catalog=monolith")
@@ -144,6 +146,7 @@ var (
 
 // TestEachSettingOfExisting states what each setting changes in the templates, and so that it changes nothing else.
 func TestEachSettingOfExisting(t *testing.T) {
+	nightly.Test(t, "it synthesizes each setting twice")
 	own := config.Deployment{Monolith: besideShop().Services[0], Services: besideShop().Services[1:]}
 	own.Monolith.Order = 0
 	base := existingSettings(settings{"phase": "orders=switched,catalog=10%"})

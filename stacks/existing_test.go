@@ -13,6 +13,7 @@ import (
 	"cutover/config"
 	"cutover/internal/assembly"
 	"cutover/internal/golden"
+	"cutover/internal/nightly"
 	"cutover/stacks"
 )
 
@@ -72,7 +73,11 @@ func TestNothingExistingIsTouched(t *testing.T) {
 	}, "|") + `)$`)
 	existing := []string{existingListener, existingGroup, "vpc-0a1b2c3d", "subnet-0a1b2c3d", "subnet-1a1b2c3d", "sg-0a1b2c3d", "sg-1a1b2c3d", "shop", "shop-instances"}
 	rules := map[string]string{}
-	for _, phase := range existingPlaces {
+	places := existingPlaces
+	if !nightly.Runs() {
+		places = places[len(places)-1:]
+	}
+	for _, phase := range places {
 		a := synthDeployment(t, besideShop(), existingSettings(settings{"phase": phase}))
 		for _, stack := range a.Stacks {
 			for _, r := range stack.Resources {
@@ -180,6 +185,7 @@ func TestSettingsFitWhatExists(t *testing.T) {
 // With alarms, scaling, a function and a table the services stand beside the monolith, too. Metrics and scaling count the requests of
 // the load balancer that exists.
 func TestEverythingBesideWhatExists(t *testing.T) {
+	nightly.Test(t, "it synthesizes every option beside what exists")
 	d := besideShop()
 	d.Services[0].Name, d.Services[0].MaxTasks, d.Services[0].RequestsPerTask = "vpc", 4, 100 // no id of what is imported
 	d.Services = append(d.Services, config.Service{

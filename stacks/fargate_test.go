@@ -10,6 +10,7 @@ import (
 	"cutover/config"
 	"cutover/internal/assembly"
 	"cutover/internal/golden"
+	"cutover/internal/nightly"
 )
 
 // computes is the forum with a service on Fargate, one that moves there, and one on EC2.
@@ -39,6 +40,7 @@ func TestGoldensOfComputes(t *testing.T) {
 
 // With no service on EC2 there are no instances, and nothing that a task on Fargate cannot have.
 func TestFargateAlone(t *testing.T) {
+	nightly.Test(t, "it synthesizes one more deployment")
 	d := changed(first, func(s *config.Service) {})
 	d.Monolith.Compute = config.Fargate{}
 	for i := range d.Services {

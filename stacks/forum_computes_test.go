@@ -111,6 +111,7 @@ var (
 // TestNextStandsBeside: a name for the compute changes the interlock alone. A next compute changes nothing
 // of the old pair but the action of its rule.
 func TestNextStandsBeside(t *testing.T) {
+	nightly.Test(t, "it synthesizes two moves")
 	named := atStop(t, stop{onEC2, nil, ""})
 	stepsOf(t, "a name", atStop(t, stop{}), named, nil)
 	// A compute out of turn must not take the instances from tasks that run.

@@ -10,6 +10,7 @@ import (
 	"cutover/config"
 	"cutover/internal/assembly"
 	"cutover/internal/model"
+	"cutover/internal/nightly"
 	"cutover/internal/rules"
 	"cutover/migration"
 )
@@ -133,6 +134,7 @@ func TestPhaseChanges(t *testing.T) {
 // last stack change. A step of one service leaves the others alone, and finishing a share changes
 // the targets of its rule.
 func TestPlacesChange(t *testing.T) {
+	nightly.Test(t, "it synthesizes three more positions")
 	tests := []struct {
 		from, to string
 		want     []string // beside the two stacks
@@ -157,6 +159,7 @@ func TestPlacesChange(t *testing.T) {
 // The root service costs a rule in every phase, with the root paths alone and behind all other
 // rules. Until the switch the rule leads to the monolith.
 func TestRootService(t *testing.T) {
+	nightly.Test(t, "it synthesizes three positions")
 	id := config.Pascal(first.Name) + "RootRule"
 	for _, phase := range []migration.Phase{migration.Monolith, migration.Switched, migration.Removed} {
 		root, rest := first.Name, "drop-traffic"

@@ -17,6 +17,7 @@ import (
 // TestAnalysesOfFronts: each front has a price, meets the controls, is drawn before the load balancer, and grants nothing too wide. The control of
 // our own fails while the old door is open.
 func TestAnalysesOfFronts(t *testing.T) {
+	nightly.Test(t, "it synthesizes three fronts")
 	const gateway, cloudFront = "API Gateway's VPC link → LoadBalancerSecurityGroup: tcp ", "CloudFront → LoadBalancerSecurityGroup: tcp "
 	for name, want := range map[string]struct {
 		open    bool     // the old door
@@ -100,6 +101,7 @@ func TestAnalysesOfFronts(t *testing.T) {
 
 // TestControlsOfFronts: production with both fronts, a web ACL, a domain and the old door closed meets each control that is not argued.
 func TestControlsOfFronts(t *testing.T) {
+	nightly.Test(t, "it synthesizes production with fronts")
 	m := model.Read(synthDeployment(t, fronted(), settings{
 		"env": "prod", "front": "apigateway", "ui": "on", "waf": "on", "directAccess": "off", "certificateArn": certificate, "domain": "api.example.com",
 		"uiDomain": "forum.example.com", "uiHostedZoneId": "Z0123456789ABCDEFGHIJ", "uiCertificateArn": certificate,

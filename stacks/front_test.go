@@ -106,6 +106,7 @@ func TestNagOfFronts(t *testing.T) {
 // TestFrontsLeaveTheRest: a front changes no stack but that of the network, the dashboard's, and those of services, which
 // name themselves for the page.
 func TestFrontsLeaveTheRest(t *testing.T) {
+	nightly.Test(t, "it synthesizes two fronts")
 	before := synth(t, nil)
 	for name, context := range map[string]settings{"apigateway": {"front": "apigateway"}, "both": {"front": "apigateway", "ui": "on"}} {
 		after := synth(t, context)
@@ -129,6 +130,7 @@ func TestFrontsLeaveTheRest(t *testing.T) {
 
 // TestPhaseLeavesFronts: a phase changes nothing of a front but the function that tells the page about it.
 func TestPhaseLeavesFronts(t *testing.T) {
+	nightly.Test(t, "it synthesizes a front in two more phases")
 	template := func(phase, part string) string {
 		a := synthDeployment(t, fronted(), with(fronts()["both"], settings{"phase": phase}))
 		return string(goldenTemplate(t, a.Stack("dev-"+part)))
@@ -157,6 +159,7 @@ func TestPhaseLeavesFronts(t *testing.T) {
 // TestDeploymentFollowsMethods: what a method does is in the id of the API's deployment, and nothing else is. So the way
 // back leads to the deployment before.
 func TestDeploymentFollowsMethods(t *testing.T) {
+	nightly.Test(t, "it synthesizes a front four times")
 	id := func(d config.Deployment, context settings) string {
 		return resource(t, synthDeployment(t, d, context), "dev-Front", "AWS::ApiGateway::Deployment").LogicalID
 	}
@@ -210,6 +213,7 @@ func direct(yes bool) config.Deployment {
 // TestDirect: a function is connected to the API and back by the stack of the API alone. So the load balancer can have it
 // again at once.
 func TestDirect(t *testing.T) {
+	nightly.Test(t, "it synthesizes a front with a function behind it, twice")
 	context := settings{"front": "apigateway", "phase": "switched"}
 	before, after := synthDeployment(t, direct(false), context), synthDeployment(t, direct(true), context)
 	for _, stack := range after.Stacks {

@@ -25,6 +25,7 @@ var onLambda = config.Lambda{}
 // TestFunctionBeforeLoadBalancer pins the order of the stacks: the target group names the function's alias, and
 // the function's permission names the target group by what is known before.
 func TestFunctionBeforeLoadBalancer(t *testing.T) {
+	nightly.Test(t, "it synthesizes one more deployment")
 	a := atStop(t, stop{onEC2, onLambda, ""})
 	var order []string
 	for _, stack := range a.Stacks {
@@ -42,6 +43,7 @@ func TestFunctionBeforeLoadBalancer(t *testing.T) {
 
 // TestFunctionArchitecture: a function runs on the architecture that its program is compiled for.
 func TestFunctionArchitecture(t *testing.T) {
+	nightly.Test(t, "it synthesizes two architectures")
 	for arch, want := range map[string]string{"amd64": "[x86_64]", "arm64": "[arm64]"} {
 		a := synthQuickly(t, usersOnLambda(), settings{"phase": "switched", "arch": arch})
 		equal(t, arch, want, fmt.Sprint(resource(t, a, "dev-UsersFunction", "AWS::Lambda::Function").Properties["Architectures"]))
@@ -223,6 +225,7 @@ func filled(text string) string {
 
 // TestNagOfFunctions reads what cdk-nag says of functions. All that is beside them meets the controls as before.
 func TestNagOfFunctions(t *testing.T) {
+	nightly.Test(t, "cdk-nag writes reports")
 	a := synthFunctions(t)
 	checkNag(t, "functions", a)
 	m := model.Read(a)
@@ -244,6 +247,7 @@ func TestNagOfFunctions(t *testing.T) {
 
 // TestFunctionsOfTwoLoadBalancers: each load balancer may call a function by its own target group, and nobody else may.
 func TestFunctionsOfTwoLoadBalancers(t *testing.T) {
+	nightly.Test(t, "it synthesizes one more deployment")
 	d := usersOnLambda()
 	d.Monolith.Compute, d.Services[len(d.Services)-1].LoadBalancer = onLambda, "press"
 	a := inAccount(t, synthDeployment(t, d, settings{"phase": "parallel", "alarms": "on"}))
@@ -379,6 +383,7 @@ func TestDashboardOfFunctions(t *testing.T) {
 
 // TestImageFunction has a function of an image that is built here, and one of an image in a repository.
 func TestImageFunction(t *testing.T) {
+	nightly.Test(t, "it synthesizes a function of an image, and cdk-nag writes reports")
 	const account, digest = "210987654321", "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 	on := config.Lambda{RuntimeClient: true}
 	d := changed(first, func(s *config.Service) {

@@ -13,6 +13,7 @@ import (
 	"cutover/config"
 	"cutover/internal/assembly"
 	"cutover/internal/canary"
+	"cutover/internal/nightly"
 	"cutover/internal/step"
 	"cutover/migration"
 	"cutover/stacks"
@@ -25,6 +26,7 @@ type move struct {
 }
 
 // moves are all positions of users on its way between all kinds of compute, at both ends, and on EC2 without a name.
+// Without slow tests they are those of one way.
 func moves(t *testing.T) (all []move) {
 	t.Helper()
 	app := awscdk.NewApp(&awscdk.AppProps{AnalyticsReporting: jsii.Bool(false), Outdir: jsii.String(t.TempDir()),
@@ -61,11 +63,14 @@ func moves(t *testing.T) (all []move) {
 	places := []string{"", "parallel", "10%", "switched", "retired"}
 	add(nil, nil, "")
 	kinds := []config.Compute{config.EC2{}, config.Fargate{}, config.Lambda{}}
+	if !nightly.Runs() {
+		kinds, places = []config.Compute{config.EC2{}, config.Lambda{}}, places[1:4]
+	}
 	for _, from := range kinds {
 		add(from, nil, "")
 		for _, to := range kinds {
 			for _, place := range places {
-				if from != to {
+				if from != to && (nightly.Runs() || from == kinds[0]) {
 					add(from, to, place)
 				}
 			}
@@ -125,6 +130,7 @@ func TestMovesOnAWS(t *testing.T) {
 // The alarms of a monolith that moves have a name at each load balancer, and those are the names that
 // the command watch asks for.
 func TestAlarmsOfAMonolithThatMoves(t *testing.T) {
+	nightly.Test(t, "it synthesizes a move at three places")
 	d := split("press")
 	for _, s := range []*config.Service{&d.Monolith, &d.Services[1]} {
 		s.Compute, s.Next = config.EC2{}, config.Fargate{}

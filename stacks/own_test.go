@@ -9,6 +9,7 @@ import (
 
 	"cutover/config"
 	"cutover/internal/assembly"
+	"cutover/internal/nightly"
 	"cutover/migration"
 )
 
@@ -307,6 +308,7 @@ func TestVolumes(t *testing.T) {
 // TestContractsOfVolumes pins what holds data. Another logical id, or another value of a property that
 // replaces a file system, loses the data. Unlike a golden, this list is not rewritten by a command.
 func TestContractsOfVolumes(t *testing.T) {
+	nightly.Test(t, "it synthesizes volumes once more")
 	for _, test := range []struct {
 		context  settings
 		deletion string
@@ -340,6 +342,7 @@ func TestContractsOfVolumes(t *testing.T) {
 // The first volume of a deployed environment, a second one, and the end of the last one change the
 // service that has the volume, and no other. No stack waits for another to let go of an export.
 func TestVolumesComeAndGo(t *testing.T) {
+	nightly.Test(t, "it synthesizes volumes twice")
 	with := func(names ...string) *assembly.Assembly {
 		d := alike(2)
 		for _, name := range names {
@@ -382,6 +385,7 @@ func TestVolumesComeAndGo(t *testing.T) {
 
 // A file system has one mount target in a zone, and an existing VPC may have several subnets there.
 func TestMountTargetsInExistingVPC(t *testing.T) {
+	nightly.Test(t, "it synthesizes a VPC that exists, twice")
 	context := existingVPC(t, []string{"subnet-0000000000000000a", "subnet-0000000000000000b"}, []string{"subnet-0000000000000000c", "subnet-0000000000000000d"})
 	d := alike(1)
 	d.Services[0].Volumes = []config.Volume{{Name: "resource", Path: "/data"}}

@@ -13,6 +13,7 @@ import (
 	"cutover/internal/assembly"
 	"cutover/internal/listing"
 	"cutover/internal/model"
+	"cutover/internal/nightly"
 	"cutover/internal/rules"
 	"cutover/migration"
 )
@@ -89,6 +90,7 @@ func TestListIsReadable(t *testing.T) {
 // no alarm is about it or compares with it, and services are rolled back by their own errors. The
 // saved queries still ask its logs.
 func TestRemovedMonolith(t *testing.T) {
+	nightly.Test(t, "it synthesizes production without the monolith")
 	a, before := synth(t, production(migration.Removed)), synth(t, production(migration.Retired))
 	own := "prod-" + config.Pascal(monolith.Name)
 	var left []string

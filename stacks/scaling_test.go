@@ -180,6 +180,7 @@ func TestPhaseChangesOfServicesThatScale(t *testing.T) {
 // What scales meets the security controls, grants nobody anything, and costs its
 // alarms: two for each policy.
 func TestScalingInProduction(t *testing.T) {
+	nightly.Test(t, "it synthesizes production with autoscaling")
 	plain, scales := synth(t, production(migration.Switched)), synthScaled(t, production(migration.Switched))
 	for _, control := range controls.All {
 		for _, finding := range control.Check(model.Read(scales)) {

@@ -14,6 +14,7 @@ import (
 	shop "cutover/examples/shop/deployment"
 	"cutover/internal/analysis/controls"
 	"cutover/internal/assembly"
+	"cutover/internal/golden"
 	"cutover/internal/local/alb"
 	"cutover/internal/local/ecs"
 	"cutover/internal/model"
@@ -28,8 +29,12 @@ func production(phase migration.Phase) settings {
 	return settings{"env": "prod", "certificateArn": certificate, "phase": phase.String()}
 }
 
-// profiles are the settings by default and of production, in every phase.
+// profiles are the settings by default and of production, in every phase. Without slow tests they are those
+// of one phase.
 func profiles() []settings {
+	if !nightly.Runs() {
+		return []settings{{"phase": migration.Parallel.String()}, production(migration.Parallel)}
+	}
 	var all []settings
 	for _, phase := range migration.Phases() {
 		all = append(all, settings{"phase": phase.String()}, production(phase))
@@ -178,7 +183,11 @@ func checkNag(t *testing.T, what string, a *assembly.Assembly) {
 
 // Production can be tried on this machine, too: nothing that it adds is refused.
 func TestProductionRunsLocally(t *testing.T) {
-	for _, phase := range migration.Phases() {
+	phases := migration.Phases()
+	if !nightly.Runs() {
+		phases = []migration.Phase{migration.Parallel}
+	}
+	for _, phase := range phases {
 		m := model.Read(synth(t, production(phase)))
 		want := len(deployment.Forum.All())
 		if phase == migration.Removed {
@@ -196,6 +205,7 @@ func TestProductionRunsLocally(t *testing.T) {
 // TestSecurityControls: the default profile meets all controls but those that a setting makes it
 // meet, in every phase. Production meets all.
 func TestSecurityControls(t *testing.T) {
+	nightly.Test(t, "it synthesizes both profiles in every phase, and a deployment for each setting that closes a control")
 	closing := map[string]settings{
 		"certificateArn": {"certificateArn": certificate}, "accessLogs": {"accessLogs": "on"}, "deletionProtection": {"deletionProtection": "on"},
 		"alarms": {"alarms": "on"}, "logRetentionDays": sizes,
@@ -243,6 +253,18 @@ func TestSecurityControls(t *testing.T) {
 		}
 		if n := inProd[control.ID]; n > 0 {
 			t.Errorf("%s: prod has %d findings", control.ID, n)
+		}
+	}
+}
+
+// TestGoldenControls: what is deployed by default meets all controls but those that a setting makes it meet.
+// Production meets all.
+func TestGoldenControls(t *testing.T) {
+	meetsControls(t, golden.Read(t, ".", migration.Parallel.String()))
+	m := model.Read(golden.Read(t, ".", golden.Production))
+	for _, control := range controls.All {
+		if findings := control.Check(m); len(findings) > 0 {
+			t.Errorf("%s: prod has %v", control.ID, findings)
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"cutover/deployment"
 	"cutover/internal/assembly"
 	"cutover/internal/canary"
+	"cutover/internal/nightly"
 	"cutover/migration"
 )
 
@@ -72,6 +73,7 @@ func TestCanaryAlarms(t *testing.T) {
 // in every phase that has a monolith, so that a change of phase touches no alarm but those that say
 // whether there has to be a task.
 func TestCanaryAlarmsInEveryPhase(t *testing.T) {
+	nightly.Test(t, "it synthesizes alarms in every phase")
 	compared := names(deployment.Forum.Services)
 	var before []string
 	for _, phase := range migration.Phases()[:migration.Removed] {
