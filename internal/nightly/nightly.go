@@ -18,6 +18,3 @@ func Test(t testing.TB, does string) {
 		t.Skip("slow: ", does, ". `make nightly` and `.ci/run` run the test.")
 	}
 }
-
-// Runs reports whether the slow tests run.
-func Runs() bool { return os.Getenv("CUTOVER_NIGHTLY") != "" || os.Getenv("CI") != "" }
