@@ -23,6 +23,7 @@ import (
 
 	"cutover/assets/data"
 	"cutover/config"
+	"cutover/internal/nightly"
 	ours "cutover/deployment"
 	"cutover/internal/build"
 	"cutover/internal/canary"
@@ -46,8 +47,12 @@ func TestMain(m *testing.M) {
 	case "runner":
 		os.Exit(serveRunner(argument))
 	}
-	// Most of the time is spent waiting for health checks. The command line wins.
-	flag.Set("test.parallel", "20")
+	// Most of the time is spent waiting for health checks. With the slow tests, a busy machine would miss them. The command line wins.
+	parallel := "20"
+	if nightly.Runs() {
+		parallel = "10"
+	}
+	flag.Set("test.parallel", parallel)
 	os.Exit(m.Run())
 }
 
