@@ -23,13 +23,13 @@ import (
 
 	"cutover/assets/data"
 	"cutover/config"
-	"cutover/internal/nightly"
 	ours "cutover/deployment"
 	"cutover/internal/build"
 	"cutover/internal/canary"
 	"cutover/internal/local/alb"
 	"cutover/internal/local/ecs"
 	"cutover/internal/local/ecs/process"
+	"cutover/internal/nightly"
 )
 
 // The test binary is also what the tests start: a server in place of a container,
