@@ -155,9 +155,6 @@ func drip(conn net.Conn, raw string) error {
 // answer and one line each.
 func TestStormLeavesNoGoroutine(t *testing.T) {
 	nightly.Test(t, "it is a storm")
-	if testing.Short() {
-		t.Skip("slow: it is a storm")
-	}
 	const clients = 100
 	before := pprof.Lookup("goroutine").Count()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

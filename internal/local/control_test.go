@@ -354,9 +354,6 @@ func TestRunnerKilled(t *testing.T) {
 // To stop takes what requests in flight need, and no more.
 func TestStopAnswers(t *testing.T) {
 	nightly.Test(t, "it stops a deployment under load")
-	if testing.Short() {
-		t.Skip("slow: it waits for health checks")
-	}
 	t.Parallel()
 	d := &deployment{t: t}
 	r, err := Start(t.Context(), d.options(stateDir(t), nil))

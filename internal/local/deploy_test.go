@@ -95,9 +95,6 @@ func TestMigration(t *testing.T) {
 // services, and has the monolith behind it.
 func TestSeveralLoadBalancers(t *testing.T) {
 	nightly.Test(t, "it moves a service to a further load balancer, under load")
-	if testing.Short() {
-		t.Skip("slow: it waits for health checks")
-	}
 	t.Parallel()
 	d := &deployment{t: t}
 	options := d.options(stateDir(t), nil)

@@ -77,9 +77,6 @@ func village(t *testing.T, section string) (dir string) {
 // Tasks find each other by Service Connect, by addresses and by ports in DNS, as far as security groups let them.
 func TestDiscovery(t *testing.T) {
 	nightly.Test(t, "it replaces a service while another one calls it")
-	if testing.Short() {
-		t.Skip("slow: it starts processes")
-	}
 	t.Parallel()
 	program, err := os.Executable()
 	if err != nil {

@@ -11,10 +11,10 @@ import (
 // second.
 func Runs() bool { return os.Getenv("CUTOVER_NIGHTLY") != "" || os.Getenv("CI") != "" }
 
-// Test skips the test, unless slow tests run. Does says what the test does: "It starts two Docker engines".
+// Test skips the test, unless slow tests run, and with -short. Does says what the test does: "It starts two Docker engines".
 func Test(t testing.TB, does string) {
 	t.Helper()
-	if !Runs() {
+	if testing.Short() || !Runs() {
 		t.Skip("slow: ", does, ". `make nightly` and `.ci/run` run the test.")
 	}
 }

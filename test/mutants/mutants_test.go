@@ -82,9 +82,6 @@ func sample(t *testing.T) (root string) {
 // A mutant is killed, survives, or is a mistake in the list. What a pattern leaves out is not run.
 func TestRun(t *testing.T) {
 	nightly.Test(t, "it compiles and tests a module several times")
-	if testing.Short() {
-		t.Skip("slow: it runs tests of a module")
-	}
 	root := sample(t)
 	add := func(old, new, test string) mutant { return mutant{"a/a.go", old, new, test, "sums are wrong"} }
 	broken, missing := add("x + y", "x - y", "TestBroken"), add("x + y", "x - y", "TestNone")

@@ -183,9 +183,6 @@ func freePort(t *testing.T) int {
 // The data outlive the program, a deployment, and the cluster, unless the template says otherwise.
 func TestCluster(t *testing.T) {
 	nightly.Test(t, "it starts PostgreSQL several times")
-	if testing.Short() {
-		t.Skip("slow: it starts PostgreSQL")
-	}
 	p := newTarget(t, "")
 	if p.Status() != nil || p.variables() != nil {
 		t.Error("there is something before the first cluster")
@@ -279,9 +276,6 @@ func TestCluster(t *testing.T) {
 // A server of the user's own is used in place of a program.
 func TestOwnServer(t *testing.T) {
 	nightly.Test(t, "it sets up a database on a server")
-	if testing.Short() {
-		t.Skip("slow: it starts PostgreSQL")
-	}
 	program, err := server()
 	if err != nil {
 		t.Fatal(err)

@@ -55,10 +55,10 @@ func (r *resource) policy() []model.Statement {
 func (p *Provider) Plan(m *model.Model, text provider.Text) provider.Plan {
 	next := &plan{Provider: p, model: m, text: text, all: provider.Resources[*resource]{}, keys: map[string]bool{}}
 	for _, q := range m.Queues {
-		next.all[q.Key()] = &resource{service: "sqs", name: nameOf(&q.Base, q.Name, "QueueName", q.FIFO, longest["sqs"]), region: q.Resource.Stack.Region, queue: q, base: &q.Base}
+		next.all[q.Key()] = &resource{service: "sqs", name: nameOf(&q.Base, q.Name, "sqs", q.FIFO), region: q.Resource.Stack.Region, queue: q, base: &q.Base}
 	}
 	for _, t := range m.Topics {
-		next.all[t.Key()] = &resource{service: "sns", name: nameOf(&t.Base, t.Name, "TopicName", t.FIFO, longest["sns"]), region: t.Resource.Stack.Region, topic: t, base: &t.Base}
+		next.all[t.Key()] = &resource{service: "sns", name: nameOf(&t.Base, t.Name, "sns", t.FIFO), region: t.Resource.Stack.Region, topic: t, base: &t.Base}
 	}
 	if next.used = used(m); !next.used {
 		return next
@@ -72,15 +72,15 @@ func (p *Provider) Plan(m *model.Model, text provider.Text) provider.Plan {
 }
 
 // nameOf is the name of a queue or a topic: that of the template, or one that is made up.
-func nameOf(b *model.Base, name, property string, fifo bool, most int) string {
-	if b.Resource.Properties[property] != nil {
+func nameOf(b *model.Base, name, service string, fifo bool) string {
+	if b.Resource.Properties[properties[service]] != nil {
 		return name
 	}
 	ending := ""
 	if fifo {
 		ending = ".fifo"
 	}
-	return model.MadeUp(b.Resource, ending, most)
+	return model.MadeUp(b.Resource, ending, longest[service])
 }
 
 func (r *resource) encryptedBy() *model.EncryptionKey {
